@@ -1,0 +1,86 @@
+//! `manifest.json`: names every shard with its rows and checksum, the classes, the counts and the settings. Written last, so
+//! that a directory with a manifest is a whole data set.
+
+use crate::pipeline::PreprocessSettings;
+use serde::{Deserialize, Serialize};
+
+/// A part of the data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Models are fitted on it.
+    Train,
+    /// Epochs are compared on it.
+    Validation,
+    /// Models are measured on it, once.
+    Test,
+}
+
+impl Split {
+    /// In the order of the pipeline.
+    pub const ALL: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
+
+    /// As in file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Validation => "validation",
+            Split::Test => "test",
+        }
+    }
+}
+
+/// One Parquet file. Holds rows of one split and one copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardEntry {
+    /// Path relative to the manifest's directory: `data/train-00000-of-00009.parquet`.
+    pub file: String,
+    /// The split of all its rows.
+    pub split: Split,
+    /// The copy of all its rows: 0 is the image itself.
+    pub copy: usize,
+    /// Rows.
+    pub rows: usize,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// BLAKE3 of the file, in hexadecimal.
+    pub blake3: String,
+}
+
+/// What was found about duplicates.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DuplicateCounts {
+    /// Images whose decoded pixels (or bytes) equal an earlier image's.
+    pub exact: usize,
+    /// Images that have a near-copy.
+    pub near: usize,
+    /// Groups of two or more.
+    pub groups: usize,
+    /// Groups that lie in more than one split (only where the directories were already split, or with `ignore`).
+    pub across_splits: usize,
+    /// Groups whose images have different labels.
+    pub across_classes: usize,
+}
+
+/// The data set, whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format: 1.
+    pub format: u32,
+    /// Version of the program that wrote it.
+    pub version: String,
+    /// BLAKE3 over the inputs, the settings and the version: the same three, the same data set.
+    pub fingerprint: String,
+    /// As they were given.
+    pub settings: PreprocessSettings,
+    /// Class names in the order of their labels.
+    pub classes: Vec<String>,
+    /// For each split, images per class (copy 0 only).
+    pub counts: indexmap::IndexMap<Split, Vec<usize>>,
+    /// What was found about duplicates.
+    pub duplicates: DuplicateCounts,
+    /// Files left out because they could not be decoded; they are listed in `rejected.csv`.
+    pub rejected: usize,
+    /// Every shard, ordered by split, copy and number.
+    pub shards: Vec<ShardEntry>,
+}

@@ -1,0 +1,276 @@
+//! Every key of the pipeline file, with its default.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// The pipeline's name: letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// Where `shards/`, `models/<name>/` and `report/` go; `runs/<name>` unless given. Relative to the working directory.
+    #[serde(default)]
+    pub output: PathBuf,
+    /// The first stage.
+    pub preprocess: PreprocessSettings,
+    /// The second stage.
+    pub train: TrainSettings,
+    /// The third stage.
+    #[serde(default)]
+    pub report: ReportSettings,
+}
+
+/// Folders to shards.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreprocessSettings {
+    /// Class directories; or `train/`, `validation/` and `test/` holding class directories.
+    pub source: PathBuf,
+    /// The size that every image is brought to.
+    #[serde(default)]
+    pub image: ImageSettings,
+    /// How images are divided into train, validation and test.
+    #[serde(default)]
+    pub split: SplitSettings,
+    /// What happens to files that look like images and cannot be decoded.
+    #[serde(default)]
+    pub unreadable: Unreadable,
+    /// Augmented copies of the training images.
+    #[serde(default)]
+    pub augment: AugmentSettings,
+}
+
+/// How a decoded image becomes pixels of the model's size. Travels with the model, so that new images are treated alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageSettings {
+    /// Pixels. Default 128.
+    pub width: usize,
+    /// Pixels. Default 128.
+    pub height: usize,
+    /// Default `stretch`.
+    pub fit: Fit,
+    /// Default `bilinear`.
+    pub filter: Filter,
+}
+
+/// What happens when the aspect ratio differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// The aspect ratio is given up.
+    #[default]
+    Stretch,
+    /// The centre of the image is kept, what overhangs is cut off.
+    Crop,
+    /// The whole image is kept, black bars fill the rest.
+    Pad,
+}
+
+/// The resampling filter, antialiased when shrinking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Filter {
+    /// The nearest pixel.
+    Nearest,
+    /// A triangle of one pixel's radius.
+    #[default]
+    Bilinear,
+    /// Catmull-Rom.
+    Bicubic,
+    /// Three lobes.
+    Lanczos,
+}
+
+/// Fractions of the images of each class; the rest is the training split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SplitSettings {
+    /// Default 0.2.
+    pub validation: f64,
+    /// Default 0.1.
+    pub test: f64,
+    /// Default 1.
+    pub seed: u64,
+    /// Default `together`.
+    pub near_duplicates: NearDuplicates,
+}
+
+/// Whether near-copies of an image may lie in different splits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NearDuplicates {
+    /// Never: a group of near-copies goes into one split as a whole.
+    #[default]
+    Together,
+    /// Yes, as a plain random split does. Scores come out flattered.
+    Ignore,
+}
+
+/// What happens to a file that cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unreadable {
+    /// It is left out and listed in `rejected.csv`.
+    #[default]
+    Skip,
+    /// The stage stops.
+    Fail,
+}
+
+/// Keras' `ImageDataGenerator` settings, drawn anew for every copy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AugmentSettings {
+    /// Augmented copies of every training image (copy 0, the image itself, comes on top). Default 0.
+    pub copies: usize,
+    /// Degrees: drawn from [-rotation, rotation]. Default 0.
+    pub rotation: f64,
+    /// Fractions of width and height: each drawn from [-shift, shift]. Default [0, 0].
+    pub shift: [f64; 2],
+    /// Degrees: drawn from [-shear, shear]. Default 0.
+    pub shear: f64,
+    /// Each axis' factor is drawn from [1 - zoom, 1 + zoom]. Default 0.
+    pub zoom: f64,
+    /// The brightness factor is drawn from [low, high]. Default [1, 1].
+    pub brightness: [f64; 2],
+    /// Mirrors every second image, on average. Default false.
+    pub horizontal_flip: bool,
+    /// What lies outside the image. Default `nearest`.
+    pub fill: Fill,
+}
+
+/// What lies outside the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fill {
+    /// The nearest edge pixel: `aaaa|abcd|dddd`.
+    #[default]
+    Nearest,
+    /// Black.
+    Constant,
+    /// Mirrored, the edge pixel repeated: `dcba|abcd|dcba`.
+    Reflect,
+    /// Repeated: `abcd|abcd|abcd`.
+    Wrap,
+}
+
+/// Shards to models.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainSettings {
+    /// Determines initial weights, shuffling and dropout. Default 1.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Images a step. Default 32.
+    #[serde(default = "default_batch_size")]
+    pub batch_size: usize,
+    /// Models by name, trained in this order.
+    pub models: IndexMap<String, ModelSettings>,
+}
+
+/// One model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSettings {
+    /// Which network.
+    pub architecture: Architecture,
+    /// Train on the augmented copies: epoch `e` (from 0) sees copy `1 + e mod copies`. Default false: copy 0.
+    #[serde(default)]
+    pub augmented: bool,
+    /// The most epochs. Default 10.
+    #[serde(default = "default_epochs")]
+    pub epochs: usize,
+    /// Stop when the validation loss no longer improves. Default: never.
+    #[serde(default)]
+    pub early_stopping: Option<EarlyStopping>,
+    /// Adam's learning rate. Default 0.001.
+    #[serde(default = "default_learning_rate")]
+    pub learning_rate: f64,
+}
+
+/// The networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Architecture {
+    /// Five convolutions with max pooling, a dense layer of 128, dropout.
+    BaselineCnn,
+    /// A 7x7 stem and two pre-activation residual units.
+    Resnet,
+}
+
+/// When to stop early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// Epochs without a better validation loss.
+    pub patience: usize,
+}
+
+/// Predictions to tables.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReportSettings {
+    /// The regression gate. Default: none.
+    pub gate: Option<GateSettings>,
+}
+
+/// The regression gate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateSettings {
+    /// A file that `report accept` writes and `report check` compares with.
+    pub baseline: PathBuf,
+    /// How much test accuracy a model may lose, as a fraction. Default 0.02.
+    #[serde(default = "default_tolerance")]
+    pub tolerance: f64,
+}
+
+impl Default for ImageSettings {
+    fn default() -> Self {
+        Self { width: 128, height: 128, fit: Fit::default(), filter: Filter::default() }
+    }
+}
+
+impl Default for SplitSettings {
+    fn default() -> Self {
+        Self { validation: 0.2, test: 0.1, seed: 1, near_duplicates: NearDuplicates::default() }
+    }
+}
+
+impl Default for AugmentSettings {
+    fn default() -> Self {
+        Self {
+            copies: 0,
+            rotation: 0.0,
+            shift: [0.0; 2],
+            shear: 0.0,
+            zoom: 0.0,
+            brightness: [1.0; 2],
+            horizontal_flip: false,
+            fill: Fill::default(),
+        }
+    }
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+fn default_batch_size() -> usize {
+    32
+}
+
+fn default_epochs() -> usize {
+    10
+}
+
+fn default_learning_rate() -> f64 {
+    1e-3
+}
+
+fn default_tolerance() -> f64 {
+    0.02
+}

@@ -1,0 +1,112 @@
+//! The error that reaches a person: what failed, why, and what to do next.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// A result whose error can be shown to a person as it is.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a program ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A gate failed: exit code 1.
+    GateFailed,
+    /// The stage could not run, or was interrupted: exit code 2.
+    CouldNotRun,
+}
+
+/// What failed (with the file or key), the chain of causes, and a hint at what to do next.
+#[derive(Debug)]
+pub struct Error {
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+    outcome: Outcome,
+}
+
+impl Error {
+    /// An error that names what failed and in which file or key.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), causes: Vec::new(), hint: None, outcome: Outcome::CouldNotRun }
+    }
+
+    /// A gate that failed: the program ran, and its verdict is no.
+    pub fn gate(message: impl Into<String>) -> Self {
+        Self { outcome: Outcome::GateFailed, ..Self::new(message) }
+    }
+
+    /// Adds why it failed: the error and all of its own sources.
+    pub fn caused_by(mut self, cause: impl std::error::Error) -> Self {
+        let mut next: Option<&dyn std::error::Error> = Some(&cause);
+        while let Some(error) = next {
+            let text = error.to_string();
+            if self.causes.last() != Some(&text) {
+                self.causes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    /// Adds why it failed, in words.
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// Adds what to do next.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Wraps this error in what was being attempted: the old message becomes the first cause, the hint stays.
+    pub fn while_doing(mut self, message: impl Into<String>) -> Self {
+        let inner = std::mem::replace(&mut self.message, message.into());
+        self.causes.insert(0, inner);
+        self
+    }
+
+    /// The first line: what failed.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// How the program ends.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// The process exit code: 1 for a failed gate, 2 for everything else.
+    pub fn exit_code(&self) -> ExitCode {
+        match self.outcome {
+            Outcome::GateFailed => ExitCode::from(1),
+            Outcome::CouldNotRun => ExitCode::from(2),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        for cause in &self.causes {
+            write!(f, "\n  caused by: {cause}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds to a failure of the standard library or another crate what was being attempted.
+pub trait Context<T> {
+    /// `message` names what failed and the file or key.
+    fn context(self, message: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: std::error::Error> Context<T> for std::result::Result<T, E> {
+    fn context(self, message: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| Error::new(message()).caused_by(error))
+    }
+}

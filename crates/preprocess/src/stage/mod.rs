@@ -1,0 +1,3 @@
+//! What every stage program shares.
+
+pub mod error;

@@ -1,0 +1,6 @@
+//! The second stage: Parquet shards in, models and their predictions out.
+
+pub mod cli;
+pub mod history;
+pub mod model_directory;
+pub mod predictions;
