@@ -27,7 +27,7 @@ const METADATA_KEY: &str = "checkpoint";
 /// State after an epoch; its number is the length of the history.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Checkpoint {
-    /// Of all that determines the run: see [`ModelPlan::fingerprint`](crate::plan::ModelPlan::fingerprint).
+    /// Of all that determines the run: see `ModelPlan::fingerprint`.
     pub fingerprint: String,
     /// Steps that the optimiser has taken.
     pub step: u32,
@@ -82,18 +82,17 @@ impl Checkpoint {
     pub fn newest(model_directory: &Path) -> Result<Option<Self>> {
         let directory = model_directory.join(CHECKPOINT_DIRECTORY);
         let files = list(&directory)?;
-        let mut damage = None;
         for (_, file) in &files {
             match Self::read(file) {
                 Ok(checkpoint) => return Ok(Some(checkpoint)),
-                Err(error) => {
-                    note!("warning: {} ({}); trying the checkpoint before it", error.message(), error.causes().join(": "));
-                    damage = Some(error);
-                }
+                Err(reason) => note!("warning: the checkpoint `{}` is damaged ({reason}), trying an older one", file.display()),
             }
         }
-        let hint = format!("remove `{}` to train the model from the start", directory.display());
-        damage.map_or(Ok(None), |error| Err(error.hint(hint)))
+        if files.is_empty() {
+            return Ok(None);
+        }
+        Err(Error::new(format!("all checkpoints in `{}` are damaged", directory.display()))
+            .hint("remove that directory to train the model from the start"))
     }
 
     /// Removes all checkpoints of a model's directory, and what a killed run left there.
@@ -109,10 +108,9 @@ impl Checkpoint {
         Ok(())
     }
 
-    fn read(file: &Path) -> Result<Self> {
-        let bytes = fs::read(file).context(|| format!("cannot read `{}`", file.display()))?;
+    fn read(file: &Path) -> Result<Self, String> {
+        let bytes = fs::read(file).map_err(|error| error.to_string())?;
         Self::decode(&bytes)
-            .map_err(|reason| Error::new(format!("the checkpoint `{}` is damaged", file.display())).because(reason))
     }
 
     fn encode(&self) -> Result<Vec<u8>> {
@@ -278,7 +276,7 @@ mod tests {
             assert_eq!(Checkpoint::newest(directory.path()).unwrap(), Some(sample(&[3.0])), "{name}");
             fs::write(path(1), &bytes).unwrap();
             let error = Checkpoint::newest(directory.path()).unwrap_err().to_string();
-            assert!(error.contains("epoch-0001.safetensors` is damaged") && error.contains("hint: remove"), "{name}: {error}");
+            assert!(error.contains("are damaged") && error.contains("hint: remove"), "{name}: {error}");
         }
     }
 }

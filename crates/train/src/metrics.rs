@@ -1,14 +1,15 @@
 //! Loss and accuracy from logits, and the scores of each class.
 
-/// Probabilities of the classes: softmax, computed in 64 bits with the largest logit taken out, so that no logit overflows.
+/// Probabilities of the classes: softmax, computed in 64 bits relative to the largest logit, so that nothing overflows.
 pub fn softmax(logits: &[f32]) -> Vec<f32> {
-    let normalizer = log_sum_exp(logits);
-    logits.iter().map(|&logit| (f64::from(logit) - normalizer).exp() as f32).collect()
+    let (largest, log_sum) = log_sum_exp(logits);
+    logits.iter().map(|&logit| (f64::from(logit) - largest - log_sum).exp() as f32).collect()
 }
 
 /// Cross-entropy of one image, in nats: `ln Σ exp(logit) - logit[label]`. Finite for all finite logits.
 pub fn cross_entropy(logits: &[f32], label: usize) -> f64 {
-    log_sum_exp(logits) - f64::from(logits[label])
+    let (largest, log_sum) = log_sum_exp(logits);
+    largest - f64::from(logits[label]) + log_sum
 }
 
 /// Index of the largest logit; the first of equals.
@@ -25,10 +26,10 @@ pub fn top(probabilities: &[f32], count: usize) -> Vec<usize> {
     order
 }
 
-fn log_sum_exp(logits: &[f32]) -> f64 {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let largest = f64::from(largest);
-    largest + logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum::<f64>().ln()
+/// The largest logit and `ln Σ exp(logit - largest)`: apart, since their sum would lose the digits of the smaller.
+fn log_sum_exp(logits: &[f32]) -> (f64, f64) {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    (largest, logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum::<f64>().ln())
 }
 
 /// Sums over images, from which the means follow.

@@ -5,7 +5,7 @@
 //! model. The weights carry PyTorch's names and layouts (convolution OIHW, linear `[out, in]`).
 
 use crate::arrays::{self, Array};
-use crate::files::write_atomically;
+use preprocess::stage::atomic_file::write_atomically;
 use indexmap::IndexMap;
 use preprocess::pipeline::{Architecture, Filter, Fit, ImageSettings, ModelSettings};
 use preprocess::stage::error::Context;
@@ -200,19 +200,6 @@ pub(crate) fn pick(found: Vec<Array>, expected: &[(String, Vec<usize>)]) -> Resu
     }
     problems.extend(found.keys().map(|name| format!("`{name}` is none of the network's")));
     if problems.is_empty() { Ok(arrays) } else { Err(problems.join("; ")) }
-}
-
-/// BLAKE3 of a file, in hexadecimal.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn checksum(file: &Path) -> Result<String> {
-    let read = || -> std::io::Result<String> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(std::fs::File::open(file)?)?;
-        Ok(hasher.finalize().to_hex().to_string())
-    };
-    read().context(|| format!("cannot read `{}`", file.display()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Columns: `path: string`, `label: int64`, `prediction: int64`, `probabilities: list<float32>` (in the order of the
 //! classes, which the schema metadata names the Hugging Face way).
 
-use crate::files::write_atomically;
+use preprocess::stage::atomic_file::write_atomically;
 use arrow::array::{Array, ArrayRef, Float32Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema};
