@@ -15,7 +15,7 @@ use crate::pass::{Pass, device_error};
 use crate::plan::ModelPlan;
 use crate::training_data::TrainingData;
 use dfdx::losses::cross_entropy_with_logits_loss;
-use dfdx::tensor::TensorFromVec;
+use dfdx::tensor::PutTape;
 use dfdx::tensor_ops::Backward;
 use preprocess::stage::{interrupt, progress::Progress};
 use preprocess::{Error, Result, say};

@@ -1,0 +1,149 @@
+//! One pass through a network: the mode, the tape, the memory, and where the time went.
+
+use crate::backend::Backend;
+use dfdx::tensor::{Gradients, OwnedTape, Tape};
+use indexmap::IndexMap;
+use preprocess::{Error, Result};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// State of one forward pass and of the backward pass that follows it.
+#[derive(Debug)]
+pub struct Pass<B: Backend> {
+    device: B,
+    pool: B::Pool,
+    tape: Option<OwnedTape<f32, B>>,
+    training: bool,
+    randomness: Randomness,
+    profile: Option<Profile>,
+}
+
+/// What determines the random choices of a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Randomness {
+    /// The run's seed.
+    pub seed: u64,
+    /// The step, counted through the whole run.
+    pub step: u64,
+    /// The layer within the network, counted as the pass goes on.
+    pub layer: u64,
+}
+
+impl<B: Backend> Pass<B> {
+    /// A training pass: statistics of the batch, dropout, and a tape for the gradients. `pool` is to be kept from step to step.
+    pub fn train(device: &B, pool: &B::Pool, seed: u64, step: u64) -> Self {
+        let randomness = Randomness { seed, step, layer: 0 };
+        let tape = Some(OwnedTape::default());
+        Self { device: device.clone(), pool: pool.clone(), tape, training: true, randomness, profile: None }
+    }
+
+    /// An inference pass: moving statistics, no dropout, no tape.
+    pub fn infer(device: &B, pool: &B::Pool) -> Self {
+        let (device, pool) = (device.clone(), pool.clone());
+        Self { device, pool, tape: None, training: false, randomness: Randomness::default(), profile: None }
+    }
+
+    /// Records in `profile` what each op takes, forward and backward.
+    pub fn with_profile(mut self, profile: &Profile) -> Self {
+        self.profile = Some(profile.clone());
+        self
+    }
+
+    /// Where the tensors live.
+    pub fn device(&self) -> &B {
+        &self.device
+    }
+
+    /// Free buffers.
+    pub fn pool(&self) -> &B::Pool {
+        &self.pool
+    }
+
+    /// Whether layers behave as in training.
+    pub fn is_training(&self) -> bool {
+        self.training
+    }
+
+    /// Whether gradients are recorded.
+    pub fn has_tape(&self) -> bool {
+        self.tape.is_some()
+    }
+
+    /// Hands out the tape, to be put on the logits; an empty one in an inference pass.
+    pub fn take_tape(&mut self) -> OwnedTape<f32, B> {
+        self.tape.take().unwrap_or_default()
+    }
+
+    /// What determines the random choices of the next layer that makes some.
+    pub(crate) fn next_randomness(&mut self) -> Randomness {
+        let current = self.randomness;
+        self.randomness.layer += 1;
+        current
+    }
+
+    /// Runs an op's forward kernel under its name in the profile and in an error.
+    pub(crate) fn forward<R>(&self, op: &str, run: impl FnOnce(&B) -> Result<R, B::Err>) -> Result<R> {
+        timed(self.profile.as_ref(), op, Direction::Forward, || run(&self.device)).map_err(device_error(op))
+    }
+
+    /// Puts an op's backward kernel on the tape, if there is one.
+    pub(crate) fn on_backward(
+        &mut self,
+        op: &str,
+        run: impl 'static + FnOnce(&B, &B::Pool, &mut Gradients<f32, B>) -> Result<(), B::Err>,
+    ) {
+        let Some(tape) = &mut self.tape else { return };
+        let (device, pool, profile, op) = (self.device.clone(), self.pool.clone(), self.profile.clone(), op.to_owned());
+        tape.add_backward_op(move |gradients| {
+            timed(profile.as_ref(), &op, Direction::Backward, || run(&device, &pool, gradients))
+        });
+    }
+}
+
+/// Turns a device's error into one that names the op.
+pub(crate) fn device_error<E: std::fmt::Display>(op: &str) -> impl FnOnce(E) -> Error {
+    move |error| {
+        Error::new(format!("the device failed in {op}"))
+            .because(error.to_string())
+            .hint("if memory ran out, set a smaller `train.batch_size`")
+    }
+}
+
+/// Which way an op ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Computing activations.
+    Forward,
+    /// Computing gradients.
+    Backward,
+}
+
+/// Time spent in each op, summed over passes. A clone shares the sums.
+#[derive(Debug, Clone, Default)]
+pub struct Profile {
+    rows: Rc<RefCell<IndexMap<(String, Direction), (Duration, usize)>>>,
+}
+
+impl Profile {
+    /// Op, direction, total time and number of runs, in the order in which the ops first ran.
+    pub fn rows(&self) -> Vec<(String, Direction, Duration, usize)> {
+        let rows = self.rows.borrow();
+        rows.iter().map(|((op, direction), &(time, runs))| (op.clone(), *direction, time, runs)).collect()
+    }
+
+    fn record(&self, op: &str, direction: Direction, time: Duration) {
+        let mut rows = self.rows.borrow_mut();
+        let row = rows.entry((op.to_owned(), direction)).or_default();
+        row.0 += time;
+        row.1 += 1;
+    }
+}
+
+fn timed<R>(profile: Option<&Profile>, op: &str, direction: Direction, run: impl FnOnce() -> R) -> R {
+    let Some(profile) = profile else { return run() };
+    let start = Instant::now();
+    let result = run();
+    profile.record(op, direction, start.elapsed());
+    result
+}
