@@ -10,7 +10,7 @@ use crate::model_directory::{self, Config, PREPROCESSOR_FILE, RunRecord, WEIGHTS
 use crate::plan::{self, ModelPlan};
 use crate::predictions::predictions_file;
 use crate::summary::ParameterCounts;
-use crate::training_data::TrainingData;
+use crate::training_data::{Data, TrainingData};
 use indexmap::IndexMap;
 use preprocess::manifest::Split;
 use preprocess::pipeline::Pipeline;
