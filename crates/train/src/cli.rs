@@ -110,9 +110,7 @@ pub fn main() -> ExitCode {
             run::run(&pipeline, &args.models, &open(&args.device)?)
         }
         Command::Summary(args) => print_summary(&args),
-        Command::Predict(args) => {
-            predict(&args.model, &args.images, args.top, args.format, &open(&args.device)?)
-        }
+        Command::Predict(args) => predict(&args.model, &args.images, args.top, args.format, &open(&args.device)?),
         Command::Evaluate(args) => evaluate(&args.model, &args.images, args.format, &open(&args.device)?),
     })
 }

@@ -93,8 +93,10 @@ fn labelled_files(images: &Path, names: &[String]) -> Result<Vec<(PathBuf, usize
     let classes = || format!("the model's classes are: {}", names.join(", "));
     if !unknown.is_empty() {
         let (unknown, images) = (unknown.join(", "), images.display());
-        return Err(Error::new(format!("`{images}` holds directories that are none of the model's classes: {unknown}"))
-            .hint(classes()));
+        return Err(Error::new(format!(
+            "`{images}` holds directories that are none of the model's classes: {unknown}"
+        ))
+        .hint(classes()));
     }
     if files.is_empty() {
         return Err(Error::new(format!("`{}` holds no class directories with files", images.display())).hint(classes()));
@@ -135,7 +137,8 @@ mod tests {
         }
         let names = ["zebra", "dog", "cat"].map(str::to_owned);
         let files = labelled_files(directory.path(), &names).unwrap();
-        let found: Vec<_> = files.iter().map(|(file, label)| (file.file_name().unwrap().to_str().unwrap(), *label)).collect();
+        let found: Vec<_> =
+            files.iter().map(|(file, label)| (file.file_name().unwrap().to_str().unwrap(), *label)).collect();
         assert_eq!(found, [("2.png", 2), ("3.png", 2), ("1.png", 1)]);
 
         let error = labelled_files(directory.path(), &names[..2]).unwrap_err().to_string();

@@ -85,7 +85,10 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             say!("{}: resuming after epoch {}", self.plan.name, checkpoint.scores.len());
             return self.restore(checkpoint);
         }
-        say!("{}: the data, the settings or the version changed since its last run: training from the start", self.plan.name);
+        say!(
+            "{}: the data, the settings or the version changed since its last run: training from the start",
+            self.plan.name
+        );
         model_directory::clear(&self.plan.directory)
     }
 
@@ -196,8 +199,11 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         };
         let key = format!("train.models.{}.learning_rate", self.plan.name);
         Error::new(format!("training of `{}` diverged: the loss is {loss} {place}", self.plan.name)).because(kept).hint(
-            format!("lower `{key}`, which is {}, for example to a tenth: `--set {key}={}`",
-                self.plan.settings.learning_rate, self.plan.settings.learning_rate / 10.0),
+            format!(
+                "lower `{key}`, which is {}, for example to a tenth: `--set {key}={}`",
+                self.plan.settings.learning_rate,
+                self.plan.settings.learning_rate / 10.0
+            ),
         )
     }
 
@@ -402,7 +408,12 @@ mod tests {
         let mut plan = plan(Architecture::Resnet, 2, directory.path());
         plan.settings.learning_rate = 1e38;
         let error = fit(&plan, &data, &Cpu::default()).err().expect("diverged").to_string();
-        for part in ["`halves` diverged", "in epoch 1, step 2 of 3", "no epoch was completed", "--set train.models.halves.learning_rate="] {
+        for part in [
+            "`halves` diverged",
+            "in epoch 1, step 2 of 3",
+            "no epoch was completed",
+            "--set train.models.halves.learning_rate=",
+        ] {
             assert!(error.contains(part), "no `{part}` in {error}");
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::backend::Backend;
 use crate::model::Model;
-use preprocess::image::{self, ImageError, Pixels};
+use preprocess::image::{self, ImageError};
 use preprocess::stage::{error::Context, interrupt, progress::Progress};
 use preprocess::{Error, Result};
 use rayon::prelude::*;
@@ -23,7 +23,7 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// `seen` holds the directories on the way, so that a symbolic link to one of them is not followed for ever.
+/// `seen` holds the directories visited, so that symbolic links do not lead in circles.
 fn collect(path: &Path, files: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Result<()> {
     let about = || format!("cannot read `{}`", path.display());
     if !fs::metadata(path).context(about)?.is_dir() {
@@ -34,8 +34,8 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -
         return Ok(());
     }
     for entry in sorted_entries(path)? {
-        // A link that leads nowhere is no image.
-        if fs::metadata(&entry).is_ok() {
+        // Links that lead nowhere are no images; pipes and devices are none either, and opening them may block.
+        if fs::metadata(&entry).is_ok_and(|metadata| metadata.is_dir() || metadata.is_file()) {
             collect(&entry, files, seen)?;
         }
     }
@@ -69,7 +69,7 @@ pub fn classify<B: Backend>(
         interrupt::check()?;
         let settings = &model.image;
         let images: Vec<_> = batch.par_iter().map(|file| image::load(file, settings)).collect();
-        let pixels: Vec<u8> = images.iter().flatten().flat_map(|Pixels { data, .. }| data).copied().collect();
+        let pixels = images.iter().flatten().map(|pixels| pixels.data.as_slice()).collect::<Vec<_>>().concat();
         let logits = if pixels.is_empty() { Vec::new() } else { model.logits(&pixels)? };
         let mut logits = logits.chunks_exact(model.classes);
         for (image, at) in images.into_iter().zip(first..) {
