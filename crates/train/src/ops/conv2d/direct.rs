@@ -11,6 +11,7 @@ use crate::feature_map::Layout;
 use crate::ops::layout::{LANES, blocks};
 use crate::ops::simd::{Level, dispatch};
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// A convolution as the tiles see it. The gradient by the input is one too (several, where the stride is not 1).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,16 +74,18 @@ impl Direct {
         }
     }
 
-    /// The floats of one expanded image, and the runs in it of the first output pixel.
+    /// How the image is expanded, band by band, and the runs of the first output pixel in a band.
     pub fn plan(&self) -> Expansion {
         let ([c, _, _], [kernel_h, kernel_w], [out_h, out_w]) = (self.input, self.kernel, self.out);
-        let rows = (out_h - 1) * self.stride + kernel_h;
         let (columns, planes) = match (self.layout, self.stride) {
             (Layout::Images, _) => (out_w, blocks(kernel_w * c)),
             (Layout::Activations, 1) => (out_w - 1 + kernel_w, blocks(c)),
             (Layout::Activations, _) => (out_w, blocks(c) * kernel_w),
         };
         let row = columns * LANES;
+        let in_place = self.needs_no_expansion();
+        let band = if in_place { out_h } else { band_rows(BAND_FLOATS / (planes * row), kernel_h, self.stride).min(out_h) };
+        let rows = (band - 1) * self.stride + kernel_h;
         let at = |plane: usize, u: usize| (plane * rows + u) * row;
         let mut runs = Vec::new();
         match (self.layout, self.stride) {
@@ -102,22 +105,23 @@ impl Direct {
                 }
             }
         }
-        Expansion { planes, rows, columns, row_step: self.stride * row, runs }
+        Expansion { in_place, band, planes, rows, columns, row_step: self.stride * row, runs }
     }
 
-    /// Whether an expanded image is the image itself.
-    fn needs_no_expansion(&self, plan: &Expansion) -> bool {
-        let fits = [plan.rows, plan.columns] == [self.input[1], self.input[2]];
+    /// Whether the tiles can walk over the image as it is.
+    fn needs_no_expansion(&self) -> bool {
+        let [_, h, w] = self.input;
+        let fits = [self.out[0] + self.kernel[0] - 1, self.out[1] + self.kernel[1] - 1] == [h, w];
         self.layout == Layout::Activations && self.stride == 1 && self.pad == [0, 0] && fits
     }
 
-    /// Fills `expanded` from one image.
-    fn expand(&self, plan: &Expansion, image: &[f32], expanded: &mut [f32]) {
+    /// Fills `expanded` with what the band of output rows from `top` on needs of an image.
+    fn expand(&self, plan: &Expansion, image: &[f32], top: usize, expanded: &mut [f32]) {
         let [c, h, w] = self.input;
         let row_len = plan.columns * LANES;
         for (at, target) in expanded.chunks_exact_mut(row_len).enumerate() {
             let (plane, row) = (at / plan.rows, at % plan.rows);
-            let Some(row) = row.checked_add_signed(-self.pad[0]).filter(|&row| row < h) else {
+            let Some(row) = (top * self.stride + row).checked_add_signed(-self.pad[0]).filter(|&row| row < h) else {
                 target.fill(0.0);
                 continue;
             };
@@ -158,19 +162,21 @@ impl Direct {
         }
     }
 
-    /// Gives `run` the expanded form of an image.
-    fn with_expanded<R>(&self, plan: &Expansion, image: &[f32], run: impl FnOnce(&[f32]) -> R) -> R {
-        if self.needs_no_expansion(plan) {
-            return run(image);
+    /// Gives `run` the expanded form of an image, band by band, with the output rows of each.
+    fn for_each_band(&self, plan: &Expansion, image: &[f32], mut run: impl FnMut(&[f32], Range<usize>)) {
+        if plan.in_place {
+            return run(image, 0..self.out[0]);
         }
         SCRATCH.with_borrow_mut(|scratch| {
             if scratch.len() < plan.len() {
                 scratch.resize(plan.len(), 0.0);
             }
             let expanded = &mut scratch[..plan.len()];
-            self.expand(plan, image, expanded);
-            run(expanded)
-        })
+            for top in (0..self.out[0]).step_by(plan.band) {
+                self.expand(plan, image, top, expanded);
+                run(expanded, top..(top + plan.band).min(self.out[0]));
+            }
+        });
     }
 
     /// Some output blocks of one image: `weights` `[block][rows][16]` and `y` `[block][h][w][16]` hold these blocks alone.
@@ -191,24 +197,24 @@ impl Direct {
         assert_eq!(extras.bias.len(), count * LANES);
         assert_eq!(y.len(), count * block_stride);
         assert!(first[0] + (out_h - 1) * step < size[0] && first[1] + (out_w - 1) * step < size[1]);
-        self.with_expanded(plan, image, |x| {
-            assert!(plan.len() <= x.len());
-            let y_start = y.as_mut_ptr();
-            let residual = match extras.residual {
-                Residual::None => None,
-                Residual::Map(map) => {
-                    assert_eq!(map.len(), y.len());
-                    Some(map.as_ptr())
-                }
-                Residual::Output => Some(y_start.cast_const()),
-            };
-            for i in 0..out_h {
+        let y_start = y.as_mut_ptr();
+        let residual = match extras.residual {
+            Residual::None => None,
+            Residual::Map(map) => {
+                assert_eq!(map.len(), y.len());
+                Some(map.as_ptr())
+            }
+            Residual::Output => Some(y_start.cast_const()),
+        };
+        self.for_each_band(plan, image, |x, rows| {
+            assert!(plan.len() <= x.len() && rows.len() <= plan.band);
+            for i in rows.clone() {
                 let at = ((first[0] + i * step) * size[1] + first[1]) * LANES;
                 // SAFETY: by the assertions the weights, the biases, the residual and the output hold all blocks and the last
-                // pixel of the last row; a plan's runs stay inside an expanded image for every output pixel.
+                // pixel of the last row; a plan's runs stay inside an expanded band for every output pixel of it.
                 unsafe {
                     let row = Row {
-                        x: x.as_ptr().add(i * plan.row_step),
+                        x: x.as_ptr().add((i - rows.start) * plan.row_step),
                         runs: &plan.runs,
                         weights: weights.as_ptr(),
                         weights_stride,
@@ -236,22 +242,22 @@ impl Direct {
         assert_eq!(dy.len(), count * block_stride);
         assert_eq!(dweights.len(), count * weights_stride);
         // Enough pixels at a time to make up for loading and storing the sums, few enough to stay in the first-level cache.
-        let band = (BAND_PIXELS / out_w).clamp(1, out_h);
-        self.with_expanded(plan, image, |x| {
-            assert!(plan.len() <= x.len());
-            for top in (0..out_h).step_by(band) {
+        let strip = (STRIP_PIXELS / out_w).clamp(1, out_h);
+        self.for_each_band(plan, image, |x, rows| {
+            assert!(plan.len() <= x.len() && rows.len() <= plan.band);
+            for top in rows.clone().step_by(strip) {
                 let mut weight_row = 0;
                 for run in &plan.runs {
                     for block in 0..count {
                         // SAFETY: by the assertions both gradients hold all blocks and rows; a plan's runs stay inside an
-                        // expanded image for every output pixel.
+                        // expanded band for every output pixel of it.
                         unsafe {
                             let outer = Outer {
-                                x: x.as_ptr().add(top * plan.row_step + run.offset),
+                                x: x.as_ptr().add((top - rows.start) * plan.row_step + run.offset),
                                 x_stride: plan.row_step,
                                 dy: dy.as_ptr().add(block * block_stride + top * out_w * LANES),
                                 dy_stride: out_w * LANES,
-                                rows: band.min(out_h - top),
+                                rows: strip.min(rows.end - top),
                                 pixels: out_w,
                                 len: run.len,
                                 dweights: dweights.as_mut_ptr().add(block * weights_stride + weight_row * LANES),
@@ -291,16 +297,28 @@ impl Direct {
 }
 
 /// Pixels after which the weight gradient's sums leave the registers.
-const BAND_PIXELS: usize = 128;
+const STRIP_PIXELS: usize = 128;
+
+/// Floats of an expanded band: a quarter of the smallest second-level cache in use (512 KB).
+const BAND_FLOATS: usize = 32 * 1024;
+
+/// Output rows whose input fits into `rows` rows.
+fn band_rows(rows: usize, kernel: usize, stride: usize) -> usize {
+    rows.saturating_sub(kernel) / stride + 1
+}
 
 thread_local! {
     /// The expanded image of the thread's current task.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// How an expanded image is laid out: `[plane][row][column][16]`.
+/// How an expanded band of an image is laid out: `[plane][row][column][16]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Expansion {
+    /// There is one band: the image itself.
+    in_place: bool,
+    /// Output rows in a band; the last may have fewer.
+    band: usize,
     planes: usize,
     rows: usize,
     columns: usize,
