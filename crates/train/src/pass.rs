@@ -83,20 +83,23 @@ impl<B: Backend> Pass<B> {
     }
 
     /// Runs an op's forward kernel under its name in the profile and in an error.
-    pub(crate) fn forward<R>(&self, op: &str, run: impl FnOnce(&B) -> Result<R, B::Err>) -> Result<R> {
-        timed(self.profile.as_ref(), op, Direction::Forward, || run(&self.device)).map_err(device_error(op))
+    pub(crate) fn forward<'a, R>(&self, op: impl Into<Op<'a>>, run: impl FnOnce(&B) -> Result<R, B::Err>) -> Result<R> {
+        let op = op.into();
+        timed(self.profile.as_ref(), op, Direction::Forward, || run(&self.device)).map_err(device_error(op.name))
     }
 
     /// Puts an op's backward kernel on the tape, if there is one.
-    pub(crate) fn on_backward(
+    pub(crate) fn on_backward<'a>(
         &mut self,
-        op: &str,
+        op: impl Into<Op<'a>>,
         run: impl 'static + FnOnce(&B, &B::Pool, &mut Gradients<f32, B>) -> Result<(), B::Err>,
     ) {
         let Some(tape) = &mut self.tape else { return };
-        let (device, pool, profile, op) = (self.device.clone(), self.pool.clone(), self.profile.clone(), op.to_owned());
+        let Op { name, flops } = op.into();
+        let (device, pool, profile, name) =
+            (self.device.clone(), self.pool.clone(), self.profile.clone(), name.to_owned());
         tape.add_backward_op(move |gradients| {
-            timed(profile.as_ref(), &op, Direction::Backward, || run(&device, &pool, gradients))
+            timed(profile.as_ref(), Op { name: &name, flops }, Direction::Backward, || run(&device, &pool, gradients))
         });
     }
 }
@@ -119,31 +122,86 @@ pub enum Direction {
     Backward,
 }
 
+impl std::fmt::Display for Direction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Forward => "forward",
+            Self::Backward => "backward",
+        })
+    }
+}
+
 /// Time spent in each op, summed over passes. A clone shares the sums.
 #[derive(Debug, Clone, Default)]
 pub struct Profile {
-    rows: Rc<RefCell<IndexMap<(String, Direction), (Duration, usize)>>>,
+    rows: Rc<RefCell<IndexMap<(String, Direction), ProfileRow>>>,
+}
+
+/// Time spent in one op.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileRow {
+    /// The layer's name, or the op's where there is no layer.
+    pub op: String,
+    /// Which way.
+    pub direction: Direction,
+    /// Over all runs.
+    pub time: Duration,
+    /// Of the fastest run: what the op takes where nothing disturbs it.
+    pub fastest: Duration,
+    /// Floating-point operations over all runs, as the direct algorithm has them; 0 where they do not matter.
+    pub flops: usize,
+    /// Times that the op ran.
+    pub runs: usize,
 }
 
 impl Profile {
-    /// Op, direction, total time and number of runs, in the order in which the ops first ran.
-    pub fn rows(&self) -> Vec<(String, Direction, Duration, usize)> {
-        let rows = self.rows.borrow();
-        rows.iter().map(|((op, direction), &(time, runs))| (op.clone(), *direction, time, runs)).collect()
+    /// In the order in which the ops first ran.
+    pub fn rows(&self) -> Vec<ProfileRow> {
+        self.rows.borrow().values().cloned().collect()
     }
 
-    fn record(&self, op: &str, direction: Direction, time: Duration) {
+    fn record(&self, op: &str, direction: Direction, time: Duration, flops: usize) {
         let mut rows = self.rows.borrow_mut();
-        let row = rows.entry((op.to_owned(), direction)).or_default();
-        row.0 += time;
-        row.1 += 1;
+        let new = || ProfileRow {
+            op: op.to_owned(),
+            direction,
+            time: Duration::ZERO,
+            fastest: Duration::MAX,
+            flops: 0,
+            runs: 0,
+        };
+        let row = rows.entry((op.to_owned(), direction)).or_insert_with(new);
+        row.time += time;
+        row.fastest = row.fastest.min(time);
+        row.flops += flops;
+        row.runs += 1;
     }
 }
 
-fn timed<R>(profile: Option<&Profile>, op: &str, direction: Direction, run: impl FnOnce() -> R) -> R {
+fn timed<R>(profile: Option<&Profile>, op: Op<'_>, direction: Direction, run: impl FnOnce() -> R) -> R {
     let Some(profile) = profile else { return run() };
     let start = Instant::now();
     let result = run();
-    profile.record(op, direction, start.elapsed());
+    profile.record(op.name, direction, start.elapsed(), op.flops);
     result
+}
+
+/// What a profile says about a run of an op.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Op<'a> {
+    pub name: &'a str,
+    /// Floating-point operations; 0 where they do not matter.
+    pub flops: usize,
+}
+
+impl<'a> From<&'a str> for Op<'a> {
+    fn from(name: &'a str) -> Self {
+        Self { name, flops: 0 }
+    }
+}
+
+impl<'a> From<&'a String> for Op<'a> {
+    fn from(name: &'a String) -> Self {
+        Self { name, flops: 0 }
+    }
 }

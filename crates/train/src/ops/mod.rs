@@ -12,3 +12,5 @@ pub mod max_pool2d;
 mod parallel;
 pub mod relu;
 pub mod simd;
+#[cfg(test)]
+mod testing;

@@ -11,12 +11,14 @@
 //! ```
 
 mod cpu;
+mod direct;
 pub mod reference;
+mod tile;
 
 use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
 use crate::feature_map::{Accumulate, FeatureMap, Layout};
 use crate::parameter::Parameter;
-use crate::pass::Pass;
+use crate::pass::{Op, Pass};
 use preprocess::{Error, Result};
 
 /// What lies around the image.
@@ -180,7 +182,8 @@ pub fn conv2d<B: Backend>(
     let geometry = checked_geometry(x, weight, bias, &options)?;
     let Options { residual, relu, .. } = options;
     let residual_data = residual.map(|r| r.activations(&op)).transpose()?;
-    let y = pass.forward(&op, |device| {
+    let flops = geometry.flops();
+    let y = pass.forward(Op { name: &op, flops }, |device| {
         let mut y = device.allocate(pass.pool(), geometry.output())?;
         let epilogue = Epilogue { residual: residual_data.map(|r| &**r), relu };
         device.conv2d(&geometry, &x.data, x.layout, &weight.tensor, &bias.tensor, epilogue, &mut y)?;
@@ -191,7 +194,8 @@ pub fn conv2d<B: Backend>(
 
     let (x, y_data, residual_gradient) = (x.clone(), y.data.clone(), residual.and_then(|r| r.gradient.clone()));
     let (weight, bias) = (weight.tensor.clone(), bias.tensor.clone());
-    pass.on_backward(&op, move |device, pool, gradients| {
+    let directions = if x.gradient.is_some() { 2 } else { 1 };
+    pass.on_backward(Op { name: &op, flops: directions * flops }, move |device, pool, gradients| {
         let Some(mut dy) = y_gradient.take() else { return Ok(()) };
         if relu {
             device.relu_gradient(&y_data, &mut dy)?;
