@@ -129,7 +129,12 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         let validation = self.model.score(self.data.validation(), self.plan.batch_size)?;
         let epoch = self.scores.len() + 1;
         if validation.images > 0 && !validation.loss().is_finite() {
-            return Err(self.diverged(validation.loss(), &format!("on the validation split after epoch {epoch}")));
+            return Err(self.diverged(&format!("the validation loss is {} after epoch {epoch}", validation.loss())));
+        }
+        let weights = self.model.weights();
+        // A rectifier turns NaN into zero, so that the loss alone may hide that the weights are lost.
+        if let Some(lost) = weights.iter().find(|array| !array.values.iter().all(|value| value.is_finite())) {
+            return Err(self.diverged(&format!("`{}` is not finite after epoch {epoch}", lost.name)));
         }
         self.scores.push(EpochScores {
             epoch,
@@ -145,10 +150,10 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             images_per_second: training.images as f64 / training_seconds,
         });
         if best_epoch(&self.scores) == Some(epoch) {
-            self.best = self.model.weights();
+            self.best.clone_from(&weights);
         }
         self.print_epoch();
-        self.save()
+        self.save(weights)
     }
 
     /// One pass over the training images, each seen once.
@@ -168,7 +173,9 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             self.step(&batch, &mut score)?;
             let loss = (score.loss_sum - before) / batch.labels.len() as f64;
             if !loss.is_finite() {
-                return Err(self.diverged(loss, &format!("in epoch {}, step {step} of {steps}", epoch + 1)));
+                return Err(
+                    self.diverged(&format!("the loss is {loss} in epoch {}, step {step} of {steps}", epoch + 1))
+                );
             }
             progress.message(format!("loss {:.4}, accuracy {:.1} %", score.loss(), 100.0 * score.accuracy()));
             progress.advance(batch.labels.len() as u64);
@@ -192,26 +199,23 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         self.optimizer.update(network.parameters_mut(), &mut gradients)
     }
 
-    fn diverged(&self, loss: f64, place: &str) -> Error {
+    /// `what` says which value is not finite, and where.
+    fn diverged(&self, what: &str) -> Error {
         let kept = match self.scores.len() {
             0 => "no epoch was completed, so there is no checkpoint".to_owned(),
             epochs => format!("the checkpoint of epoch {epochs} is kept in `{}`", self.plan.directory.display()),
         };
-        let key = format!("train.models.{}.learning_rate", self.plan.name);
-        Error::new(format!("training of `{}` diverged: the loss is {loss} {place}", self.plan.name)).because(kept).hint(
-            format!(
-                "lower `{key}`, which is {}, for example to a tenth: `--set {key}={}`",
-                self.plan.settings.learning_rate,
-                self.plan.settings.learning_rate / 10.0
-            ),
-        )
+        let (key, rate) = (format!("train.models.{}.learning_rate", self.plan.name), self.plan.settings.learning_rate);
+        Error::new(format!("training of `{}` diverged: {what}", self.plan.name))
+            .because(kept)
+            .hint(format!("lower `{key}`, which is {rate}, for example to a tenth: `--set {key}={:.1e}`", rate / 10.0))
     }
 
     fn print_epoch(&self) {
         let (Some(scores), Some(timing)) = (self.scores.last(), self.timings.last()) else { return };
-        let validation = match self.data.validation().count() == 0 {
-            true => String::new(),
-            false => format!(
+        let validation = match self.data.validation().count() {
+            0 => String::new(),
+            _ => format!(
                 "  val_loss {:.4}  val_accuracy {:.1} %",
                 scores.validation_loss,
                 100.0 * scores.validation_accuracy
@@ -228,14 +232,15 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         );
     }
 
-    fn save(&self) -> Result<()> {
+    /// Writes the checkpoint of the last epoch and the tables.
+    fn save(&self, weights: Vec<Array>) -> Result<()> {
         let (first, second) = self.optimizer.save()?.into_iter().map(arrays_of).unzip();
         let checkpoint = Checkpoint {
             fingerprint: self.fingerprint.clone(),
             step: self.optimizer.step(),
             scores: self.scores.clone(),
             timings: self.timings.clone(),
-            weights: self.model.weights(),
+            weights,
             best: self.best.clone(),
             first_moments: first,
             second_moments: second,
