@@ -1,6 +1,8 @@
 //! Named arrays of 32-bit floats and their safetensors file: weights in `model.safetensors`, and all of a checkpoint.
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::SafeTensorError;
+use safetensors::tensor::{Dtype, SafeTensors, View};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// One array with its name, in the layout of PyTorch's `state_dict`.
@@ -14,18 +16,32 @@ pub struct Array {
     pub values: Vec<f32>,
 }
 
-/// The bytes of a safetensors file with the arrays and the metadata; the same for the same arguments.
+impl View for &Array {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        little_endian(&self.values).into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.values.len() * size_of::<f32>()
+    }
+}
+
+/// The bytes of a safetensors file with the arrays and the metadata. With at most one entry of metadata they are the same for
+/// the same arguments: more would be written in a random order.
 ///
 /// # Errors
-/// Two arrays of one name, or a shape that does not fit its values.
-pub fn encode(arrays: &[Array], metadata: &[(&str, String)]) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-    let bytes: Vec<Vec<u8>> = arrays.iter().map(|array| little_endian(&array.values)).collect();
-    let views = arrays.iter().zip(&bytes).map(|(array, bytes)| {
-        Ok((array.name.as_str(), TensorView::new(Dtype::F32, array.shape.clone(), bytes)?))
-    });
-    let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
-    // One entry is all that a reproducible file can hold: the map's order is random and the header follows it.
-    let metadata: HashMap<String, String> = metadata.iter().map(|(key, value)| ((*key).into(), value.clone())).collect();
+/// Metadata that have no JSON form.
+pub fn encode(arrays: &[Array], metadata: &[(&str, String)]) -> Result<Vec<u8>, SafeTensorError> {
+    let views = arrays.iter().map(|array| (array.name.as_str(), array));
+    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     safetensors::serialize(views, Some(metadata))
 }
 
@@ -46,8 +62,12 @@ pub fn decode(bytes: &[u8]) -> Result<(Vec<Array>, HashMap<String, String>), Str
     Ok((arrays, header.metadata().clone().unwrap_or_default()))
 }
 
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+pub(crate) fn little_endian(values: &[f32]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size_of_val(values));
+    for value in values {
+        bytes.extend_from_slice(&value.to_le_bytes());
+    }
+    bytes
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {

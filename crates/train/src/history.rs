@@ -3,7 +3,7 @@
 //! Times are kept apart, so that an interrupted and resumed run ends with the very bytes of an undisturbed one in
 //! `history.csv`. Both have a header row named after the fields below and one row an epoch.
 
-use crate::files::write_atomically;
+use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::error::Context;
 use preprocess::{Error, Result};
 use serde::Serialize;

@@ -5,12 +5,18 @@
 //! model. The weights carry PyTorch's names and layouts (convolution OIHW, linear `[out, in]`).
 
 use crate::arrays::{self, Array};
-use crate::files::write_atomically;
+use crate::checkpoint::Checkpoint;
+use crate::history::{HISTORY_FILE, TIMINGS_FILE};
+use crate::predictions::predictions_file;
 use indexmap::IndexMap;
+use preprocess::manifest::Split;
 use preprocess::pipeline::{Architecture, Filter, Fit, ImageSettings, ModelSettings};
+use preprocess::stage::atomic_file::{sweep_leftovers, write_atomically, write_error};
 use preprocess::stage::error::Context;
+use preprocess::stage::fingerprint;
 use preprocess::{Error, Result};
 use serde_json::json;
+use std::fs;
 use std::path::Path;
 
 /// File name in a model's directory.
@@ -72,7 +78,7 @@ impl Config {
     /// Missing or malformed.
     pub fn read(model_directory: &Path) -> Result<Self> {
         let file = model_directory.join(CONFIG_FILE);
-        let text = std::fs::read(&file).context(|| format!("cannot read `{}`", file.display())).map_err(|error| {
+        let text = fs::read(&file).context(|| format!("cannot read `{}`", file.display())).map_err(|error| {
             error.hint("a model's directory holds `config.json`, written when its training ended; run `train` first")
         })?;
         let config: Self = serde_json::from_slice(&text)
@@ -88,14 +94,18 @@ impl Config {
         Ok(config)
     }
 
-    /// Writes `config.json` and `preprocessor_config.json`; the first one last.
+    /// Writes `preprocessor_config.json` and then `config.json`, with the checksums of the directory's files of these names.
     ///
     /// # Errors
-    /// The disk refuses.
-    pub fn write(&self, model_directory: &Path) -> Result<()> {
+    /// One of the files is missing; the disk refuses.
+    pub fn write(&self, model_directory: &Path, files: &[String]) -> Result<()> {
         write_json(&model_directory.join(PREPROCESSOR_FILE), &self.preprocessor())?;
+        let mut config = self.clone();
+        for name in files {
+            config.run.files.insert(name.clone(), fingerprint::of_file(&model_directory.join(name))?);
+        }
         let file = model_directory.join(CONFIG_FILE);
-        let mut value = serde_json::to_value(self).context(|| format!("cannot encode `{}`", file.display()))?;
+        let mut value = serde_json::to_value(config).context(|| format!("cannot encode `{}`", file.display()))?;
         value["pretrained_cfg"] = self.pretrained_cfg();
         write_json(&file, &value)
     }
@@ -153,6 +163,39 @@ fn write_json(file: &Path, value: &serde_json::Value) -> Result<()> {
     write_atomically(file, |writer| writer.write_all(text.as_bytes()))
 }
 
+/// Takes `config.json` away: the directory no longer claims to hold a finished model. Creates the directory if it is missing,
+/// and sweeps what a killed run left.
+///
+/// # Errors
+/// The disk refuses.
+pub fn unfinish(model_directory: &Path) -> Result<()> {
+    fs::create_dir_all(model_directory).map_err(|error| write_error(model_directory, error))?;
+    sweep_leftovers(model_directory)?;
+    remove(&model_directory.join(CONFIG_FILE))
+}
+
+/// Removes everything that an earlier run wrote into the directory.
+///
+/// # Errors
+/// The disk refuses.
+pub fn clear(model_directory: &Path) -> Result<()> {
+    unfinish(model_directory)?;
+    Checkpoint::remove_all(model_directory)?;
+    let files = [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE].map(|name| model_directory.join(name));
+    let predictions = Split::ALL.map(|split| predictions_file(model_directory, split));
+    files.iter().chain(&predictions).try_for_each(|file| remove(file))
+}
+
+/// Removes a file that need not be there.
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context(|| format!("cannot remove `{}`", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes `model.safetensors`.
 ///
 /// # Errors
@@ -172,7 +215,7 @@ pub fn write_weights(model_directory: &Path, weights: &[Array]) -> Result<()> {
 pub fn read_weights(model_directory: &Path, expected: &[(String, Vec<usize>)]) -> Result<Vec<Array>> {
     let file = model_directory.join(WEIGHTS_FILE);
     let hint = "the model's directory is damaged or mixed from two models: run `train` again, or copy it whole";
-    let bytes = std::fs::read(&file).context(|| format!("cannot read `{}`", file.display()));
+    let bytes = fs::read(&file).context(|| format!("cannot read `{}`", file.display()));
     let bytes = bytes.map_err(|error| error.hint(hint))?;
     let refuse = |reason: String| {
         Error::new(format!("`{}` does not fit its `{CONFIG_FILE}`", file.display())).because(reason).hint(hint)
@@ -200,19 +243,6 @@ pub(crate) fn pick(found: Vec<Array>, expected: &[(String, Vec<usize>)]) -> Resu
     }
     problems.extend(found.keys().map(|name| format!("`{name}` is none of the network's")));
     if problems.is_empty() { Ok(arrays) } else { Err(problems.join("; ")) }
-}
-
-/// BLAKE3 of a file, in hexadecimal.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn checksum(file: &Path) -> Result<String> {
-    let read = || -> std::io::Result<String> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(std::fs::File::open(file)?)?;
-        Ok(hasher.finalize().to_hex().to_string())
-    };
-    read().context(|| format!("cannot read `{}`", file.display()))
 }
 
 #[cfg(test)]
@@ -243,7 +273,7 @@ mod tests {
                 batch_size: 32,
                 epochs: 5,
                 fingerprint: "f".into(),
-                files: IndexMap::from([("history.csv".into(), "c".into())]),
+                files: IndexMap::from([("history.csv".into(), fingerprint::of_bytes(b""))]),
             },
         }
     }
@@ -262,10 +292,12 @@ mod tests {
     #[test]
     fn the_configuration_comes_back_and_speaks_timm() {
         let directory = tempfile::tempdir().unwrap();
-        config().write(directory.path()).unwrap();
+        let published = Config { run: RunRecord { files: IndexMap::new(), ..config().run }, ..config() };
+        fs::write(directory.path().join(HISTORY_FILE), "").unwrap();
+        published.write(directory.path(), &[HISTORY_FILE.into()]).unwrap();
         assert_eq!(Config::read(directory.path()).unwrap(), config());
         let read = |name: &str| -> serde_json::Value {
-            serde_json::from_slice(&std::fs::read(directory.path().join(name)).unwrap()).unwrap()
+            serde_json::from_slice(&fs::read(directory.path().join(name)).unwrap()).unwrap()
         };
         let (timm, transformers) = (read(CONFIG_FILE), read(PREPROCESSOR_FILE));
         assert_eq!(timm["architecture"], "resnet");
@@ -285,7 +317,7 @@ mod tests {
             ("a class too few", whole.replace("\"num_classes\":2", "\"num_classes\":3"), "contradicts itself"),
         ] {
             let directory = tempfile::tempdir().unwrap();
-            std::fs::write(directory.path().join(CONFIG_FILE), text).unwrap();
+            fs::write(directory.path().join(CONFIG_FILE), text).unwrap();
             let error = Config::read(directory.path()).unwrap_err().to_string();
             assert!(error.contains(says) && error.contains(CONFIG_FILE), "{name}: {error}");
         }
@@ -311,7 +343,7 @@ mod tests {
         ] {
             assert!(error.contains(part), "{error}");
         }
-        std::fs::write(directory.path().join(WEIGHTS_FILE), b"cut").unwrap();
+        fs::write(directory.path().join(WEIGHTS_FILE), b"cut").unwrap();
         let error = read_weights(directory.path(), &shapes(&weights())).unwrap_err().to_string();
         assert!(error.contains("model.safetensors") && error.contains("hint"), "{error}");
     }
