@@ -1,3 +1,12 @@
-//! What every stage program shares.
+//! What every stage program shares: its command line, exit code and output, progress, interruption, the lock on its output
+//! directory, files that appear whole or not at all, and randomness that does not depend on threads.
 
+pub mod atomic_file;
+pub mod cli;
 pub mod error;
+pub mod fingerprint;
+pub mod interrupt;
+pub mod lock;
+pub mod output;
+pub mod progress;
+pub mod random;

@@ -1,0 +1,107 @@
+//! One stage at a time on one output directory.
+
+use super::error::Context;
+use crate::{Error, Result};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+/// The lock's file inside the output directory. It stays when the lock is released: removing it would race with the next
+/// process that opens it.
+pub const FILE_NAME: &str = ".lock";
+
+/// An exclusive lock on an output directory. The system releases it when this is dropped and when the process ends in
+/// whatever way, `kill -9` included.
+#[derive(Debug)]
+pub struct OutputLock {
+    _file: File,
+}
+
+impl OutputLock {
+    /// Creates the directory where it is missing, and locks it in the name of `stage`.
+    ///
+    /// # Errors
+    /// Another process holds the lock (it is named), or the directory cannot be written to.
+    pub fn acquire(output: &Path, stage: &str) -> Result<Self> {
+        fs::create_dir_all(output).map_err(|error| {
+            Error::new(format!("cannot create the output directory `{}`", output.display()))
+                .caused_by(error)
+                .hint("choose another directory with `--set output=DIR`")
+        })?;
+        let path = output.join(FILE_NAME);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .context(|| format!("cannot open the lock `{}`", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(held(output, &mut file)),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).context(|| format!("cannot lock `{}`", path.display()));
+            }
+        }
+        write_holder(&mut file, stage).context(|| format!("cannot write the lock `{}`", path.display()))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Leaves a note for whoever finds the directory locked.
+fn write_holder(file: &mut File, stage: &str) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "`{stage}` (process {})", std::process::id())
+}
+
+/// The error that names the process which holds the lock.
+fn held(output: &Path, file: &mut File) -> Error {
+    let mut holder = String::new();
+    // The note may be missing (the other process has only just started) or locked away from readers on some systems.
+    if file.read_to_string(&mut holder).is_err() || holder.is_empty() {
+        holder = "another process".to_owned();
+    }
+    Error::new(format!("the output directory `{}` is in use by {holder}", output.display()))
+        .hint("wait until it has finished, stop it, or choose another directory with `--set output=DIR`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_is_refused_until_the_first_lets_go() -> Result<()> {
+        let directory = tempfile::tempdir().context(|| "temporary directory".to_owned())?;
+        let output = directory.path().join("runs/new");
+        let first = OutputLock::acquire(&output, "train")?;
+        let refusal = OutputLock::acquire(&output, "report").map(|_| ()).map_err(|error| error.to_string());
+        let expected = format!(
+            "error: the output directory `{}` is in use by `train` (process {})\n  \
+             hint: wait until it has finished, stop it, or choose another directory with `--set output=DIR`",
+            output.display(),
+            std::process::id()
+        );
+        assert_eq!(refusal, Err(expected));
+        drop(first);
+        OutputLock::acquire(&output, "report").map(|_| ())
+    }
+
+    #[test]
+    fn the_note_of_a_killed_holder_is_no_lock() -> Result<()> {
+        let directory = tempfile::tempdir().context(|| "temporary directory".to_owned())?;
+        fs::write(directory.path().join(FILE_NAME), "`train` (process 4194304999), a longer note than the next")
+            .context(|| "note".to_owned())?;
+        let _lock = OutputLock::acquire(directory.path(), "report")?;
+        let note = fs::read_to_string(directory.path().join(FILE_NAME)).context(|| "note".to_owned())?;
+        assert_eq!(note, format!("`report` (process {})", std::process::id()));
+        Ok(())
+    }
+
+    #[test]
+    fn an_output_that_is_a_file_is_named() {
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        let error = OutputLock::acquire(file.path(), "train").expect_err("a file is no directory").to_string();
+        assert!(error.contains(&format!("cannot create the output directory `{}`", file.path().display())), "{error}");
+    }
+}
