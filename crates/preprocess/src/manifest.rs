@@ -2,7 +2,10 @@
 //! that a directory with a manifest is a whole data set.
 
 use crate::pipeline::PreprocessSettings;
+use crate::stage::error::Context;
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// A part of the data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -83,4 +86,31 @@ pub struct Manifest {
     pub rejected: usize,
     /// Every shard, ordered by split, copy and number.
     pub shards: Vec<ShardEntry>,
+}
+
+/// The manifest's file name within the shards' directory.
+pub const FILE_NAME: &str = "manifest.json";
+
+impl Manifest {
+    /// Reads the manifest of a shards' directory, without looking at the shards.
+    ///
+    /// # Errors
+    /// Missing (preprocess has not finished), malformed, or of another format.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let file = directory.join(FILE_NAME);
+        if !file.exists() {
+            return Err(Error::new(format!("there is no data set at `{}`", directory.display()))
+                .hint("run `preprocess` with the same pipeline file first"));
+        }
+        let text = std::fs::read_to_string(&file).context(|| format!("cannot read `{}`", file.display()))?;
+        let malformed = || Error::new(format!("`{}` is not a manifest of this version", file.display()));
+        let manifest: Self = serde_json::from_str(&text)
+            .map_err(|error| malformed().caused_by(error).hint("run `preprocess` with the same pipeline file again"))?;
+        match manifest.format {
+            1 => Ok(manifest),
+            format => Err(malformed()
+                .because(format!("it has format {format}, not 1"))
+                .hint("run `preprocess` with the same pipeline file again")),
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub fn macro_f1_interval(rows: &[Prediction], classes: usize, seed: u64) -> Opti
     for _ in 0..RESAMPLES {
         matrix.clear();
         for _ in 0..rows.len() {
-            let row = &rows[random.below(rows.len() as u64) as usize];
+            let row = &rows[random.below(rows.len())];
             matrix.add(row.label, row.prediction);
         }
         scores.push(matrix.macro_average().f1);

@@ -12,6 +12,6 @@ pub fn top_k_accuracy(rows: &[Prediction], k: usize) -> f64 {
 /// How many classes come before the true one.
 fn rank(row: &Prediction) -> usize {
     let own = row.probabilities[row.label];
-    let before = |(class, &p): &(usize, &f32)| p > own || (p == own && *class > row.label);
+    let before = |&(class, &p): &(usize, &f32)| p > own || (p == own && class > row.label);
     row.probabilities.iter().enumerate().filter(before).count()
 }
