@@ -1,9 +1,30 @@
 //! A model on disk: `model.safetensors`, `config.json`, `preprocessor_config.json`, `history.csv`, `timings.csv`,
 //! `predictions-<split>.parquet`, `checkpoint/`.
+//!
+//! `config.json` is written last and names the other files with their checksums: a directory that has one holds a whole
+//! model. The weights carry PyTorch's names and layouts (convolution OIHW, linear `[out, in]`).
 
-use preprocess::Result;
-use preprocess::pipeline::{Architecture, ImageSettings, ModelSettings};
+use crate::arrays::{self, Array};
+use crate::checkpoint::Checkpoint;
+use crate::history::{HISTORY_FILE, TIMINGS_FILE};
+use crate::predictions::predictions_file;
+use indexmap::IndexMap;
+use preprocess::manifest::Split;
+use preprocess::pipeline::{Architecture, Filter, Fit, ImageSettings, ModelSettings};
+use preprocess::stage::atomic_file::{sweep_leftovers, write_atomically, write_error};
+use preprocess::stage::error::Context;
+use preprocess::stage::fingerprint;
+use preprocess::{Error, Result};
+use serde_json::json;
+use std::fs;
 use std::path::Path;
+
+/// File name in a model's directory.
+pub const CONFIG_FILE: &str = "config.json";
+/// File name in a model's directory.
+pub const WEIGHTS_FILE: &str = "model.safetensors";
+/// File name in a model's directory.
+pub const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 
 /// `config.json`: all that is needed, beside the weights, to use the model on a raw image. Also written under timm's root
 /// keys (`num_classes`, `label_names`, …).
@@ -13,6 +34,8 @@ pub struct Config {
     pub architecture: Architecture,
     /// Number of classes.
     pub num_classes: usize,
+    /// Length of the vector that the last layer turns into logits.
+    pub num_features: usize,
     /// Class names in the order of the logits.
     pub label_names: Vec<String>,
     /// How a raw image becomes the network's input.
@@ -27,6 +50,25 @@ pub struct Config {
     pub settings: ModelSettings,
     /// Fingerprint of the data set it was trained on.
     pub dataset_fingerprint: String,
+    /// How it was trained.
+    pub run: RunRecord,
+}
+
+/// Which inputs, settings and version made a model.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct RunRecord {
+    /// Version of the program.
+    pub version: String,
+    /// `train.seed` of the pipeline file.
+    pub seed: u64,
+    /// `train.batch_size` of the pipeline file.
+    pub batch_size: usize,
+    /// Epochs that were trained.
+    pub epochs: usize,
+    /// BLAKE3 over all that determines the weights after each epoch.
+    pub fingerprint: String,
+    /// BLAKE3 of each of the directory's other files, in hexadecimal, by name.
+    pub files: IndexMap<String, String>,
 }
 
 impl Config {
@@ -35,7 +77,274 @@ impl Config {
     /// # Errors
     /// Missing or malformed.
     pub fn read(model_directory: &Path) -> Result<Self> {
-        let _ = model_directory;
-        unimplemented!()
+        let file = model_directory.join(CONFIG_FILE);
+        let text = std::fs::read(&file).context(|| format!("cannot read `{}`", file.display())).map_err(|error| {
+            error.hint("a model's directory holds `config.json`, written when its training ended; run `train` first")
+        })?;
+        let config: Self = serde_json::from_slice(&text)
+            .context(|| format!("`{}` is not a model's configuration", file.display()))
+            .map_err(|error| error.hint("run `train` again to write it anew"))?;
+        if config.label_names.len() != config.num_classes {
+            return Err(Error::new(format!("`{}` contradicts itself", file.display())).because(format!(
+                "`num_classes` is {} and `label_names` holds {} names",
+                config.num_classes,
+                config.label_names.len()
+            )));
+        }
+        Ok(config)
+    }
+
+    /// Writes `preprocessor_config.json` and then `config.json`, with the checksums of the directory's files of these names.
+    ///
+    /// # Errors
+    /// One of the files is missing; the disk refuses.
+    pub fn write(&self, model_directory: &Path, files: &[String]) -> Result<()> {
+        write_json(&model_directory.join(PREPROCESSOR_FILE), &self.preprocessor())?;
+        let mut config = self.clone();
+        for name in files {
+            config.run.files.insert(name.clone(), fingerprint::of_file(&model_directory.join(name))?);
+        }
+        let file = model_directory.join(CONFIG_FILE);
+        let mut value = serde_json::to_value(config).context(|| format!("cannot encode `{}`", file.display()))?;
+        value["pretrained_cfg"] = self.pretrained_cfg();
+        write_json(&file, &value)
+    }
+
+    /// timm's description of the input. Its crop modes `squash`, `center` and `border` are our fits.
+    fn pretrained_cfg(&self) -> serde_json::Value {
+        json!({
+            "input_size": [3, self.image.height, self.image.width],
+            "mean": [0.0, 0.0, 0.0],
+            "std": [1.0, 1.0, 1.0],
+            "interpolation": match self.image.filter {
+                Filter::Nearest => "nearest",
+                Filter::Bilinear => "bilinear",
+                Filter::Bicubic => "bicubic",
+                Filter::Lanczos => "lanczos",
+            },
+            "crop_pct": 1.0,
+            "crop_mode": match self.image.fit {
+                Fit::Stretch => "squash",
+                Fit::Crop => "center",
+                Fit::Pad => "border",
+            },
+        })
+    }
+
+    /// The keys of transformers' image processors. `ViTImageProcessor` stretches; for the other fits no processor of theirs
+    /// does quite the same, so none is named.
+    fn preprocessor(&self) -> serde_json::Value {
+        let mut value = json!({
+            "do_convert_rgb": true,
+            "do_resize": true,
+            "size": {"height": self.image.height, "width": self.image.width},
+            "resample": match self.image.filter {
+                Filter::Nearest => 0,
+                Filter::Lanczos => 1,
+                Filter::Bilinear => 2,
+                Filter::Bicubic => 3,
+            },
+            "do_rescale": true,
+            "rescale_factor": 1.0 / 255.0,
+            "do_normalize": false,
+            "image_mean": [0.0, 0.0, 0.0],
+            "image_std": [1.0, 1.0, 1.0],
+            "fit": self.image.fit,
+        });
+        if self.image.fit == Fit::Stretch {
+            value["image_processor_type"] = "ViTImageProcessor".into();
+        }
+        value
+    }
+}
+
+fn write_json(file: &Path, value: &serde_json::Value) -> Result<()> {
+    let text = format!("{value:#}\n");
+    write_atomically(file, |writer| writer.write_all(text.as_bytes()))
+}
+
+/// Takes `config.json` away: the directory no longer claims to hold a finished model. Creates the directory if it is missing,
+/// and sweeps what a killed run left.
+///
+/// # Errors
+/// The disk refuses.
+pub fn unfinish(model_directory: &Path) -> Result<()> {
+    fs::create_dir_all(model_directory).map_err(|error| write_error(model_directory, error))?;
+    sweep_leftovers(model_directory)?;
+    remove(&model_directory.join(CONFIG_FILE))
+}
+
+/// Removes everything that an earlier run wrote into the directory.
+///
+/// # Errors
+/// The disk refuses.
+pub fn clear(model_directory: &Path) -> Result<()> {
+    unfinish(model_directory)?;
+    Checkpoint::remove_all(model_directory)?;
+    let files = [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE].map(|name| model_directory.join(name));
+    let predictions = Split::ALL.map(|split| predictions_file(model_directory, split));
+    files.iter().chain(&predictions).try_for_each(|file| remove(file))
+}
+
+/// Removes a file that need not be there.
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context(|| format!("cannot remove `{}`", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes `model.safetensors`.
+///
+/// # Errors
+/// The disk refuses.
+pub fn write_weights(model_directory: &Path, weights: &[Array]) -> Result<()> {
+    let file = model_directory.join(WEIGHTS_FILE);
+    // Some readers refuse a file that does not say which framework's layout it has.
+    let bytes = arrays::encode(weights, &[("format", "pt".into())])
+        .context(|| format!("cannot encode `{}`", file.display()))?;
+    write_atomically(&file, |writer| writer.write_all(&bytes))
+}
+
+/// Reads `model.safetensors`: exactly the arrays of `expected` (names and shapes), in that order.
+///
+/// # Errors
+/// Missing, truncated, or with other arrays than the network's: all that are missing, extra or of another shape are named.
+pub fn read_weights(model_directory: &Path, expected: &[(String, Vec<usize>)]) -> Result<Vec<Array>> {
+    let file = model_directory.join(WEIGHTS_FILE);
+    let hint = "the model's directory is damaged or mixed from two models: run `train` again, or copy it whole";
+    let bytes = std::fs::read(&file).context(|| format!("cannot read `{}`", file.display()));
+    let bytes = bytes.map_err(|error| error.hint(hint))?;
+    let refuse = |reason: String| {
+        Error::new(format!("`{}` does not fit its `{CONFIG_FILE}`", file.display())).because(reason).hint(hint)
+    };
+    let (found, _) = arrays::decode(&bytes).map_err(&refuse)?;
+    pick(found, expected).map_err(&refuse)
+}
+
+/// The arrays of `expected`, in that order.
+///
+/// # Errors
+/// In words: an array missing, too many, or of another shape.
+pub(crate) fn pick(found: Vec<Array>, expected: &[(String, Vec<usize>)]) -> Result<Vec<Array>, String> {
+    let mut found: IndexMap<String, Array> = found.into_iter().map(|array| (array.name.clone(), array)).collect();
+    let mut problems = Vec::new();
+    let mut arrays = Vec::with_capacity(expected.len());
+    for (name, shape) in expected {
+        match found.shift_remove(name) {
+            None => problems.push(format!("`{name}` is missing")),
+            Some(array) if array.shape != *shape => {
+                problems.push(format!("`{name}` has shape {:?} where {shape:?} is needed", array.shape));
+            }
+            Some(array) => arrays.push(array),
+        }
+    }
+    problems.extend(found.keys().map(|name| format!("`{name}` is none of the network's")));
+    if problems.is_empty() { Ok(arrays) } else { Err(problems.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config {
+            architecture: Architecture::Resnet,
+            num_classes: 2,
+            num_features: 6,
+            label_names: vec!["cat".into(), "猫 \"2\"".into()],
+            image: ImageSettings { width: 30, height: 20, fit: Fit::Crop, filter: Filter::Lanczos },
+            trainable_parameters: 14,
+            non_trainable_parameters: 0,
+            best_epoch: 2,
+            settings: ModelSettings {
+                architecture: Architecture::Resnet,
+                augmented: true,
+                epochs: 5,
+                early_stopping: None,
+                learning_rate: 1e-3,
+            },
+            dataset_fingerprint: "d".into(),
+            run: RunRecord {
+                version: "0.1.0".into(),
+                seed: u64::MAX,
+                batch_size: 32,
+                epochs: 5,
+                fingerprint: "f".into(),
+                files: IndexMap::from([("history.csv".into(), fingerprint::of_bytes(b""))]),
+            },
+        }
+    }
+
+    fn weights() -> Vec<Array> {
+        vec![
+            Array { name: "dense.weight".into(), shape: vec![2, 3], values: vec![1.0; 6] },
+            Array { name: "dense.bias".into(), shape: vec![2], values: vec![0.5, -0.5] },
+        ]
+    }
+
+    fn shapes(weights: &[Array]) -> Vec<(String, Vec<usize>)> {
+        weights.iter().map(|array| (array.name.clone(), array.shape.clone())).collect()
+    }
+
+    #[test]
+    fn the_configuration_comes_back_and_speaks_timm() {
+        let directory = tempfile::tempdir().unwrap();
+        let published = Config { run: RunRecord { files: IndexMap::new(), ..config().run }, ..config() };
+        std::fs::write(directory.path().join(HISTORY_FILE), "").unwrap();
+        published.write(directory.path(), &[HISTORY_FILE.into()]).unwrap();
+        assert_eq!(Config::read(directory.path()).unwrap(), config());
+        let read = |name: &str| -> serde_json::Value {
+            serde_json::from_slice(&std::fs::read(directory.path().join(name)).unwrap()).unwrap()
+        };
+        let (timm, transformers) = (read(CONFIG_FILE), read(PREPROCESSOR_FILE));
+        assert_eq!(timm["architecture"], "resnet");
+        assert_eq!(timm["pretrained_cfg"]["input_size"], json!([3, 20, 30]));
+        assert_eq!(timm["pretrained_cfg"]["crop_mode"], "center");
+        assert_eq!(transformers["size"], json!({"height": 20, "width": 30}));
+        assert_eq!(transformers["resample"], 1);
+    }
+
+    #[test]
+    fn bad_configurations_are_refused_by_name() {
+        let whole = serde_json::to_string(&config()).unwrap();
+        for (name, text, says) in [
+            ("cut short", whole[..whole.len() / 2].to_owned(), "is not a model's configuration"),
+            ("a key missing", "{\"architecture\": \"resnet\"}".into(), "missing field"),
+            ("an unknown network", whole.replacen("resnet", "vgg", 1), "unknown variant"),
+            ("a class too few", whole.replace("\"num_classes\":2", "\"num_classes\":3"), "contradicts itself"),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            std::fs::write(directory.path().join(CONFIG_FILE), text).unwrap();
+            let error = Config::read(directory.path()).unwrap_err().to_string();
+            assert!(error.contains(says) && error.contains(CONFIG_FILE), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn weights_come_back_in_the_networks_order() {
+        let directory = tempfile::tempdir().unwrap();
+        write_weights(directory.path(), &weights()).unwrap();
+        assert_eq!(read_weights(directory.path(), &shapes(&weights())).unwrap(), weights());
+    }
+
+    #[test]
+    fn weights_of_another_network_are_refused_array_by_array() {
+        let directory = tempfile::tempdir().unwrap();
+        write_weights(directory.path(), &weights()).unwrap();
+        let other = [("dense.weight".to_owned(), vec![4, 3]), ("conv.weight".to_owned(), vec![1])];
+        let error = read_weights(directory.path(), &other).unwrap_err().to_string();
+        for part in [
+            "`dense.weight` has shape [2, 3] where [4, 3] is needed",
+            "`conv.weight` is missing",
+            "`dense.bias` is none of the network's",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+        std::fs::write(directory.path().join(WEIGHTS_FILE), b"cut").unwrap();
+        let error = read_weights(directory.path(), &shapes(&weights())).unwrap_err().to_string();
+        assert!(error.contains("model.safetensors") && error.contains("hint"), "{error}");
     }
 }

@@ -1,0 +1,262 @@
+//! The training loop: epochs of steps, a validation and a checkpoint after each, the best epoch's weights at the end.
+
+use crate::arrays::Array;
+use crate::backend::Backend;
+use crate::batches::{Batch, Batches, shuffled};
+use crate::checkpoint::Checkpoint;
+use crate::early_stopping::{self, Stop, best_epoch};
+use crate::feature_map::images_to_feature_map;
+use crate::history::{self, EpochScores, EpochTiming};
+use crate::metrics::Score;
+use crate::model::Model;
+use crate::model_directory;
+use crate::optimizer::{Adam, SavedMoments};
+use crate::pass::{Pass, device_error};
+use crate::plan::ModelPlan;
+use crate::training_data::TrainingData;
+use dfdx::losses::cross_entropy_with_logits_loss;
+use dfdx::tensor::TensorFromVec;
+use dfdx::tensor_ops::Backward;
+use preprocess::stage::{interrupt, progress::Progress};
+use preprocess::{Error, Result, say};
+use std::time::Instant;
+
+/// A model that has been trained to the end.
+pub struct Fitted<B: Backend> {
+    /// The weights of the best epoch.
+    pub model: Model<B>,
+    /// One row an epoch.
+    pub scores: Vec<EpochScores>,
+    /// One row an epoch.
+    pub timings: Vec<EpochTiming>,
+    /// From 1.
+    pub best_epoch: usize,
+    /// Why training ended.
+    pub stop: Stop,
+}
+
+/// Trains a model, or goes on where an interrupted run of the same plan stopped. After every epoch the model's directory holds a
+/// checkpoint, `history.csv` and `timings.csv`.
+///
+/// # Errors
+/// A loss that is not finite, a shard altered or missing, a full disk, an interruption. Checkpoints stay.
+pub fn fit<B: Backend>(plan: &ModelPlan, data: &TrainingData, device: &B) -> Result<Fitted<B>> {
+    let mut trainer = Trainer::new(plan, data, device)?;
+    trainer.resume()?;
+    trainer.describe()?;
+    let stop = loop {
+        match early_stopping::stop(&trainer.scores, &plan.settings) {
+            Some(stop) => break stop,
+            None => trainer.epoch()?,
+        }
+    };
+    trainer.finish(stop)
+}
+
+/// A run between two epochs.
+struct Trainer<'a, B: Backend> {
+    plan: &'a ModelPlan,
+    data: &'a TrainingData,
+    fingerprint: String,
+    model: Model<B>,
+    optimizer: Adam<B>,
+    scores: Vec<EpochScores>,
+    timings: Vec<EpochTiming>,
+    /// The weights after the best epoch so far.
+    best: Vec<Array>,
+}
+
+impl<'a, B: Backend> Trainer<'a, B> {
+    fn new(plan: &'a ModelPlan, data: &'a TrainingData, device: &B) -> Result<Self> {
+        let model = Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)?;
+        let optimizer = Adam::new(plan.settings.learning_rate, &model.network.parameters(), device)?;
+        let fingerprint = plan.fingerprint()?;
+        let (scores, timings, best) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { plan, data, fingerprint, model, optimizer, scores, timings, best })
+    }
+
+    /// Takes up the newest checkpoint if it is of this very run; otherwise clears the model's directory for a new run.
+    fn resume(&mut self) -> Result<()> {
+        let Some(checkpoint) = Checkpoint::newest(&self.plan.directory)? else {
+            return model_directory::clear(&self.plan.directory);
+        };
+        let is_ours = checkpoint.fingerprint == self.fingerprint;
+        if is_ours && early_stopping::leads_through(&checkpoint.scores, &self.plan.settings) {
+            say!("{}: resuming after epoch {}", self.plan.name, checkpoint.scores.len());
+            return self.restore(checkpoint);
+        }
+        say!("{}: the data, the settings or the version changed since its last run: training from the start", self.plan.name);
+        model_directory::clear(&self.plan.directory)
+    }
+
+    fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        let shapes = self.model.shapes();
+        let misfit = |reason: String| Error::new("the checkpoint is of another network").because(reason);
+        self.model.set_weights(&model_directory::pick(checkpoint.weights, &shapes).map_err(misfit)?)?;
+        self.best = model_directory::pick(checkpoint.best, &shapes).map_err(misfit)?;
+        let moments: Vec<_> = self.optimizer.save()?.into_iter().map(|m| (m.name, vec![m.first.len()])).collect();
+        let first = model_directory::pick(checkpoint.first_moments, &moments).map_err(misfit)?;
+        let second = model_directory::pick(checkpoint.second_moments, &moments).map_err(misfit)?;
+        let saved = first.into_iter().zip(second);
+        let saved: Vec<_> =
+            saved.map(|(a, b)| SavedMoments { name: a.name, first: a.values, second: b.values }).collect();
+        self.optimizer.restore(checkpoint.step, &saved)?;
+        (self.scores, self.timings) = (checkpoint.scores, checkpoint.timings);
+        Ok(())
+    }
+
+    fn describe(&self) -> Result<()> {
+        let images = self.data.train(self.plan.copy(self.scores.len()))?.len();
+        let counts = crate::summary::ParameterCounts::of(&self.model.network.parameters());
+        say!(
+            "{}: {} parameters, {images} training images in {} steps of {}, {} validation images",
+            self.plan.name,
+            counts.total(),
+            images.div_ceil(self.plan.batch_size),
+            self.plan.batch_size,
+            self.data.validation().len(),
+        );
+        Ok(())
+    }
+
+    fn epoch(&mut self) -> Result<()> {
+        let started = Instant::now();
+        let training = self.train_epoch()?;
+        let training_seconds = started.elapsed().as_secs_f64();
+        let validation = self.model.score(self.data.validation(), self.plan.batch_size)?;
+        let epoch = self.scores.len() + 1;
+        if validation.images > 0 && !validation.loss().is_finite() {
+            return Err(self.diverged(validation.loss(), &format!("on the validation split after epoch {epoch}")));
+        }
+        self.scores.push(EpochScores {
+            epoch,
+            loss: training.loss(),
+            accuracy: training.accuracy(),
+            validation_loss: validation.loss(),
+            validation_accuracy: validation.accuracy(),
+            learning_rate: self.optimizer.learning_rate(),
+        });
+        self.timings.push(EpochTiming {
+            epoch,
+            seconds: started.elapsed().as_secs_f64(),
+            images_per_second: training.images as f64 / training_seconds,
+        });
+        if best_epoch(&self.scores) == Some(epoch) {
+            self.best = self.model.weights();
+        }
+        self.print_epoch();
+        self.save()
+    }
+
+    /// One pass over the training images, each seen once.
+    fn train_epoch(&mut self) -> Result<Score> {
+        let epoch = self.scores.len();
+        let rows = self.data.train(self.plan.copy(epoch))?;
+        let order = shuffled(rows.len(), self.plan.seed, epoch);
+        let steps = order.len().div_ceil(self.plan.batch_size);
+        let label = format!("{} epoch {}/{}", self.plan.name, epoch + 1, self.plan.settings.epochs);
+        let progress = Progress::new(label, order.len() as u64, "images");
+        let mut score = Score::default();
+        let batches = Batches::start(&rows, order, self.plan.batch_size, self.model.image_bytes());
+        for (batch, step) in batches.zip(1..) {
+            interrupt::check()?;
+            let batch = batch?;
+            let before = score.loss_sum;
+            self.step(&batch, &mut score)?;
+            let loss = (score.loss_sum - before) / batch.labels.len() as f64;
+            if !loss.is_finite() {
+                return Err(self.diverged(loss, &format!("in epoch {}, step {step} of {steps}", epoch + 1)));
+            }
+            progress.message(format!("loss {:.4}, accuracy {:.1} %", score.loss(), 100.0 * score.accuracy()));
+            progress.advance(batch.labels.len() as u64);
+        }
+        Ok(score)
+    }
+
+    /// Forward, backward, and one step of Adam.
+    fn step(&mut self, batch: &Batch, score: &mut Score) -> Result<()> {
+        let Model { network, device, pool, image, classes } = &mut self.model;
+        let (images, classes) = (batch.labels.len(), *classes);
+        let mut pass = Pass::train(device, pool, self.plan.seed, u64::from(self.optimizer.step()));
+        let input = images_to_feature_map(&batch.pixels, images, image.height, image.width, &pass)?;
+        let logits = network.forward(input, &mut pass)?;
+        score.add(&logits.as_vec(), &batch.labels);
+        let targets = device
+            .try_tensor_from_vec(one_hot(&batch.labels, classes), (images, classes))
+            .map_err(device_error("upload labels"))?;
+        let loss = cross_entropy_with_logits_loss(logits.put_tape(pass.take_tape()), targets);
+        let mut gradients = loss.try_backward().map_err(device_error("backward"))?;
+        self.optimizer.update(network.parameters_mut(), &mut gradients)
+    }
+
+    fn diverged(&self, loss: f64, place: &str) -> Error {
+        let kept = match self.scores.len() {
+            0 => "no epoch was completed, so there is no checkpoint".to_owned(),
+            epochs => format!("the checkpoint of epoch {epochs} is kept in `{}`", self.plan.directory.display()),
+        };
+        let key = format!("train.models.{}.learning_rate", self.plan.name);
+        Error::new(format!("training of `{}` diverged: the loss is {loss} {place}", self.plan.name)).because(kept).hint(
+            format!("lower `{key}`, which is {}, for example to a tenth: `--set {key}={}`",
+                self.plan.settings.learning_rate, self.plan.settings.learning_rate / 10.0),
+        )
+    }
+
+    fn print_epoch(&self) {
+        let (Some(scores), Some(timing)) = (self.scores.last(), self.timings.last()) else { return };
+        let validation = match self.data.validation().is_empty() {
+            true => String::new(),
+            false => format!(
+                "  val_loss {:.4}  val_accuracy {:.1} %",
+                scores.validation_loss,
+                100.0 * scores.validation_accuracy
+            ),
+        };
+        say!(
+            "epoch {}/{}  loss {:.4}  accuracy {:.1} %{validation}  {:.0} images/s  {:.1} s",
+            scores.epoch,
+            self.plan.settings.epochs,
+            scores.loss,
+            100.0 * scores.accuracy,
+            timing.images_per_second,
+            timing.seconds,
+        );
+    }
+
+    fn save(&self) -> Result<()> {
+        let (first, second) = self.optimizer.save()?.into_iter().map(arrays_of).unzip();
+        let checkpoint = Checkpoint {
+            fingerprint: self.fingerprint.clone(),
+            step: self.optimizer.step(),
+            scores: self.scores.clone(),
+            timings: self.timings.clone(),
+            weights: self.model.weights(),
+            best: self.best.clone(),
+            first_moments: first,
+            second_moments: second,
+        };
+        checkpoint.write(&self.plan.directory)?;
+        history::write_scores(&self.plan.directory, &self.scores)?;
+        history::write_timings(&self.plan.directory, &self.timings)
+    }
+
+    fn finish(mut self, stop: Stop) -> Result<Fitted<B>> {
+        self.model.set_weights(&self.best)?;
+        let best_epoch = best_epoch(&self.scores).unwrap_or_default();
+        Ok(Fitted { model: self.model, scores: self.scores, timings: self.timings, best_epoch, stop })
+    }
+}
+
+/// Target probabilities `[images, classes]`: 1 for the label, 0 elsewhere.
+fn one_hot(labels: &[usize], classes: usize) -> Vec<f32> {
+    let mut targets = vec![0.0; labels.len() * classes];
+    for (row, &label) in targets.chunks_exact_mut(classes).zip(labels) {
+        row[label] = 1.0;
+    }
+    targets
+}
+
+fn arrays_of(moments: SavedMoments) -> (Array, Array) {
+    let SavedMoments { name, first, second } = moments;
+    let array = |values: Vec<f32>| Array { name: name.clone(), shape: vec![values.len()], values };
+    (array(first), array(second))
+}

@@ -1,0 +1,150 @@
+//! A network on a device, with what is needed to run it on pixels.
+
+use crate::architectures;
+use crate::arrays::Array;
+use crate::backend::Backend;
+use crate::batches::{Batches, Images};
+use crate::feature_map::images_to_feature_map;
+use crate::metrics::{self, Score};
+use crate::model_directory::{self, Config};
+use crate::network::Network;
+use crate::pass::Pass;
+use crate::predictions::{Prediction, Predictions};
+use preprocess::dataset::Rows;
+use preprocess::pipeline::{Architecture, ImageSettings};
+use preprocess::stage::interrupt;
+use preprocess::{Error, Result};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A network, its device, and the memory that is kept from pass to pass.
+pub struct Model<B: Backend> {
+    /// The layers and their parameters.
+    pub network: Box<dyn Network<B>>,
+    /// Where they live.
+    pub device: B,
+    /// Free buffers.
+    pub pool: B::Pool,
+    /// Size of the images.
+    pub image: ImageSettings,
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl<B: Backend> Model<B> {
+    /// A network with initial weights that follow from the seed.
+    ///
+    /// # Errors
+    /// Images too small for the architecture; the device has no memory left.
+    pub fn new(architecture: Architecture, classes: usize, image: &ImageSettings, seed: u64, device: &B) -> Result<Self> {
+        let network = architectures::build(architecture, classes, image.width, image.height, seed, device)?;
+        Ok(Self { network, device: device.clone(), pool: B::Pool::default(), image: image.clone(), classes })
+    }
+
+    /// The model of a directory, with its trained weights.
+    ///
+    /// # Errors
+    /// No model's directory; a file of it missing, damaged, or not of the same model as the others.
+    pub fn load(directory: &Path, device: &B) -> Result<(Self, Config)> {
+        let config = Config::read(directory)?;
+        let mut model = Self::new(config.architecture, config.num_classes, &config.image, 0, device)
+            .map_err(|error| error.while_doing(format!("`{}` describes no possible network", directory.display())))?;
+        let weights = model_directory::read_weights(directory, &model.shapes())?;
+        model.set_weights(&weights)?;
+        Ok((model, config))
+    }
+
+    /// Bytes of one image.
+    pub fn image_bytes(&self) -> usize {
+        self.image.height * self.image.width * 3
+    }
+
+    /// Names and shapes of all parameters, in the order of the layers.
+    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        self.network.parameters().iter().map(|p| (p.name.clone(), p.shape.clone())).collect()
+    }
+
+    /// Length of the vector that the last layer turns into logits: the width of the last matrix among the parameters.
+    pub fn features(&self) -> usize {
+        let matrix = |shape: &Vec<usize>| <[usize; 2]>::try_from(shape.as_slice()).ok();
+        self.network.parameters().iter().rev().find_map(|p| matrix(&p.shape)).map_or(0, |[_, features]| features)
+    }
+
+    /// Copies of all parameters, in the order of the layers.
+    pub fn weights(&self) -> Vec<Array> {
+        let copy = |p: &&crate::parameter::Parameter<B>| Array { name: p.name.clone(), shape: p.shape.clone(), values: p.values() };
+        self.network.parameters().iter().map(copy).collect()
+    }
+
+    /// Overwrites all parameters, given in the order of the layers.
+    ///
+    /// # Errors
+    /// Other arrays than the network's.
+    pub fn set_weights(&mut self, weights: &[Array]) -> Result<()> {
+        let parameters = self.network.parameters_mut();
+        if parameters.len() != weights.len() {
+            return Err(Error::new(format!("{} arrays for {} parameters", weights.len(), parameters.len())));
+        }
+        for (parameter, array) in parameters.into_iter().zip(weights) {
+            parameter.set_values(&array.values)?;
+        }
+        Ok(())
+    }
+
+    /// Logits `[images, classes]` of 8-bit RGB images `[images, height, width, 3]`, in inference mode.
+    ///
+    /// # Errors
+    /// The number of bytes is not that of whole images; the device fails.
+    pub fn logits(&mut self, pixels: &[u8]) -> Result<Vec<f32>> {
+        let mut pass = Pass::infer(&self.device, &self.pool);
+        let count = pixels.len() / self.image_bytes();
+        let images = images_to_feature_map(pixels, count, self.image.height, self.image.width, &pass)?;
+        Ok(self.network.forward(images, &mut pass)?.as_vec())
+    }
+
+    /// Runs over all images in their order, handing each batch's logits and labels to `take`.
+    ///
+    /// # Errors
+    /// An image cannot be read, the device fails, or the run is interrupted.
+    pub fn infer<I: Images>(
+        &mut self,
+        images: &Arc<I>,
+        batch_size: usize,
+        mut take: impl FnMut(&[f32], &[usize]),
+    ) -> Result<()> {
+        let order = (0..images.count()).collect();
+        for batch in Batches::start(images, order, batch_size, self.image_bytes()) {
+            interrupt::check()?;
+            let batch = batch?;
+            take(&self.logits(&batch.pixels)?, &batch.labels);
+        }
+        Ok(())
+    }
+
+    /// Loss and accuracy over all images.
+    ///
+    /// # Errors
+    /// As [`infer`](Self::infer).
+    pub fn score<I: Images>(&mut self, images: &Arc<I>, batch_size: usize) -> Result<Score> {
+        let mut score = Score::default();
+        self.infer(images, batch_size, |logits, labels| score.add(logits, labels))?;
+        Ok(score)
+    }
+
+    /// The predictions for all rows in their order, and their score.
+    ///
+    /// # Errors
+    /// As [`infer`](Self::infer).
+    pub fn predict(&mut self, rows: &Arc<Rows>, batch_size: usize, classes: &[String]) -> Result<(Predictions, Score)> {
+        let (mut predictions, mut score) = (Vec::with_capacity(rows.len()), Score::default());
+        self.infer(rows, batch_size, |logits, labels| {
+            score.add(logits, labels);
+            for (logits, &label) in logits.chunks_exact(classes.len()).zip(labels) {
+                let path = rows.source(predictions.len()).to_owned();
+                let prediction = metrics::most_probable(logits);
+                predictions.push(Prediction { path, label, prediction, probabilities: metrics::softmax(logits) });
+            }
+        })?;
+        Ok((Predictions { classes: classes.to_vec(), rows: predictions }, score))
+    }
+}

@@ -1,0 +1,131 @@
+//! `train`: every model of the pipeline file, one after another.
+
+use crate::backend::Backend;
+use crate::early_stopping::Stop;
+use crate::fit::{Fitted, fit};
+use crate::history::{self, HISTORY_FILE, TIMINGS_FILE};
+use crate::metrics::Score;
+use crate::model::Model;
+use crate::model_directory::{self, Config, PREPROCESSOR_FILE, RunRecord, WEIGHTS_FILE};
+use crate::plan::{self, ModelPlan};
+use crate::predictions::predictions_file;
+use crate::summary::ParameterCounts;
+use crate::training_data::TrainingData;
+use indexmap::IndexMap;
+use preprocess::manifest::Split;
+use preprocess::pipeline::Pipeline;
+use preprocess::stage::fingerprint;
+use preprocess::stage::lock::OutputLock;
+use preprocess::{Result, say};
+use std::path::Path;
+
+/// Trains the models named, or all of them if none is.
+///
+/// # Errors
+/// What stands in the way of training, found before any model is trained where it can be; or what stops it.
+pub fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B) -> Result<()> {
+    let _lock = OutputLock::acquire(&pipeline.output, "train")?;
+    let data = TrainingData::open(pipeline)?;
+    let plans = plan::plan(pipeline, names, &data)?;
+    for plan in &plans {
+        // An image size that the last model cannot take should not come out after hours of training the first.
+        Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)
+            .map_err(|error| error.while_doing(format!("`train.models.{}` cannot be built", plan.name)))?;
+    }
+    for plan in &plans {
+        train(plan, &data, device)?;
+    }
+    Ok(())
+}
+
+fn train<B: Backend>(plan: &ModelPlan, data: &TrainingData, device: &B) -> Result<()> {
+    if is_up_to_date(plan)? {
+        say!("{}: up to date in `{}`", plan.name, plan.directory.display());
+        return Ok(());
+    }
+    // From here to the end the directory holds no finished model.
+    model_directory::unfinish(&plan.directory)?;
+    let fitted = fit(plan, data, device)?;
+    publish(plan, data, fitted)
+}
+
+/// Whether the directory holds a finished model of the same data, settings and version, every file as it was written.
+fn is_up_to_date(plan: &ModelPlan) -> Result<bool> {
+    let Ok(config) = Config::read(&plan.directory) else { return Ok(false) };
+    let as_written = |(name, written): (&String, &String)| {
+        fingerprint::of_file(&plan.directory.join(name)).is_ok_and(|found| found == *written)
+    };
+    Ok(config.run.fingerprint == plan.fingerprint()?
+        && config.settings == plan.settings
+        && !config.run.files.is_empty()
+        && config.run.files.iter().all(as_written))
+}
+
+/// Writes the model's directory, its `config.json` last.
+fn publish<B: Backend>(plan: &ModelPlan, data: &TrainingData, mut fitted: Fitted<B>) -> Result<()> {
+    let directory = &plan.directory;
+    model_directory::write_weights(directory, &fitted.model.weights())?;
+    history::write_scores(directory, &fitted.scores)?;
+    history::write_timings(directory, &fitted.timings)?;
+    let splits = [(Split::Validation, data.validation()), (Split::Test, data.test())];
+    let mut scores = Vec::new();
+    for (split, rows) in splits {
+        let (predictions, score) = fitted.model.predict(rows, plan.batch_size, &plan.classes)?;
+        predictions.write(&predictions_file(directory, split))?;
+        scores.push((split, score));
+    }
+    let config = config(plan, &fitted)?;
+    config.write(directory, &published_files())?;
+    print_outcome(plan, &fitted, &scores);
+    Ok(())
+}
+
+/// The names of the files that `config.json` vouches for.
+fn published_files() -> Vec<String> {
+    let predictions = [Split::Validation, Split::Test].map(|split| predictions_file(Path::new(""), split));
+    let predictions = predictions.iter().map(|file| file.display().to_string());
+    [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE].map(str::to_owned).into_iter().chain(predictions).collect()
+}
+
+fn config<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>) -> Result<Config> {
+    let counts = ParameterCounts::of(&fitted.model.network.parameters());
+    Ok(Config {
+        architecture: plan.settings.architecture,
+        num_classes: plan.classes.len(),
+        num_features: fitted.model.features(),
+        label_names: plan.classes.clone(),
+        image: plan.image.clone(),
+        trainable_parameters: counts.trainable,
+        non_trainable_parameters: counts.non_trainable,
+        best_epoch: fitted.best_epoch,
+        settings: plan.settings.clone(),
+        dataset_fingerprint: plan.dataset_fingerprint.clone(),
+        run: RunRecord {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seed: plan.seed,
+            batch_size: plan.batch_size,
+            epochs: fitted.scores.len(),
+            fingerprint: plan.fingerprint()?,
+            files: IndexMap::new(),
+        },
+    })
+}
+
+fn print_outcome<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>, scores: &[(Split, Score)]) {
+    let why = match fitted.stop {
+        Stop::AllEpochs => String::new(),
+        Stop::NoImprovement(patience) => format!(", stopped after {patience} epochs without a better validation loss"),
+    };
+    let best = fitted.best_epoch;
+    let choice = if scores.iter().any(|(split, score)| *split == Split::Validation && score.images > 0) {
+        format!("best epoch {best} of {}{why}", fitted.scores.len())
+    } else {
+        format!("last epoch {best}: there is no validation split to choose by")
+    };
+    say!("{}: {choice}", plan.name);
+    for (split, score) in scores.iter().filter(|(_, score)| score.images > 0) {
+        let (accuracy, loss) = (100.0 * score.accuracy(), score.loss());
+        say!("  {:10}  accuracy {accuracy:.2} %  loss {loss:.4}  ({} images)", split.name(), score.images);
+    }
+    say!("  model in `{}`", plan.directory.display());
+}
