@@ -2,12 +2,13 @@
 
 use preprocess::manifest::{Manifest, Split};
 use preprocess::pipeline::Pipeline;
+use preprocess::stage::fingerprint;
 use preprocess::{Error, Result};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use train::history::{self, EpochScores, EpochTiming};
 use train::model_directory::Config;
-use train::predictions::{Prediction, Predictions};
+use train::predictions::{Prediction, Predictions, predictions_file};
 
 /// Everything that a report is made from.
 #[derive(Debug)]
@@ -157,23 +158,6 @@ fn other_data(model: &str, cause: &str) -> Error {
         .hint("run `train` again with the same pipeline file")
 }
 
-/// Where training puts a model's predictions on a split.
-pub fn predictions_file(model_directory: &Path, split: Split) -> PathBuf {
-    model_directory.join(format!("predictions-{}.parquet", split.name()))
-}
-
-/// BLAKE3 of a file, in hexadecimal.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn file_blake3(file: &Path) -> Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    std::fs::File::open(file)
-        .and_then(|reader| hasher.update_reader(reader).map(|_| ()))
-        .map_err(|error| Error::new(format!("cannot read `{}`", file.display())).caused_by(error))?;
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
 impl SplitPredictions {
     /// Reads a predictions file and checks it against the data set.
     fn read(file: &Path, manifest: &Manifest, split: Split) -> Result<Self> {
@@ -181,7 +165,7 @@ impl SplitPredictions {
             return Err(Error::new(format!("there are no predictions at `{}`", file.display()))
                 .hint("run `train` with the same pipeline file: it predicts when training ends"));
         }
-        let blake3 = file_blake3(file)?;
+        let blake3 = fingerprint::of_file(file)?;
         let Predictions { classes, rows } = Predictions::read(file)?;
         let this = Self::new(rows, blake3);
         this.check(&classes, manifest, split)

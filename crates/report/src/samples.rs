@@ -52,7 +52,7 @@ impl Picks {
     }
 
     /// Paths of all picked images.
-    fn paths<'a>(&self, results: &'a Results) -> BTreeSet<&'a str> {
+    pub fn paths<'a>(&self, results: &'a Results) -> BTreeSet<&'a str> {
         let rows = results.models.iter().filter_map(|model| model.predictions.get(&self.split));
         rows.zip(&self.mistakes)
             .flat_map(|(all, mistakes)| mistakes.iter().chain(&self.samples).map(|&row| all.rows[row].path.as_str()))

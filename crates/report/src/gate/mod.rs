@@ -10,15 +10,16 @@ pub use comparison::{Finding, Gated, ModelComparison, compare, table};
 use crate::document::{markdown_table, text_table};
 use crate::format::points;
 use crate::metrics_file::Metrics;
-use crate::results::{file_blake3, predictions_file};
 use crate::run::write_json;
 use preprocess::pipeline::{GateSettings, Pipeline};
 use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::error::Context;
+use preprocess::stage::fingerprint;
 use preprocess::stage::lock::OutputLock;
 use preprocess::{Error, Result, say};
 use std::io::Write;
 use std::path::Path;
+use train::predictions::predictions_file;
 
 /// Compares `metrics.json` with the baseline and prints the table of it; also writes `junit.xml` beside the report, and where
 /// `GITHUB_STEP_SUMMARY` is set appends the table to that file.
@@ -115,7 +116,7 @@ fn fresh_metrics(pipeline: &Pipeline) -> Result<Metrics> {
     for (name, model) in &metrics.models {
         for (&split, scores) in &model.splits {
             let predictions = predictions_file(&pipeline.model_dir(name), split);
-            if file_blake3(&predictions)? != scores.predictions_blake3 {
+            if fingerprint::of_file(&predictions)? != scores.predictions_blake3 {
                 return Err(stale(format!("`{}` is not the file it was made from", predictions.display())));
             }
         }

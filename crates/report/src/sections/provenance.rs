@@ -2,6 +2,7 @@
 
 use super::Material;
 use crate::document::{Block, Cell, Column, Section, Table};
+use crate::format::counted;
 use crate::results::ModelResults;
 use preprocess::pipeline::Architecture;
 
@@ -13,8 +14,6 @@ pub(super) fn section(material: &Material) -> Section {
     facts.row(["Version of preprocess", &results.manifest.version]);
     facts.row(["Data set's fingerprint (BLAKE3)", &results.manifest.fingerprint]);
     facts.row(["Source of the images", &results.manifest.settings.source.display().to_string()]);
-    facts.row(["Training seed", &results.pipeline.train.seed.to_string()]);
-    facts.row(["Batch size", &format!("{} images", results.pipeline.train.batch_size)]);
     for model in &results.models {
         for (split, predictions) in &model.predictions {
             facts.row([format!("{}: predictions of the {} split (BLAKE3)", model.name, split.name()), predictions.blake3.clone()]);
@@ -47,6 +46,9 @@ fn settings_table(models: &[ModelResults]) -> Table {
         None => "off".into(),
     });
     row("Learning rate (Adam)", &|model| model.config.settings.learning_rate.to_string());
+    row("Batch size", &|model| counted(model.config.run.batch_size, "image", "images"));
+    row("Seed", &|model| model.config.run.seed.to_string());
+    row("Version of train", &|model| model.config.run.version.clone());
     table
 }
 
