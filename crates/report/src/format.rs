@@ -12,13 +12,18 @@ pub fn points(difference: f64) -> String {
     format!("{} pp", signed(100.0 * difference, 2))
 }
 
+/// An amount of percentage points without a sign: `2.00 pp`.
+pub fn percentage_points(amount: f64) -> String {
+    format!("{:.2} pp", 100.0 * amount)
+}
+
 /// With its sign; zero, also after rounding, has none.
 pub fn signed(value: f64, decimals: usize) -> String {
     let text = format!("{value:+.decimals$}");
     if text.bytes().any(|b| (b'1'..=b'9').contains(&b)) { text } else { text[1..].to_string() }
 }
 
-/// `78.51 % to 83.60 %`.
+/// `78.51 to 83.60 %`.
 pub fn percent_interval(interval: &Interval) -> String {
     format!("{:.2} to {:.2} %", 100.0 * interval.low, 100.0 * interval.high)
 }

@@ -225,8 +225,12 @@ impl Metrics {
                 .hint("run `report` again")
         })?;
         if metrics.format != FORMAT {
-            return Err(Error::new(format!("`{}` has format {}; this program reads {FORMAT}", file.display(), metrics.format))
-                .hint("run `report` again"));
+            return Err(Error::new(format!(
+                "`{}` has format {}; this program reads {FORMAT}",
+                file.display(),
+                metrics.format
+            ))
+            .hint("run `report` again"));
         }
         Ok(metrics)
     }
@@ -281,8 +285,7 @@ fn split_metrics(predictions: &SplitPredictions, results: &Results) -> SplitMetr
 
 /// Every pair of models on a split.
 fn compare(models: &IndexMap<String, ModelMetrics>, split: Split) -> Vec<Comparison> {
-    let measured: Vec<_> =
-        models.iter().filter_map(|(name, model)| Some((name, model.splits.get(&split)?))).collect();
+    let measured: Vec<_> = models.iter().filter_map(|(name, model)| Some((name, model.splits.get(&split)?))).collect();
     let mut comparisons = Vec::new();
     for (index, (first, a)) in measured.iter().enumerate() {
         for (second, b) in &measured[index + 1..] {

@@ -58,8 +58,7 @@ impl Results {
     /// Files missing or malformed; results of another data set, other classes or other images.
     pub fn load(pipeline: &Pipeline, allow_missing: bool) -> Result<Self> {
         let manifest = Manifest::read(&pipeline.shards_dir())?;
-        let mut results =
-            Self { pipeline: pipeline.clone(), manifest, models: Vec::new(), notes: Vec::new() };
+        let mut results = Self { pipeline: pipeline.clone(), manifest, models: Vec::new(), notes: Vec::new() };
         for name in pipeline.train.models.keys() {
             let directory = pipeline.model_dir(name);
             if allow_missing && !directory.join("config.json").exists() {
@@ -125,8 +124,11 @@ impl ModelResults {
     /// Not trained yet; trained on another data set; files missing or malformed.
     fn read(name: &str, directory: &Path, manifest: &Manifest) -> Result<Self> {
         if !directory.join("config.json").exists() {
-            return Err(Error::new(format!("the model `{name}` is not trained: `{}` has no config.json", directory.display()))
-                .hint("run `train` with the same pipeline file first, or give `--allow-missing` to report on the others"));
+            return Err(Error::new(format!(
+                "the model `{name}` is not trained: `{}` has no config.json",
+                directory.display()
+            ))
+            .hint("run `train` with the same pipeline file first, or give `--allow-missing` to report on the others"));
         }
         let config = Config::read(directory)?;
         if config.label_names != manifest.classes {
@@ -139,7 +141,8 @@ impl ModelResults {
         for split in MEASURED {
             let images: usize = manifest.counts.get(&split).map_or(0, |counts| counts.iter().sum());
             if images > 0 {
-                predictions.insert(split, SplitPredictions::read(&predictions_file(directory, split), manifest, split)?);
+                predictions
+                    .insert(split, SplitPredictions::read(&predictions_file(directory, split), manifest, split)?);
             }
         }
         Ok(Self {
@@ -195,8 +198,12 @@ impl SplitPredictions {
                 && row.probabilities.len() == classes.len()
                 && row.probabilities.iter().all(|p| (0.0..=1.0001).contains(p));
             if !sound {
-                return Err(Error::new(format!("its row of the image `{}` is not a prediction over {} classes", row.path, classes.len()))
-                    .hint(HINT));
+                return Err(Error::new(format!(
+                    "its row of the image `{}` is not a prediction over {} classes",
+                    row.path,
+                    classes.len()
+                ))
+                .hint(HINT));
             }
             counts[row.label] += 1;
         }

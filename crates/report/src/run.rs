@@ -13,7 +13,9 @@ use preprocess::stage::error::Context;
 use preprocess::stage::lock::OutputLock;
 use preprocess::{Result, note};
 use serde::Serialize;
+use serde_json::ser::{Formatter, PrettyFormatter};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// What was written.
@@ -38,7 +40,8 @@ pub fn write(pipeline: &Pipeline, allow_missing: bool) -> Result<Written> {
     let metrics = Metrics::compute(&results);
     let picks = Picks::choose(&results);
     let (pictures, mut notes) = read_pictures(&pipeline.shards_dir(), &results, picks.as_ref());
-    let material = Material { results: &results, metrics: &metrics, picks: picks.as_ref(), pictures: &pictures, notes: &notes };
+    let material =
+        Material { results: &results, metrics: &metrics, picks: picks.as_ref(), pictures: &pictures, notes: &notes };
     let document = sections::document(&material);
 
     let directory = pipeline.report_dir();
@@ -104,8 +107,36 @@ fn remove_stale(directory: &Path, written: &BTreeSet<PathBuf>) -> Result<()> {
 /// # Errors
 /// The disk refuses.
 pub fn write_json(file: &Path, value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| write_error(file, error))?;
-    write_atomically(file, |writer| writeln!(writer, "{text}"))
+    let mut text = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, ArraysInLine(PrettyFormatter::new()));
+    value.serialize(&mut serializer).map_err(|error| write_error(file, error))?;
+    text.push(b'\n');
+    write_atomically(file, |writer| writer.write_all(&text))
+}
+
+/// Objects a key a line, arrays in one line: a confusion matrix of 50 classes has 2,500 numbers.
+struct ArraysInLine(PrettyFormatter<'static>);
+
+impl Formatter for ArraysInLine {
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
 }
 
 /// The file of a confusion matrix, within the report's directory.

@@ -43,7 +43,9 @@ impl Picks {
     /// Picks from the judged split; `None` where there is none.
     pub fn choose(results: &Results) -> Option<Self> {
         let split = results.judged_split()?;
-        let rows = |model: &ModelResults| model.predictions.get(&split).map_or_else(Vec::new, |all| confident_mistakes(&all.rows));
+        let rows = |model: &ModelResults| {
+            model.predictions.get(&split).map_or_else(Vec::new, |all| confident_mistakes(&all.rows))
+        };
         Some(Self {
             split,
             samples: results.models.first()?.predictions.get(&split).map(|all| spread(&all.rows))?,

@@ -21,7 +21,13 @@ fn document(run: &Run) -> Document {
     let metrics = Metrics::compute(&results);
     let picks = Picks::choose(&results);
     let pictures = picks.as_ref().map(|picks| fixture::pictures(picks.paths(&results))).unwrap_or_default();
-    sections::document(&Material { results: &results, metrics: &metrics, picks: picks.as_ref(), pictures: &pictures, notes: &[] })
+    sections::document(&Material {
+        results: &results,
+        metrics: &metrics,
+        picks: picks.as_ref(),
+        pictures: &pictures,
+        notes: &[],
+    })
 }
 
 /// The run's own directory and hashes of Parquet files, which may change with the library, are left out.
@@ -282,4 +288,44 @@ fn a_pipeline_without_a_gate_says_how_to_add_one() {
     run.pipeline.report.gate = None;
     let error = message(gate::check(&run.pipeline));
     assert!(error.contains("has no gate") && error.contains("baselines/fixture.json"), "{error}");
+}
+
+/// The program itself: exit codes, and the summary for GitHub.
+#[test]
+fn the_program_ends_with_its_verdict() {
+    let run = Run::new(Shape::default());
+    let summary = run.path("summary.md");
+    let program = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_report"))
+            .args(arguments)
+            .arg("--pipeline")
+            .arg(run.path("pipeline.yaml"))
+            .env("GITHUB_STEP_SUMMARY", &summary)
+            .output()
+            .unwrap()
+    };
+    type Step<'a> = (&'a str, &'a [&'a str], i32, &'a str);
+    let steps: [Step; 8] = [
+        ("check before the report", &["check"], 2, "there is no report at"),
+        ("report", &[], 0, "report.html"),
+        ("check before accept", &["check"], 2, "there is no baseline at"),
+        ("accept", &["accept"], 0, "no baseline before"),
+        ("accept again", &["accept"], 0, "is these results already"),
+        ("check", &["check"], 0, "gate passed"),
+        ("unknown option", &["--colour"], 2, "unexpected argument"),
+        ("options before the command", &["--allow-missing", "check"], 2, "cannot be used with"),
+    ];
+    let follow = |steps: &[Step]| {
+        for (name, arguments, code, text) in steps {
+            let output = program(arguments);
+            let all = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(*code), "{name}: {all}");
+            assert!(all.contains(text), "{name}: {all}");
+        }
+    };
+    follow(&steps);
+    spoil(&run, "baseline", 5);
+    follow(&[("check after a loss", &["check"], 1, "gate failed: baseline lost more than 2.00 pp")]);
+    let summary = std::fs::read_to_string(summary).unwrap();
+    assert!(summary.contains("fixture: passed") && summary.contains("fixture: failed"), "{summary}");
 }

@@ -48,6 +48,13 @@ fn write_block(out: &mut String, block: &Block) {
         Block::Note(text) => writeln!(out, "<p class=\"note\"><strong>Note:</strong> {}</p>", escape(text)),
         Block::Heading(text) => writeln!(out, "<h3>{}</h3>", escape(text)),
         Block::Table(table) => write!(out, "{}", write_table(table)),
+        Block::Columns(tables) => {
+            let column = |(heading, table): &(String, Table)| {
+                format!("<div>\n<h3>{}</h3>\n{}</div>", escape(heading), write_table(table))
+            };
+            let tables: Vec<String> = tables.iter().map(column).collect();
+            writeln!(out, "<div class=\"gallery\">\n{}\n</div>", tables.join("\n"))
+        }
         Block::Wide(drawing) => writeln!(out, "{}", write_drawing(drawing, "wide")),
         Block::Gallery(drawings) => {
             let figures: Vec<String> = drawings.iter().map(|drawing| write_drawing(drawing, "")).collect();

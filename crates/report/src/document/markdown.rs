@@ -22,6 +22,13 @@ fn write_block(out: &mut String, block: &Block) {
         Block::Note(text) => writeln!(out, "> **Note:** {}", escape(text)),
         Block::Heading(text) => writeln!(out, "### {}", escape(text)),
         Block::Table(contents) => write!(out, "{}", table(contents)),
+        Block::Columns(tables) => {
+            let tables: Vec<String> = tables
+                .iter()
+                .map(|(heading, contents)| format!("### {}\n\n{}", escape(heading), table(contents)))
+                .collect();
+            write!(out, "{}", tables.join("\n"))
+        }
         Block::Wide(drawing) => writeln!(out, "{}", image(drawing)),
         Block::Gallery(drawings) => {
             let images: Vec<String> = drawings.iter().map(image).collect();

@@ -41,6 +41,8 @@ pub enum Block {
     Heading(String),
     /// A table.
     Table(Table),
+    /// Tables with a heading each, side by side where there is room.
+    Columns(Vec<(String, Table)>),
     /// Drawings side by side where there is room, one below the other on a phone.
     Gallery(Vec<Drawing>),
     /// A drawing that is scrolled rather than shrunk where there is no room.

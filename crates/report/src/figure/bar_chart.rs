@@ -43,7 +43,7 @@ const FONT: f64 = 12.5;
 
 /// Height of a group with so many bars.
 pub(super) fn group_height(values: usize) -> f64 {
-    if values <= 1 { 19.0 } else { 9.0 * values as f64 + 5.0 }
+    if values <= 1 { 19.0 } else { 10.5 * values as f64 + 5.0 }
 }
 
 impl BarArea {
@@ -86,12 +86,12 @@ impl BarArea {
 
 impl Figure for BarChart {
     fn draw(&self, palette: &Palette) -> Svg {
-        const WIDTH: f64 = 480.0;
+        const WIDTH: f64 = 440.0;
         const TOP: f64 = 30.0;
         let height: f64 = self.bars.iter().map(|bar| group_height(bar.values.len())).sum();
         let mut svg = Svg::new(WIDTH, TOP + height + 14.0 + 21.0 * self.series.len() as f64);
         svg.bold([8.0, 18.0], 14.0, Anchor::Start, palette.ink, &self.quantity);
-        let area = BarArea { left: 8.0, width: WIDTH - 12.0, top: TOP, longest_name: 190.0, percent: false };
+        let area = BarArea { left: 8.0, width: WIDTH - 12.0, top: TOP, longest_name: 170.0, percent: false };
         area.draw(&mut svg, palette, &self.bars, &self.series);
         for (index, name) in self.series.iter().enumerate() {
             let y = TOP + height + 21.0 * (index + 1) as f64;

@@ -18,7 +18,7 @@ pub struct ConfusionFigure {
 
 /// Up to this many classes the counts are written into the cells.
 const WRITTEN: usize = 25;
-const LONGEST_NAME: f64 = 150.0;
+const LONGEST_NAME: f64 = 180.0;
 const LEGEND: [f64; 6] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0];
 
 struct Layout {

@@ -30,8 +30,8 @@ pub struct LineChart {
     pub lines: Vec<Line>,
 }
 
-const WIDTH: f64 = 480.0;
-const PLOT_HEIGHT: f64 = 250.0;
+const WIDTH: f64 = 440.0;
+const PLOT_HEIGHT: f64 = 235.0;
 const LEFT: f64 = 52.0;
 const TOP: f64 = 34.0;
 const LEGEND_ROW: f64 = 21.0;
@@ -74,7 +74,8 @@ impl LineChart {
     }
 
     fn range(&self) -> [f64; 2] {
-        let values = || self.lines.iter().flat_map(|line| &line.points).map(|&(_, value)| value).filter(|v| v.is_finite());
+        let values =
+            || self.lines.iter().flat_map(|line| &line.points).map(|&(_, value)| value).filter(|v| v.is_finite());
         let low = values().fold(f64::INFINITY, f64::min);
         let high = values().fold(f64::NEG_INFINITY, f64::max);
         match (low.is_finite(), self.percent) {

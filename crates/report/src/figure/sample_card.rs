@@ -38,8 +38,8 @@ pub struct SampleCard {
     pub rest: Option<String>,
 }
 
-const WIDTH: f64 = 480.0;
-const IMAGE: f64 = 150.0;
+const WIDTH: f64 = 430.0;
+const IMAGE: f64 = 140.0;
 const LINE: f64 = 20.0;
 /// Images smaller than this are shown with sharp pixels.
 const SMALL: usize = 64;
@@ -53,7 +53,7 @@ impl Figure for SampleCard {
         self.draw_titles(&mut svg, palette);
         self.draw_picture(&mut svg, palette, top);
         let left = IMAGE + 18.0;
-        let area = BarArea { left, width: WIDTH - left - 4.0, top, longest_name: 130.0, percent: true };
+        let area = BarArea { left, width: WIDTH - left - 4.0, top, longest_name: 120.0, percent: true };
         let names: Vec<String> = self.model_names();
         area.draw(&mut svg, palette, &self.bars, &names);
         if let Some(rest) = &self.rest {
@@ -81,7 +81,13 @@ impl SampleCard {
     }
 
     fn draw_titles(&self, svg: &mut Svg, palette: &Palette) {
-        svg.bold([4.0, 16.0], 14.0, Anchor::Start, palette.ink, &fit(&format!("true: {}", self.truth), 14.0, WIDTH - 8.0));
+        svg.bold(
+            [4.0, 16.0],
+            14.0,
+            Anchor::Start,
+            palette.ink,
+            &fit(&format!("true: {}", self.truth), 14.0, WIDTH - 8.0),
+        );
         for (index, guess) in self.guesses.iter().enumerate() {
             let y = 17.0 + LINE * (index + 1) as f64;
             svg.rect([4.0, y - 10.0, 12.0, 10.0], palette.series(guess.series), 1.0, "");
@@ -90,7 +96,8 @@ impl SampleCard {
     }
 
     fn draw_picture(&self, svg: &mut Svg, palette: &Palette, top: f64) {
-        let frame = |width: f64, height: f64| [4.0 + (IMAGE - width) / 2.0, top + 2.0 + (IMAGE - height) / 2.0, width, height];
+        let frame =
+            |width: f64, height: f64| [4.0 + (IMAGE - width) / 2.0, top + 2.0 + (IMAGE - height) / 2.0, width, height];
         match &self.picture {
             Some(picture) => {
                 let scale = IMAGE / picture.width.max(picture.height) as f64;

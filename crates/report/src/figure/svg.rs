@@ -89,8 +89,7 @@ impl Svg {
             Some(inside) => format!("fill:{inside};stroke:{colour};stroke-width:2"),
             None => format!("fill:{colour}"),
         };
-        let shape =
-            format!(r#"<circle cx="{}" cy="{}" r="{}" style="{style}""#, short(x), short(y), short(radius));
+        let shape = format!(r#"<circle cx="{}" cy="{}" r="{}" style="{style}""#, short(x), short(y), short(radius));
         self.with_title(&shape, "circle", title);
     }
 
@@ -210,7 +209,7 @@ fn short(value: f64) -> String {
 
 /// About how wide a text is, in pixels: fonts differ, so this errs on the wide side.
 pub fn text_width(text: &str, size: f64) -> f64 {
-    text.chars().map(|c| if u32::from(c) >= 0x1100 { 1.0 } else { 0.58 }).sum::<f64>() * size
+    text.chars().map(|c| if u32::from(c) >= 0x1100 { 1.0 } else { 0.56 }).sum::<f64>() * size
 }
 
 /// The text, cut to what fits into `width` pixels, with an ellipsis where something is left out.

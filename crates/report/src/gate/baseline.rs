@@ -88,7 +88,10 @@ impl Baseline {
             images: first.map_or(0, |scores| scores.images),
             images_blake3: first.map_or_else(String::new, |scores| scores.images_blake3.clone()),
             classes: metrics.dataset.classes.clone(),
-            models: scores.into_iter().map(|(name, scores)| (name.clone(), BaselineModel::from_scores(scores))).collect(),
+            models: scores
+                .into_iter()
+                .map(|(name, scores)| (name.clone(), BaselineModel::from_scores(scores)))
+                .collect(),
         })
     }
 
@@ -101,7 +104,8 @@ impl Baseline {
             return Err(Error::new(format!("there is no baseline at `{}`", file.display()))
                 .hint("run `report accept` with the same pipeline file, look at what it writes, and commit it"));
         }
-        let text = std::fs::read_to_string(file).context(|| format!("cannot read the baseline `{}`", file.display()))?;
+        let text =
+            std::fs::read_to_string(file).context(|| format!("cannot read the baseline `{}`", file.display()))?;
         let foreign = || Error::new(format!("`{}` is not a baseline of this version", file.display()));
         let baseline: Self = serde_json::from_str(&text).map_err(|error| foreign().caused_by(error).hint(ACCEPT))?;
         if baseline.format != FORMAT {
@@ -111,7 +115,9 @@ impl Baseline {
             if model.correct_images.len() != baseline.images
                 || model.correct_images.iter().filter(|&right| right).count() != model.correct
             {
-                return Err(foreign().because(format!("its counts of the model `{name}` contradict one another")).hint(ACCEPT));
+                return Err(foreign()
+                    .because(format!("its counts of the model `{name}` contradict one another"))
+                    .hint(ACCEPT));
             }
         }
         Ok(baseline)
@@ -123,8 +129,11 @@ impl Baseline {
     /// What differs.
     pub fn check_same_task(&self, metrics: &Metrics, file: &Path) -> Result<()> {
         let now = Self::from_metrics(metrics)?;
-        let foreign =
-            |cause: String| Err(Error::new(format!("the baseline `{}` is of something else", file.display())).because(cause).hint(ACCEPT));
+        let foreign = |cause: String| {
+            Err(Error::new(format!("the baseline `{}` is of something else", file.display()))
+                .because(cause)
+                .hint(ACCEPT))
+        };
         if self.pipeline != now.pipeline {
             return foreign(format!("it is of the pipeline `{}`, not of `{}`", self.pipeline, now.pipeline));
         }

@@ -62,8 +62,9 @@ impl ModelComparison {
 pub fn compare(baseline: &Baseline, metrics: &Metrics, tolerance: f64) -> Result<Vec<ModelComparison>> {
     let now = Baseline::from_metrics(metrics)?;
     if let Some(name) = baseline.models.keys().find(|name| !now.models.contains_key(*name)) {
-        return Err(Error::new(format!("the model `{name}` of the baseline is missing from the results"))
-            .hint("train and report on it; or, if it was removed on purpose, run `report accept` and commit the baseline"));
+        return Err(Error::new(format!("the model `{name}` of the baseline is missing from the results")).hint(
+            "train and report on it; or, if it was removed on purpose, run `report accept` and commit the baseline",
+        ));
     }
     let compare = |(name, now): (&String, &BaselineModel)| {
         let before = baseline.models.get(name).ok_or_else(|| {
@@ -127,8 +128,16 @@ fn by_intervals(before: Option<Interval>, now: Option<Interval>, difference: f64
 
 /// The comparison as a person reads it.
 pub fn table(comparisons: &[ModelComparison], tolerance: f64) -> Table {
-    let mut table =
-        Table::new(["Model", "Metric", "#Baseline", "#Now", "#Difference", "#Tolerance", "Verdict", "Beyond the test set's noise"]);
+    let mut table = Table::new([
+        "Model",
+        "Metric",
+        "#Baseline",
+        "#Now",
+        "#Difference",
+        "#Tolerance",
+        "Verdict",
+        "Beyond the test set's noise",
+    ]);
     for model in comparisons {
         for finding in &model.findings {
             let (allowed, verdict) = match finding.gated {

@@ -8,7 +8,7 @@ pub use baseline::{Baseline, BaselineModel};
 pub use comparison::{Finding, Gated, ModelComparison, compare, table};
 
 use crate::document::{markdown_table, text_table};
-use crate::format::points;
+use crate::format::percentage_points;
 use crate::metrics_file::Metrics;
 use crate::run::write_json;
 use preprocess::pipeline::{GateSettings, Pipeline};
@@ -67,7 +67,8 @@ pub fn accept(pipeline: &Pipeline) -> Result<()> {
     if !gate.baseline.exists() {
         say!("no baseline before\n");
     } else {
-        match Baseline::read(&gate.baseline).and_then(|old| old.check_same_task(&metrics, &gate.baseline).map(|()| old)) {
+        match Baseline::read(&gate.baseline).and_then(|old| old.check_same_task(&metrics, &gate.baseline).map(|()| old))
+        {
             Ok(old) if old == new => {
                 say!("the baseline `{file}` is these results already");
                 return Ok(());
@@ -78,7 +79,8 @@ pub fn accept(pipeline: &Pipeline) -> Result<()> {
         }
     }
     if let Some(directory) = gate.baseline.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        std::fs::create_dir_all(directory).context(|| format!("cannot create the directory `{}`", directory.display()))?;
+        std::fs::create_dir_all(directory)
+            .context(|| format!("cannot create the directory `{}`", directory.display()))?;
     }
     write_json(&gate.baseline, &new)?;
     say!("{}", text_table(&comparison::overview(&new)));
@@ -128,10 +130,14 @@ fn fresh_metrics(pipeline: &Pipeline) -> Result<Metrics> {
 fn verdict(comparisons: &[ModelComparison], tolerance: f64) -> Result<String> {
     let worse: Vec<&str> = comparisons.iter().filter(|model| model.fails()).map(|model| model.name.as_str()).collect();
     if worse.is_empty() {
-        return Ok(format!("gate passed: no model lost more than {} of accuracy", points(tolerance)));
+        return Ok(format!("gate passed: no model lost more than {} of accuracy", percentage_points(tolerance)));
     }
-    Err(Error::gate(format!("gate failed: {} lost more than {} of accuracy", worse.join(" and "), points(tolerance)))
-        .hint("if the loss is meant, run `report accept` with the same pipeline file and commit the baseline"))
+    Err(Error::gate(format!(
+        "gate failed: {} lost more than {} of accuracy",
+        worse.join(" and "),
+        percentage_points(tolerance)
+    ))
+    .hint("if the loss is meant, run `report accept` with the same pipeline file and commit the baseline"))
 }
 
 fn append(file: &Path, text: &str) -> Result<()> {

@@ -16,6 +16,7 @@ pub fn expected_calibration_error(rows: &[Prediction]) -> f64 {
         right[bin] += f64::from(u8::from(row.prediction == row.label));
         confidence[bin] += p;
     }
-    let gaps: f64 = right.iter().zip(&confidence).map(|(right, confidence): (&f64, &f64)| (right - confidence).abs()).sum();
+    let gaps: f64 =
+        right.iter().zip(&confidence).map(|(right, confidence): (&f64, &f64)| (right - confidence).abs()).sum();
     if rows.is_empty() { 0.0 } else { gaps / rows.len() as f64 }
 }

@@ -2,11 +2,18 @@
 
 use super::Material;
 use crate::figure::{Bar, Guess, SampleCard};
+use crate::format::counted;
 use crate::samples::Picks;
 use train::predictions::Prediction;
 
 /// The card of one image: what the models numbered `series` say of it, with bars for the `most` likely classes.
-pub(super) fn card(material: &Material, picks: &Picks, row: usize, series: &[usize], most: usize) -> Option<SampleCard> {
+pub(super) fn card(
+    material: &Material,
+    picks: &Picks,
+    row: usize,
+    series: &[usize],
+    most: usize,
+) -> Option<SampleCard> {
     let classes = &material.results.manifest.classes;
     let said: Vec<(usize, &str, &Prediction)> = series
         .iter()
@@ -36,21 +43,22 @@ pub(super) fn card(material: &Material, picks: &Picks, row: usize, series: &[usi
         truth: classes[first.label].clone(),
         guesses: said.iter().map(guess).collect(),
         bars: shown.iter().map(bar).collect(),
-        rest: (left_out > 0).then(|| format!("and {left_out} less likely classes")),
+        rest: (left_out > 0).then(|| format!("and {} less likely", counted(left_out, "class", "classes"))),
     })
 }
 
-/// All classes in order where they are few; otherwise those that any model finds most likely, and always the true one.
+/// All classes in their order where they are few; otherwise those that any model finds most likely, and always the true one, the
+/// likeliest first.
 fn likely_classes(said: &[(usize, &str, &Prediction)], classes: usize, truth: usize, most: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..classes).collect();
     if classes > most {
-        let likelihood = |class: usize| match class == truth {
-            true => f32::INFINITY,
-            false => said.iter().map(|(_, _, row)| row.probabilities[class]).fold(0.0, f32::max),
-        };
+        let likelihood = |class: usize| said.iter().map(|(_, _, row)| row.probabilities[class]).fold(0.0, f32::max);
         order.sort_by(|&a, &b| likelihood(b).total_cmp(&likelihood(a)));
+        let rank = order.iter().position(|&class| class == truth).unwrap_or(0);
         order.truncate(most);
-        order.sort_unstable();
+        if rank >= most {
+            order[most - 1] = truth;
+        }
     }
     order
 }

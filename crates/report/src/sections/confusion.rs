@@ -14,31 +14,34 @@ pub(super) fn section(material: &Material) -> Option<Section> {
     let metrics = material.metrics;
     let split = metrics.judged_split?;
     let classes = &metrics.dataset.classes;
-    let mut blocks = Vec::new();
-    for (name, model) in &metrics.models {
-        let Some(scores) = model.splits.get(&split) else { continue };
-        let matrix = ConfusionMatrix::from_rows(&scores.confusion);
-        blocks.push(Block::Heading(format!("{name}, {} split", split.name())));
-        let pairs = pairs_table(&matrix, classes);
-        blocks.push(if pairs.rows.is_empty() { Block::Paragraph("No mistakes.".into()) } else { Block::Table(pairs) });
-        let figure = ConfusionFigure { classes: classes.clone(), matrix, of: format!("{name} on the {} split", split.name()) };
+    let of = |name: &str| format!("{name} on the {} split", split.name());
+    let measured: Vec<(&String, ConfusionMatrix)> = metrics
+        .models
+        .iter()
+        .filter_map(|(name, model)| Some((name, ConfusionMatrix::from_rows(&model.splits.get(&split)?.confusion))))
+        .collect();
+
+    let pairs =
+        measured.iter().map(|(name, matrix)| (format!("Most confused by {name}"), pairs_table(matrix, classes)));
+    let mut blocks = vec![Block::Columns(pairs.collect())];
+    for (name, matrix) in measured {
+        blocks.push(Block::Heading(of(name)));
+        let figure = ConfusionFigure { classes: classes.clone(), matrix, of: of(name) };
         blocks.push(Block::Wide(Drawing {
             name: format!("confusion-{name}-{}", split.name()),
             figure: Box::new(figure),
             caption: String::new(),
         }));
-        for &split in model.splits.keys() {
-            blocks.push(Block::File {
-                path: confusion_csv_name(name, split),
-                label: format!("Confusion matrix of {name} on the {} split as CSV", split.name()),
-            });
+        for &split in metrics.models[name].splits.keys() {
+            let label = format!("Confusion matrix of {name} on the {} split as CSV", split.name());
+            blocks.push(Block::File { path: confusion_csv_name(name, split), label });
         }
     }
     Some(Section { id: "confusion", title: "Confusions".into(), blocks })
 }
 
 fn pairs_table(matrix: &ConfusionMatrix, classes: &[String]) -> Table {
-    let mut table = Table::new(["True class", "Taken for", "#Images", "#Of the true class"]);
+    let mut table = Table::new(["True class", "Taken for", "#Images", "#Of its class"]);
     for (truth, predicted, number) in matrix.confused_pairs().into_iter().take(PAIRS) {
         table.row([
             classes[truth].clone(),
@@ -46,6 +49,9 @@ fn pairs_table(matrix: &ConfusionMatrix, classes: &[String]) -> Table {
             count(number),
             percent(number as f64 / matrix.support(truth) as f64),
         ]);
+    }
+    if table.rows.is_empty() {
+        table.row(["no mistakes", "", "", ""]);
     }
     table
 }

@@ -8,9 +8,10 @@ use train::history::EpochScores;
 type Value = fn(&EpochScores) -> f64;
 
 pub(super) fn section(material: &Material) -> Section {
-    let loss = chart(material, "loss (nats)", false, [|epoch| epoch.loss, |epoch| epoch.validation_loss]);
-    let accuracy = chart(material, "accuracy", true, [|epoch| epoch.accuracy, |epoch| epoch.validation_accuracy]);
-    let caption = "Training scores are of the images as they were seen: augmented, with dropout. The ring marks the best epoch.";
+    let loss = chart(material, "Loss (nats)", false, [|epoch| epoch.loss, |epoch| epoch.validation_loss]);
+    let accuracy = chart(material, "Accuracy", true, [|epoch| epoch.accuracy, |epoch| epoch.validation_accuracy]);
+    let caption =
+        "Training scores are of the images as they were seen: augmented, with dropout. The ring marks the best epoch.";
     Section {
         id: "curves",
         title: "Training".into(),

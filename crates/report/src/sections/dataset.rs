@@ -53,7 +53,11 @@ fn findings(manifest: &Manifest) -> String {
     if found.across_splits > 0 {
         text += &format!(
             " {} more than one split, which flatters the scores.",
-            if found.across_splits == 1 { "1 group lies in".into() } else { format!("{} groups lie in", count(found.across_splits)) }
+            if found.across_splits == 1 {
+                "1 group lies in".into()
+            } else {
+                format!("{} groups lie in", count(found.across_splits))
+            }
         );
     } else {
         text += " No group lies in more than one split.";
@@ -61,12 +65,19 @@ fn findings(manifest: &Manifest) -> String {
     if found.across_classes > 0 {
         text += &format!(
             " {} images of different classes: some labels may be wrong.",
-            if found.across_classes == 1 { "1 group holds".into() } else { format!("{} groups hold", count(found.across_classes)) }
+            if found.across_classes == 1 {
+                "1 group holds".into()
+            } else {
+                format!("{} groups hold", count(found.across_classes))
+            }
         );
     }
     text + &match manifest.rejected {
         0 => " Every image could be read.".to_string(),
-        rejected => format!(" {} could not be read and were left out (rejected.csv lists them).", counted(rejected, "file", "files")),
+        rejected => format!(
+            " {} could not be read and were left out (rejected.csv lists them).",
+            counted(rejected, "file", "files")
+        ),
     }
 }
 

@@ -45,10 +45,7 @@ pub fn document(material: &Material) -> Document {
     let (results, classes) = (material.results, material.results.manifest.classes.len());
     Document {
         title: format!("Report: {}", results.pipeline.name),
-        subtitle: format!(
-            "{} compared on {classes} classes.",
-            counted(results.models.len(), "model", "models"),
-        ),
+        subtitle: format!("{} compared on {classes} classes.", counted(results.models.len(), "model", "models"),),
         sections,
     }
 }

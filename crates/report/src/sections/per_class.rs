@@ -17,12 +17,10 @@ pub(super) fn section(material: &Material) -> Section {
             figure: Box::new(f1_chart(metrics, split)),
             caption: format!("F1 of each class on the {} split.", split.name()),
         }]));
-        for (name, model) in &metrics.models {
-            if let Some(scores) = model.splits.get(&split) {
-                blocks.push(Block::Heading(format!("{name}, {} split", split.name())));
-                blocks.push(Block::Table(scores_table(scores)));
-            }
-        }
+        let tables = metrics.models.iter().filter_map(|(name, model)| {
+            Some((format!("{name}, {} split", split.name()), scores_table(model.splits.get(&split)?)))
+        });
+        blocks.push(Block::Columns(tables.collect()));
         blocks.push(Block::Paragraph(
             "Precision: of the images predicted as the class, the fraction that are of it. Recall: of the images of the class, the \
              fraction predicted as it. F1: their harmonic mean. Support: images of the class. A score without a denominator is 0. \
@@ -32,7 +30,9 @@ pub(super) fn section(material: &Material) -> Section {
     } else {
         blocks.push(Block::Note("There is neither a test nor a validation split: nothing could be measured.".into()));
     }
-    let title = metrics.judged_split.map_or("Scores by class".into(), |split| format!("Scores by class: {}", capitalised(split)));
+    let title = metrics
+        .judged_split
+        .map_or("Scores by class".into(), |split| format!("Scores by class: {}", capitalised(split)));
     Section { id: "classes", title, blocks }
 }
 

@@ -16,7 +16,10 @@ pub(super) fn section(material: &Material) -> Section {
     facts.row(["Source of the images", &results.manifest.settings.source.display().to_string()]);
     for model in &results.models {
         for (split, predictions) in &model.predictions {
-            facts.row([format!("{}: predictions of the {} split (BLAKE3)", model.name, split.name()), predictions.blake3.clone()]);
+            facts.row([
+                format!("{}: predictions of the {} split (BLAKE3)", model.name, split.name()),
+                predictions.blake3.clone(),
+            ]);
         }
     }
     Section {
@@ -36,7 +39,9 @@ fn settings_table(models: &[ModelResults]) -> Table {
     let mut table = Table::new(["Setting"]);
     table.columns.extend(models.iter().map(|model| Column::text(&model.name)));
     let mut row = |name: &str, value: &dyn Fn(&ModelResults) -> String| {
-        table.rows.push(std::iter::once(Cell::from(name)).chain(models.iter().map(|model| Cell::from(value(model)))).collect());
+        table.rows.push(
+            std::iter::once(Cell::from(name)).chain(models.iter().map(|model| Cell::from(value(model)))).collect(),
+        );
     };
     row("Architecture", &|model| architecture(model.config.architecture).into());
     row("Trained on augmented copies", &|model| if model.config.settings.augmented { "yes" } else { "no" }.into());

@@ -3,6 +3,7 @@
 use super::{Material, capitalised};
 use crate::document::{Block, Cell, Column, Section, Table};
 use crate::format::{count, counted, interval, p_value, percent, percent_interval, points, seconds};
+use crate::metrics::Interval;
 use crate::metrics_file::{Comparison, Metrics, ModelMetrics, SplitMetrics};
 use crate::results::MEASURED;
 use preprocess::manifest::Split;
@@ -13,12 +14,13 @@ pub(super) fn section(material: &Material) -> Section {
         material.results.notes.iter().chain(material.notes).map(|note| Block::Note(note.clone())).collect();
     if metrics.judged_split != Some(Split::Test) {
         blocks.push(Block::Note(
-            "There is no test split: the validation split, on which the best epoch was chosen, flatters the models.".into(),
+            "There is no test split: the validation split, on which the best epoch was chosen, flatters the models."
+                .into(),
         ));
     }
     blocks.push(Block::Table(comparison_table(metrics)));
     blocks.push(Block::Paragraph(
-        "Intervals hold the true value with 95 % confidence: Wilson's for accuracy, the normal one for the loss, the bootstrap \
+        "In brackets, intervals that hold the true value with 95 % confidence: Wilson's for accuracy, the normal one for the loss, the bootstrap \
          for macro F1. Every image counts once and is not augmented. The loss is the mean cross-entropy."
             .into(),
     ));
@@ -71,15 +73,12 @@ fn split_rows(table: &mut Table, metrics: &Metrics, split: Split) {
     };
     // Of no score is a greater number of images the better one.
     row("images", &|_| f64::NAN, &|scores| count(scores.images));
-    row("accuracy", &|scores| scores.accuracy, &|scores| percent(scores.accuracy));
-    row("accuracy, 95 %", &|_| f64::NAN, &|scores| percent_interval(&scores.accuracy_interval));
-    row("loss (nats)", &|scores| -scores.loss, &|scores| format!("{:.3}", scores.loss));
-    row("loss (nats), 95 %", &|_| f64::NAN, &|scores| {
-        scores.loss_interval.as_ref().map_or_else(|| "unknown".into(), interval)
+    row("accuracy", &|scores| scores.accuracy, &|scores| {
+        format!("{} ({})", percent(scores.accuracy), percent_interval(&scores.accuracy_interval))
     });
-    row("macro F1", &|scores| scores.macro_average.f1, &|scores| format!("{:.3}", scores.macro_average.f1));
-    row("macro F1, 95 %", &|_| f64::NAN, &|scores| {
-        scores.macro_f1_interval.as_ref().map_or_else(|| "unknown".into(), interval)
+    row("loss (nats)", &|scores| -scores.loss, &|scores| with_interval(scores.loss, scores.loss_interval));
+    row("macro F1", &|scores| scores.macro_average.f1, &|scores| {
+        with_interval(scores.macro_average.f1, scores.macro_f1_interval)
     });
     if measured.iter().flatten().any(|scores| scores.top_3_accuracy.is_some()) {
         row("top-3 accuracy", &|scores| scores.top_3_accuracy.unwrap_or(0.0), &|scores| {
@@ -89,10 +88,21 @@ fn split_rows(table: &mut Table, metrics: &Metrics, split: Split) {
     row("calibration error", &|scores| -scores.calibration_error, &|scores| percent(scores.calibration_error));
 }
 
+fn with_interval(value: f64, bounds: Option<Interval>) -> String {
+    bounds.map_or_else(|| format!("{value:.3}"), |bounds| format!("{value:.3} ({})", interval(&bounds)))
+}
+
 fn significance_table(metrics: &Metrics) -> Table {
-    let mut table =
-        Table::new(["Split", "Models", "#Accuracy difference", "#Only the first right", "#Only the second right", "Verdict"]);
-    for Comparison { split, first, second, difference, only_first, only_second, p_value: p, significant } in &metrics.comparisons
+    let mut table = Table::new([
+        "Split",
+        "Models",
+        "#Accuracy difference",
+        "#Only the first right",
+        "#Only the second right",
+        "Verdict",
+    ]);
+    for Comparison { split, first, second, difference, only_first, only_second, p_value: p, significant } in
+        &metrics.comparisons
     {
         let verdict = match (significant, *difference > 0.0) {
             (true, true) => format!("{second} is better ({})", p_value(*p)),
