@@ -3,7 +3,7 @@
 use crate::document::text_table;
 use crate::gate;
 use crate::run;
-use crate::sections::comparison_table;
+use crate::sections::{comparison_table, verdict};
 use clap::{Parser, Subcommand};
 use preprocess::stage::cli::{self, PipelineArgs};
 use preprocess::{Result, say};
@@ -51,6 +51,10 @@ pub fn main() -> ExitCode {
 fn write(arguments: &Cli) -> Result<()> {
     let written = run::write(&arguments.pipeline.load()?, arguments.allow_missing)?;
     say!("{}", text_table(&comparison_table(&written.metrics)));
+    for comparison in &written.metrics.comparisons {
+        let (split, first, second) = (comparison.split.name(), &comparison.first, &comparison.second);
+        say!("{split}: {first} against {second}: {}", verdict(comparison));
+    }
     for note in &written.notes {
         say!("note: {note}");
     }

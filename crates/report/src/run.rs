@@ -10,6 +10,7 @@ use preprocess::manifest::Split;
 use preprocess::pipeline::Pipeline;
 use preprocess::stage::atomic_file::{self, write_atomically, write_error};
 use preprocess::stage::error::Context;
+use preprocess::stage::interrupt;
 use preprocess::stage::lock::OutputLock;
 use preprocess::{Result, note};
 use serde::Serialize;
@@ -67,6 +68,7 @@ fn write_files(directory: &Path, document: &Document, metrics: &Metrics) -> Resu
     std::fs::create_dir_all(&figures).context(|| format!("cannot create the directory `{}`", figures.display()))?;
     let mut written = BTreeSet::new();
     let mut put = |path: String, contents: &[u8]| {
+        interrupt::check()?;
         let file = directory.join(&path);
         written.insert(file.clone());
         write_atomically(&file, |writer| writer.write_all(contents))

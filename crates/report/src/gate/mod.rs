@@ -8,9 +8,10 @@ pub use baseline::{Baseline, BaselineModel};
 pub use comparison::{Finding, Gated, ModelComparison, compare, table};
 
 use crate::document::{markdown_table, text_table};
-use crate::format::percentage_points;
+use crate::format::{count, percentage_points};
 use crate::metrics_file::Metrics;
 use crate::run::write_json;
+use preprocess::manifest::Split;
 use preprocess::pipeline::{GateSettings, Pipeline};
 use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::error::Context;
@@ -36,9 +37,17 @@ pub fn check(pipeline: &Pipeline) -> Result<()> {
 
     let table = table(&comparisons, gate.tolerance);
     let verdict = verdict(&comparisons, gate.tolerance);
-    say!("{} split, baseline `{}`\n", baseline.split.name(), gate.baseline.display());
+    say!(
+        "baseline `{}`; {} {} images, accuracy known to ±{}\n",
+        gate.baseline.display(),
+        count(baseline.images),
+        baseline.split.name(),
+        percentage_points(widest(&metrics, baseline.split) / 2.0)
+    );
     say!("{}", text_table(&table));
-    say!("{}", verdict.as_ref().map_or_else(|error| error.message().to_string(), Clone::clone));
+    if let Ok(passed) = &verdict {
+        say!("{passed}");
+    }
 
     let report = junit::report(&pipeline.name, &comparisons);
     write_atomically(&pipeline.report_dir().join("junit.xml"), |writer| writer.write_all(report.as_bytes()))?;
@@ -124,6 +133,12 @@ fn fresh_metrics(pipeline: &Pipeline) -> Result<Metrics> {
         }
     }
     Ok(metrics)
+}
+
+/// The widest 95 % interval of any model's accuracy: what a test set of this size can tell.
+fn widest(metrics: &Metrics, split: Split) -> f64 {
+    let scores = metrics.models.values().filter_map(|model| model.splits.get(&split));
+    scores.map(|scores| scores.accuracy_interval.high - scores.accuracy_interval.low).fold(0.0, f64::max)
 }
 
 /// In one sentence.

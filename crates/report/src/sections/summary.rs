@@ -93,30 +93,34 @@ fn with_interval(value: f64, bounds: Option<Interval>) -> String {
 }
 
 fn significance_table(metrics: &Metrics) -> Table {
-    let mut table = Table::new([
+    let columns = [
         "Split",
-        "Models",
+        "First",
+        "Second",
         "#Accuracy difference",
         "#Only the first right",
         "#Only the second right",
         "Verdict",
-    ]);
-    for Comparison { split, first, second, difference, only_first, only_second, p_value: p, significant } in
-        &metrics.comparisons
-    {
-        let verdict = match (significant, *difference > 0.0) {
-            (true, true) => format!("{second} is better ({})", p_value(*p)),
-            (true, false) => format!("{first} is better ({})", p_value(*p)),
-            (false, _) => format!("not significant ({})", p_value(*p)),
-        };
+    ];
+    let mut table = Table::new(columns);
+    for comparison in &metrics.comparisons {
         table.row([
-            Cell::from(capitalised(*split)),
-            Cell::from(format!("{first}, then {second}")),
-            Cell::from(points(*difference)),
-            Cell::from(counted(*only_first, "image", "images")),
-            Cell::from(counted(*only_second, "image", "images")),
-            Cell::new(verdict, *significant),
+            Cell::from(capitalised(comparison.split)),
+            Cell::from(&comparison.first),
+            Cell::from(&comparison.second),
+            Cell::from(points(comparison.difference)),
+            Cell::from(counted(comparison.only_first, "image", "images")),
+            Cell::from(counted(comparison.only_second, "image", "images")),
+            Cell::new(verdict(comparison), comparison.significant),
         ]);
     }
     table
+}
+
+/// Whether one of the two is better: `resnet is better (p = 0.007)`, `not significant (p = 0.210)`.
+pub fn verdict(comparison: &Comparison) -> String {
+    let Comparison { first, second, difference, significant, .. } = comparison;
+    let better = if *difference > 0.0 { second } else { first };
+    let verdict = if *significant { format!("{better} is better") } else { "not significant".to_string() };
+    format!("{verdict} ({})", p_value(comparison.p_value))
 }
