@@ -36,7 +36,8 @@ impl ConfusionFigure {
         let (cell, font) = match classes {
             0..=12 => (40.0, 13.0),
             13..=WRITTEN => (29.0, 12.0),
-            _ => (15.0, 11.0),
+            26..=100 => (15.0, 11.0),
+            _ => (8.0, 7.0),
         };
         let names = self.classes.iter().map(|name| text_width(name, font)).fold(30.0, f64::max).min(LONGEST_NAME);
         let (left, side) = (names + 34.0, cell * classes as f64);

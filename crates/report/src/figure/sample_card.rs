@@ -39,7 +39,7 @@ pub struct SampleCard {
 }
 
 const WIDTH: f64 = 430.0;
-const IMAGE: f64 = 140.0;
+const IMAGE: f64 = 120.0;
 const LINE: f64 = 20.0;
 /// Images smaller than this are shown with sharp pixels.
 const SMALL: usize = 64;
@@ -53,7 +53,7 @@ impl Figure for SampleCard {
         self.draw_titles(&mut svg, palette);
         self.draw_picture(&mut svg, palette, top);
         let left = IMAGE + 18.0;
-        let area = BarArea { left, width: WIDTH - left - 4.0, top, longest_name: 120.0, percent: true };
+        let area = BarArea { left, width: WIDTH - left - 4.0, top, longest_name: 150.0, percent: true };
         let names: Vec<String> = self.model_names();
         area.draw(&mut svg, palette, &self.bars, &names);
         if let Some(rest) = &self.rest {
@@ -107,7 +107,13 @@ impl SampleCard {
             }
             None => {
                 svg.frame(frame(IMAGE, IMAGE), palette.grid);
-                svg.text([4.0 + IMAGE / 2.0, top + 80.0], 12.0, Anchor::Middle, palette.muted, "image not available");
+                svg.text(
+                    [4.0 + IMAGE / 2.0, top + IMAGE / 2.0],
+                    12.0,
+                    Anchor::Middle,
+                    palette.muted,
+                    "image not available",
+                );
             }
         }
         let name = self.path.rsplit('/').next().unwrap_or(&self.path);

@@ -1,6 +1,6 @@
 //! The gate as JUnit XML, which CI systems show: a test case a model.
 
-use super::{Gated, ModelComparison};
+use super::{Finding, Gated, ModelComparison};
 use crate::figure::escape;
 use std::fmt::Write;
 
@@ -15,17 +15,17 @@ pub fn report(pipeline: &str, comparisons: &[ModelComparison]) -> String {
     );
     for model in comparisons {
         let _ = writeln!(out, "    <testcase classname=\"{pipeline}\" name=\"{}\">", escape(&model.name));
-        for finding in &model.findings {
-            let text = escape(&format!(
-                "{}: {} in the baseline, {} now ({}); beyond noise: {}",
-                finding.metric, finding.before, finding.now, finding.difference, finding.beyond_noise
-            ));
-            let _ = match finding.gated {
-                Gated::Failed => writeln!(out, "      <failure message=\"{text}\"/>"),
-                Gated::Passed | Gated::No => writeln!(out, "      <system-out>{text}</system-out>"),
-            };
+        for finding in model.findings.iter().filter(|finding| finding.gated == Gated::Failed) {
+            let _ = writeln!(out, "      <failure message=\"{}\"/>", escape(&describe(finding)));
         }
+        let findings: Vec<String> = model.findings.iter().map(|finding| escape(&describe(finding))).collect();
+        let _ = writeln!(out, "      <system-out>{}</system-out>", findings.join("\n"));
         out.push_str("    </testcase>\n");
     }
     out + "  </testsuite>\n</testsuites>\n"
+}
+
+fn describe(finding: &Finding) -> String {
+    let Finding { metric, before, now, difference, beyond_noise, .. } = finding;
+    format!("{metric}: {before} in the baseline, {now} now ({difference}); beyond the test set's noise: {beyond_noise}")
 }

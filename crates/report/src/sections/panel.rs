@@ -17,7 +17,7 @@ pub(super) fn section(material: &Material) -> Option<Section> {
         Some(Drawing { name: format!("sample-{}", number + 1), figure: Box::new(card), caption: String::new() })
     };
     let text = format!(
-        "{} images of different classes, drawn by a hash of their names, with the probability that each model gives to the \
+        "{} images of as many classes as there is room for, drawn by a hash of their names, with the probability that each model gives to the \
          classes. The true class is set in bold.",
         capitalised(picks.split)
     );
