@@ -2,10 +2,17 @@
 //! that a directory with a manifest is a whole data set.
 
 use crate::pipeline::PreprocessSettings;
+use crate::stage::atomic_file::write_atomically;
 use crate::stage::error::Context;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+
+/// The manifest's name in its directory.
+pub const FILE_NAME: &str = "manifest.json";
+
+/// The version of the format that this program writes and reads.
+pub const FORMAT: u32 = 1;
 
 /// A part of the data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -88,29 +95,42 @@ pub struct Manifest {
     pub shards: Vec<ShardEntry>,
 }
 
-/// The manifest's file name within the shards' directory.
-pub const FILE_NAME: &str = "manifest.json";
-
 impl Manifest {
-    /// Reads the manifest of a shards' directory, without looking at the shards.
+    /// Reads the manifest of a `shards/` directory.
     ///
     /// # Errors
-    /// Missing (preprocess has not finished), malformed, or of another format.
+    /// There is none, or it is of another format.
     pub fn read(directory: &Path) -> Result<Self> {
-        let file = directory.join(FILE_NAME);
-        if !file.exists() {
-            return Err(Error::new(format!("there is no data set at `{}`", directory.display()))
-                .hint("run `preprocess` with the same pipeline file first"));
+        let path = directory.join(FILE_NAME);
+        let text = std::fs::read(&path).map_err(|error| {
+            Error::new(format!("`{}` holds no finished data set", directory.display()))
+                .because(format!("cannot read `{}`: {error}", path.display()))
+                .hint("run `preprocess` with the same pipeline file first")
+        })?;
+        let damaged = |error: Error| error.hint("run `preprocess` with the same pipeline file again");
+        let cannot = || format!("`{}` is not a manifest of this program", path.display());
+        let value: serde_json::Value = serde_json::from_slice(&text).context(cannot).map_err(damaged)?;
+        let format = value.get("format").and_then(serde_json::Value::as_u64);
+        if format != Some(FORMAT.into()) {
+            let found = format.map_or("none".to_owned(), |format| format.to_string());
+            return Err(damaged(Error::new(cannot()).because(format!("its format is {found}, this program's is {FORMAT}"))));
         }
-        let text = std::fs::read_to_string(&file).context(|| format!("cannot read `{}`", file.display()))?;
-        let malformed = || Error::new(format!("`{}` is not a manifest of this version", file.display()));
-        let manifest: Self = serde_json::from_str(&text)
-            .map_err(|error| malformed().caused_by(error).hint("run `preprocess` with the same pipeline file again"))?;
-        match manifest.format {
-            1 => Ok(manifest),
-            format => Err(malformed()
-                .because(format!("it has format {format}, not 1"))
-                .hint("run `preprocess` with the same pipeline file again")),
-        }
+        serde_json::from_value(value).context(cannot).map_err(damaged)
+    }
+
+    /// Writes the manifest, whole or not at all.
+    ///
+    /// # Errors
+    /// The disk is full or refuses.
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        write_atomically(&directory.join(FILE_NAME), |writer| {
+            serde_json::to_writer_pretty(&mut *writer, self)?;
+            writer.write_all(b"\n")
+        })
+    }
+
+    /// The shards of one split and copy, in the order of their rows.
+    pub fn shards_of(&self, split: Split, copy: usize) -> impl Iterator<Item = &ShardEntry> {
+        self.shards.iter().filter(move |shard| shard.split == split && shard.copy == copy)
     }
 }
