@@ -1,8 +1,63 @@
 //! The command line.
 
+use crate::document::text_table;
+use crate::gate;
+use crate::run;
+use crate::sections::{comparison_table, verdict};
+use clap::{Parser, Subcommand};
+use preprocess::stage::cli::{self, PipelineArgs};
+use preprocess::{Result, say};
 use std::process::ExitCode;
+
+/// Turns predictions into tables, figures and a gate.
+///
+/// Without a command: writes report.md, report.html, metrics.json and figures below `<output>/report`.
+#[derive(Parser)]
+#[command(name = "report", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    /// Report on the models that are trained already, instead of refusing
+    #[arg(long)]
+    allow_missing: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compares metrics.json with the committed baseline; exit code 1 if a model got worse than its tolerance allows
+    Check {
+        #[command(flatten)]
+        pipeline: PipelineArgs,
+    },
+    /// Makes the results in metrics.json the new baseline
+    Accept {
+        #[command(flatten)]
+        pipeline: PipelineArgs,
+    },
+}
 
 /// Runs the stage and turns its outcome into an exit code.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let arguments = Cli::parse();
+    cli::run("report", || match &arguments.command {
+        None => write(&arguments),
+        Some(Command::Check { pipeline }) => gate::check(&pipeline.load()?),
+        Some(Command::Accept { pipeline }) => gate::accept(&pipeline.load()?),
+    })
+}
+
+fn write(arguments: &Cli) -> Result<()> {
+    let written = run::write(&arguments.pipeline.load()?, arguments.allow_missing)?;
+    say!("{}", text_table(&comparison_table(&written.metrics)));
+    for comparison in &written.metrics.comparisons {
+        let (split, first, second) = (comparison.split.name(), &comparison.first, &comparison.second);
+        say!("{split}: {first} against {second}: {}", verdict(comparison));
+    }
+    for note in &written.notes {
+        say!("note: {note}");
+    }
+    say!("report: {}", written.directory.join("report.html").display());
+    Ok(())
 }

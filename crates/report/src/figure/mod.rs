@@ -1,0 +1,35 @@
+//! Figures as SVG: drawn here, so that a report needs no font, no script and no network.
+
+mod axis;
+mod bar_chart;
+mod confusion_figure;
+mod line_chart;
+mod palette;
+mod sample_card;
+mod svg;
+
+pub use bar_chart::{Bar, BarChart};
+pub use confusion_figure::ConfusionFigure;
+pub use line_chart::{Line, LineChart};
+pub use palette::{DARK, INLINE, LIGHT, Palette};
+pub use sample_card::{Guess, SampleCard};
+pub use svg::{Anchor, Svg, escape};
+
+/// Something that can be drawn: into the HTML page with the page's colours, and into a file with its own.
+pub trait Figure {
+    /// Draws it.
+    fn draw(&self, palette: &Palette) -> Svg;
+
+    /// What it shows, in words, for who cannot see it.
+    fn description(&self) -> String;
+
+    /// A file of its own, on its own light background.
+    fn to_file(&self) -> String {
+        self.draw(&LIGHT).to_file(&self.description(), LIGHT.background)
+    }
+
+    /// An element of an HTML page that defines [`palette::INLINE`]'s variables.
+    fn to_inline(&self) -> String {
+        self.draw(&INLINE).to_inline(&self.description())
+    }
+}

@@ -1,0 +1,95 @@
+//! Numbers as a person reads them.
+
+use crate::metrics::Interval;
+
+/// A fraction in percent with two decimals: `81.17 %`.
+pub fn percent(fraction: f64) -> String {
+    format!("{:.2} %", 100.0 * fraction)
+}
+
+/// A difference of fractions in percentage points: `+2.17 pp`.
+pub fn points(difference: f64) -> String {
+    format!("{} pp", signed(100.0 * difference, 2))
+}
+
+/// An amount of percentage points without a sign: `2.00 pp`.
+pub fn percentage_points(amount: f64) -> String {
+    format!("{:.2} pp", 100.0 * amount)
+}
+
+/// With its sign; zero, also after rounding, has none.
+pub fn signed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:+.decimals$}");
+    if text.bytes().any(|b| (b'1'..=b'9').contains(&b)) { text } else { text[1..].to_string() }
+}
+
+/// `78.51 to 83.60 %`.
+pub fn percent_interval(interval: &Interval) -> String {
+    format!("{:.2} to {:.2} %", 100.0 * interval.low, 100.0 * interval.high)
+}
+
+/// `0.731 to 0.865`.
+pub fn interval(interval: &Interval) -> String {
+    format!("{:.3} to {:.3}", interval.low, interval.high)
+}
+
+/// With thousands separated: `3,491,603`.
+pub fn count(value: usize) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A duration in the unit that suits it: `870 ms`, `12.3 s`, `4 min 05 s`.
+pub fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", 1000.0 * seconds)
+    } else if seconds < 99.95 {
+        format!("{seconds:.1} s")
+    } else {
+        let whole = seconds.round() as u64;
+        format!("{} min {:02} s", whole / 60, whole % 60)
+    }
+}
+
+/// A p-value: `p = 0.034`, `p < 0.001`.
+pub fn p_value(p: f64) -> String {
+    if p < 0.001 { "p < 0.001".to_string() } else { format!("p = {p:.3}") }
+}
+
+/// `1 image`, `12 images`.
+pub fn counted(number: usize, singular: &str, plural: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { singular } else { plural })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        let cases = [
+            (count(0), "0"),
+            (count(999), "999"),
+            (count(3_491_603), "3,491,603"),
+            (percent(0.809449), "80.94 %"),
+            (points(-0.02166), "-2.17 pp"),
+            (points(0.0), "0.00 pp"),
+            (points(-1e-9), "0.00 pp"),
+            (seconds(0.0312), "31 ms"),
+            (seconds(12.34), "12.3 s"),
+            (seconds(245.0), "4 min 05 s"),
+            (p_value(0.0), "p < 0.001"),
+            (p_value(0.21), "p = 0.210"),
+        ];
+        for (got, expected) in cases {
+            assert_eq!(got, expected);
+        }
+    }
+}

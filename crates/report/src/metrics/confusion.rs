@@ -1,0 +1,166 @@
+//! The confusion matrix, and the scores that follow from it.
+
+use serde::{Deserialize, Serialize};
+use train::predictions::Prediction;
+
+/// Counts of images by true class (row) and predicted class (column).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfusionMatrix {
+    classes: usize,
+    counts: Vec<usize>,
+}
+
+/// Scores of one class. Where a quotient has no denominator (a class never predicted has no precision, a class without
+/// images no recall) the score is 0, as with scikit-learn's `zero_division=0`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClassScores {
+    /// Of the images predicted as this class, the fraction that are of it.
+    pub precision: f64,
+    /// Of the images of this class, the fraction predicted as it.
+    pub recall: f64,
+    /// Harmonic mean of precision and recall.
+    pub f1: f64,
+    /// Number of images of this class.
+    pub support: usize,
+}
+
+/// A mean over the classes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AverageScores {
+    /// Mean precision.
+    pub precision: f64,
+    /// Mean recall.
+    pub recall: f64,
+    /// Mean F1.
+    pub f1: f64,
+}
+
+impl ConfusionMatrix {
+    /// A matrix of zeros, `[classes, classes]`.
+    pub fn new(classes: usize) -> Self {
+        Self { classes, counts: vec![0; classes * classes] }
+    }
+
+    /// Counts `rows`, whose labels and predictions are below `classes`.
+    pub fn of(rows: &[Prediction], classes: usize) -> Self {
+        let mut matrix = Self::new(classes);
+        for row in rows {
+            matrix.add(row.label, row.prediction);
+        }
+        matrix
+    }
+
+    /// A matrix from its rows, as [`Self::rows`] gives them; missing counts are 0.
+    pub fn from_rows(rows: &[Vec<usize>]) -> Self {
+        let mut matrix = Self::new(rows.len());
+        for (truth, row) in rows.iter().enumerate() {
+            for (predicted, &count) in row.iter().enumerate().take(rows.len()) {
+                matrix.counts[truth * rows.len() + predicted] = count;
+            }
+        }
+        matrix
+    }
+
+    /// Counts one image.
+    pub fn add(&mut self, truth: usize, predicted: usize) {
+        self.counts[truth * self.classes + predicted] += 1;
+    }
+
+    /// Sets all counts to zero.
+    pub fn clear(&mut self) {
+        self.counts.fill(0);
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Images of class `truth` that were predicted as `predicted`.
+    pub fn count(&self, truth: usize, predicted: usize) -> usize {
+        self.counts[truth * self.classes + predicted]
+    }
+
+    /// The counts as rows, one a true class.
+    pub fn rows(&self) -> Vec<Vec<usize>> {
+        self.counts.chunks(self.classes.max(1)).map(<[usize]>::to_vec).collect()
+    }
+
+    /// Images of class `truth`.
+    pub fn support(&self, truth: usize) -> usize {
+        self.counts[truth * self.classes..][..self.classes].iter().sum()
+    }
+
+    /// Images predicted as `predicted`.
+    pub fn predicted(&self, predicted: usize) -> usize {
+        (0..self.classes).map(|truth| self.count(truth, predicted)).sum()
+    }
+
+    /// All images.
+    pub fn total(&self) -> usize {
+        self.counts.iter().sum()
+    }
+
+    /// Images classified rightly.
+    pub fn correct(&self) -> usize {
+        (0..self.classes).map(|class| self.count(class, class)).sum()
+    }
+
+    /// Fraction classified rightly; 0 without images.
+    pub fn accuracy(&self) -> f64 {
+        ratio(self.correct(), self.total())
+    }
+
+    /// Scores of one class.
+    pub fn class_scores(&self, class: usize) -> ClassScores {
+        let (right, support, predicted) = (self.count(class, class), self.support(class), self.predicted(class));
+        ClassScores {
+            precision: ratio(right, predicted),
+            recall: ratio(right, support),
+            f1: ratio(2 * right, support + predicted),
+            support,
+        }
+    }
+
+    /// The mean over all classes of the data set, each counting alike, also those without images.
+    pub fn macro_average(&self) -> AverageScores {
+        self.average(|_| 1.0)
+    }
+
+    /// The mean over all classes, each counting as many times as it has images.
+    pub fn weighted_average(&self) -> AverageScores {
+        self.average(|scores| scores.support as f64)
+    }
+
+    fn average(&self, weight: impl Fn(&ClassScores) -> f64) -> AverageScores {
+        let mut sum = AverageScores { precision: 0.0, recall: 0.0, f1: 0.0 };
+        let mut weights = 0.0;
+        for class in 0..self.classes {
+            let scores = self.class_scores(class);
+            let weight = weight(&scores);
+            sum.precision += weight * scores.precision;
+            sum.recall += weight * scores.recall;
+            sum.f1 += weight * scores.f1;
+            weights += weight;
+        }
+        let divide = |value: f64| if weights > 0.0 { value / weights } else { 0.0 };
+        AverageScores { precision: divide(sum.precision), recall: divide(sum.recall), f1: divide(sum.f1) }
+    }
+
+    /// Pairs `(truth, predicted, count)` of classes taken for one another, the most frequent first; ties by class order.
+    pub fn confused_pairs(&self) -> Vec<(usize, usize, usize)> {
+        let mut pairs: Vec<_> = (0..self.classes)
+            .flat_map(|truth| (0..self.classes).map(move |predicted| (truth, predicted)))
+            .filter(|(truth, predicted)| truth != predicted)
+            .map(|(truth, predicted)| (truth, predicted, self.count(truth, predicted)))
+            .filter(|&(_, _, count)| count > 0)
+            .collect();
+        pairs.sort_by_key(|&(truth, predicted, count)| (std::cmp::Reverse(count), truth, predicted));
+        pairs
+    }
+}
+
+/// `numerator / denominator`, or 0 where the denominator is 0.
+fn ratio(numerator: usize, denominator: usize) -> f64 {
+    if denominator == 0 { 0.0 } else { numerator as f64 / denominator as f64 }
+}

@@ -1,0 +1,334 @@
+//! `metrics.json`: every number of the report for programs. The gate reads nothing else. Its keys are documented in
+//! `docs/report.md`.
+
+use crate::metrics::{self, AverageScores, ConfusionMatrix, Interval, Paired};
+use crate::results::{ModelResults, Results, SplitPredictions};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use indexmap::IndexMap;
+use preprocess::manifest::Split;
+use preprocess::pipeline::Architecture;
+use preprocess::stage::error::Context;
+use preprocess::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The version of `metrics.json` that this program writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// The significance level of every comparison.
+pub const SIGNIFICANCE: f64 = 0.05;
+
+/// All of `metrics.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Version of the program that wrote it.
+    pub version: String,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The data set.
+    pub dataset: DatasetMetrics,
+    /// The split that the gate compares: test, or validation where there is no test split; none where there is neither.
+    pub judged_split: Option<Split>,
+    /// By name, in the order of the pipeline file.
+    pub models: IndexMap<String, ModelMetrics>,
+    /// Every pair of models on every split.
+    pub comparisons: Vec<Comparison>,
+}
+
+/// The data set that the models were trained and measured on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatasetMetrics {
+    /// The manifest's.
+    pub fingerprint: String,
+    /// In the order of the labels.
+    pub classes: Vec<String>,
+    /// For each split, images per class.
+    pub images: IndexMap<Split, Vec<usize>>,
+}
+
+/// One model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelMetrics {
+    /// Which network.
+    pub architecture: Architecture,
+    /// All parameters.
+    pub parameters: usize,
+    /// Those that the optimiser changes.
+    pub trainable_parameters: usize,
+    /// Epochs trained.
+    pub epochs: usize,
+    /// The epoch, from 1, whose weights are the model.
+    pub best_epoch: usize,
+    /// Mean over the epochs; none where no epoch was timed.
+    pub seconds_per_epoch: Option<f64>,
+    /// By split.
+    pub splits: IndexMap<Split, SplitMetrics>,
+}
+
+/// One model on one split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SplitMetrics {
+    /// Images, each counted once.
+    pub images: usize,
+    /// Images classified rightly.
+    pub correct: usize,
+    /// Fraction classified rightly.
+    pub accuracy: f64,
+    /// Wilson, 95 %.
+    pub accuracy_interval: Interval,
+    /// Fraction whose true class is among the three most probable; none up to three classes.
+    pub top_3_accuracy: Option<f64>,
+    /// Mean cross-entropy in nats.
+    pub loss: f64,
+    /// Normal, 95 %; none for a single image.
+    pub loss_interval: Option<Interval>,
+    /// Unweighted mean over the classes.
+    pub macro_average: AverageScores,
+    /// Bootstrap, 95 %, of the macro average's F1.
+    pub macro_f1_interval: Option<Interval>,
+    /// Mean over the classes, weighted by their images.
+    pub weighted_average: AverageScores,
+    /// Expected calibration error over 15 bins.
+    pub calibration_error: f64,
+    /// In the order of the labels.
+    pub classes: Vec<ClassMetrics>,
+    /// Counts by true class (row) and predicted class (column).
+    pub confusion: Vec<Vec<usize>>,
+    /// BLAKE3 of the predictions file.
+    pub predictions_blake3: String,
+    /// BLAKE3 over the images' paths and labels.
+    pub images_blake3: String,
+    /// Which images, sorted by path, are classified rightly.
+    pub correct_images: Bits,
+}
+
+/// One class.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClassMetrics {
+    /// The class's name.
+    pub class: String,
+    /// Its scores.
+    #[serde(flatten)]
+    pub scores: metrics::ClassScores,
+}
+
+/// McNemar's test between two models on one split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The split.
+    pub split: Split,
+    /// A model's name.
+    pub first: String,
+    /// Another's.
+    pub second: String,
+    /// The second's accuracy less the first's.
+    pub difference: f64,
+    /// Images that only the first classifies rightly.
+    pub only_first: usize,
+    /// Images that only the second classifies rightly.
+    pub only_second: usize,
+    /// Exact McNemar, corrected by Holm for the number of pairs on the split.
+    pub p_value: f64,
+    /// Whether the p-value is below 5 %.
+    pub significant: bool,
+}
+
+/// A yes or no for each image: as JSON a string, `COUNT:BASE64`, the first image in the first byte's highest bit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Bits(Vec<bool>);
+
+impl Bits {
+    /// In order.
+    pub fn iter(&self) -> impl Iterator<Item = bool> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<bool> for Bits {
+    fn from_iter<I: IntoIterator<Item = bool>>(bits: I) -> Self {
+        Self(bits.into_iter().collect())
+    }
+}
+
+impl From<Bits> for String {
+    fn from(Bits(bits): Bits) -> Self {
+        let pack = |byte: &[bool]| byte.iter().enumerate().fold(0u8, |all, (i, &bit)| all | (u8::from(bit) << (7 - i)));
+        let bytes: Vec<u8> = bits.chunks(8).map(pack).collect();
+        format!("{}:{}", bits.len(), STANDARD.encode(bytes))
+    }
+}
+
+impl TryFrom<String> for Bits {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let malformed = || format!("`{text}` is not COUNT:BASE64");
+        let (count, bytes) = text.split_once(':').ok_or_else(malformed)?;
+        let count: usize = count.parse().map_err(|_| malformed())?;
+        let bytes = STANDARD.decode(bytes).map_err(|_| malformed())?;
+        if bytes.len() != count.div_ceil(8) {
+            return Err(malformed());
+        }
+        Ok((0..count).map(|i| bytes[i / 8] & (0x80 >> (i % 8)) != 0).collect())
+    }
+}
+
+impl Metrics {
+    /// Computes every number from the results.
+    pub fn compute(results: &Results) -> Self {
+        let manifest = &results.manifest;
+        let models: IndexMap<_, _> =
+            results.models.iter().map(|model| (model.name.clone(), model_metrics(model, results))).collect();
+        let comparisons = crate::results::MEASURED.into_iter().flat_map(|split| compare(&models, split)).collect();
+        Self {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            pipeline: results.pipeline.name.clone(),
+            dataset: DatasetMetrics {
+                fingerprint: manifest.fingerprint.clone(),
+                classes: manifest.classes.clone(),
+                images: manifest.counts.clone(),
+            },
+            judged_split: results.judged_split(),
+            models,
+            comparisons,
+        }
+    }
+
+    /// Reads `metrics.json`.
+    ///
+    /// # Errors
+    /// Missing, malformed, or of another version.
+    pub fn read(file: &Path) -> Result<Self> {
+        if !file.exists() {
+            return Err(Error::new(format!("there is no report at `{}`", file.display()))
+                .hint("run `report` with the same pipeline file first"));
+        }
+        let text = std::fs::read_to_string(file).context(|| format!("cannot read `{}`", file.display()))?;
+        let metrics: Self = serde_json::from_str(&text).map_err(|error| {
+            Error::new(format!("`{}` is not a metrics file of this version", file.display()))
+                .caused_by(error)
+                .hint("run `report` again")
+        })?;
+        if metrics.format != FORMAT {
+            return Err(Error::new(format!(
+                "`{}` has format {}; this program reads {FORMAT}",
+                file.display(),
+                metrics.format
+            ))
+            .hint("run `report` again"));
+        }
+        Ok(metrics)
+    }
+}
+
+fn model_metrics(model: &ModelResults, results: &Results) -> ModelMetrics {
+    let config = &model.config;
+    let seconds: Vec<f64> = model.timings.iter().map(|timing| timing.seconds).collect();
+    ModelMetrics {
+        architecture: config.architecture,
+        parameters: config.trainable_parameters + config.non_trainable_parameters,
+        trainable_parameters: config.trainable_parameters,
+        epochs: model.history.len(),
+        best_epoch: config.best_epoch,
+        seconds_per_epoch: (!seconds.is_empty()).then(|| metrics::mean(&seconds)),
+        splits: model
+            .predictions
+            .iter()
+            .map(|(&split, predictions)| (split, split_metrics(predictions, results)))
+            .collect(),
+    }
+}
+
+fn split_metrics(predictions: &SplitPredictions, results: &Results) -> SplitMetrics {
+    let classes = &results.manifest.classes;
+    let rows = &predictions.rows;
+    let matrix = ConfusionMatrix::of(rows, classes.len());
+    let losses = metrics::cross_entropy(rows);
+    SplitMetrics {
+        images: rows.len(),
+        correct: matrix.correct(),
+        accuracy: matrix.accuracy(),
+        accuracy_interval: metrics::wilson(matrix.correct(), rows.len()),
+        top_3_accuracy: (classes.len() > 3).then(|| metrics::top_k_accuracy(rows, 3)),
+        loss: metrics::mean(&losses),
+        loss_interval: metrics::mean_interval(&losses),
+        macro_average: matrix.macro_average(),
+        macro_f1_interval: metrics::macro_f1_interval(rows, classes.len(), results.pipeline.train.seed),
+        weighted_average: matrix.weighted_average(),
+        calibration_error: metrics::expected_calibration_error(rows),
+        classes: classes
+            .iter()
+            .enumerate()
+            .map(|(label, class)| ClassMetrics { class: class.clone(), scores: matrix.class_scores(label) })
+            .collect(),
+        confusion: matrix.rows(),
+        predictions_blake3: predictions.blake3.clone(),
+        images_blake3: predictions.images_blake3(classes),
+        correct_images: predictions.correct().collect(),
+    }
+}
+
+/// Every pair of models on a split.
+fn compare(models: &IndexMap<String, ModelMetrics>, split: Split) -> Vec<Comparison> {
+    let measured: Vec<_> = models.iter().filter_map(|(name, model)| Some((name, model.splits.get(&split)?))).collect();
+    let mut comparisons = Vec::new();
+    for (index, (first, a)) in measured.iter().enumerate() {
+        for (second, b) in &measured[index + 1..] {
+            let paired = Paired::count(a.correct_images.iter(), b.correct_images.iter());
+            comparisons.push(Comparison {
+                split,
+                first: first.to_string(),
+                second: second.to_string(),
+                difference: b.accuracy - a.accuracy,
+                only_first: paired.only_first,
+                only_second: paired.only_second,
+                p_value: paired.p_value(),
+                significant: false,
+            });
+        }
+    }
+    let raw: Vec<f64> = comparisons.iter().map(|comparison| comparison.p_value).collect();
+    for (comparison, p_value) in comparisons.iter_mut().zip(metrics::holm(&raw)) {
+        comparison.p_value = p_value;
+        comparison.significant = p_value < SIGNIFICANCE;
+    }
+    comparisons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn bits_survive_json(bits in proptest::collection::vec(any::<bool>(), 0..70)) {
+            let bits: Bits = bits.into_iter().collect();
+            let json = serde_json::to_string(&bits).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let back: Bits = serde_json::from_str(&json).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(back, bits);
+        }
+    }
+
+    #[test]
+    fn damaged_bits_are_refused() {
+        for text in ["", "8", "x:AA==", "9:AA==", "8:!!"] {
+            assert!(Bits::try_from(text.to_string()).is_err(), "{text}");
+        }
+    }
+}

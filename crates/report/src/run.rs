@@ -1,0 +1,159 @@
+//! Writes the report.
+
+use crate::document::{Document, to_html, to_markdown};
+use crate::format::counted;
+use crate::metrics_file::Metrics;
+use crate::results::Results;
+use crate::samples::{self, Picks, Picture};
+use crate::sections::{self, Material};
+use preprocess::manifest::Split;
+use preprocess::pipeline::Pipeline;
+use preprocess::stage::atomic_file::{self, write_atomically, write_error};
+use preprocess::stage::error::Context;
+use preprocess::stage::interrupt;
+use preprocess::stage::lock::OutputLock;
+use preprocess::{Result, note};
+use serde::Serialize;
+use serde_json::ser::{Formatter, PrettyFormatter};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// What was written.
+#[derive(Debug)]
+pub struct Written {
+    /// The report's directory.
+    pub directory: PathBuf,
+    /// All numbers.
+    pub metrics: Metrics,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+}
+
+/// Writes the report of a pipeline whose models are trained: `report.md`, `report.html`, `figures/`, the confusion matrices,
+/// and last `metrics.json`. The same results give the same bytes.
+///
+/// # Errors
+/// Results missing, or of another data set; the disk refuses; another stage is at work on the output directory.
+pub fn write(pipeline: &Pipeline, allow_missing: bool) -> Result<Written> {
+    let _lock = OutputLock::acquire(&pipeline.output, "report")?;
+    let results = Results::load(pipeline, allow_missing)?;
+    let metrics = Metrics::compute(&results);
+    let picks = Picks::choose(&results);
+    let (pictures, mut notes) = read_pictures(&pipeline.shards_dir(), &results, picks.as_ref());
+    let material =
+        Material { results: &results, metrics: &metrics, picks: picks.as_ref(), pictures: &pictures, notes: &notes };
+    let document = sections::document(&material);
+
+    let directory = pipeline.report_dir();
+    write_files(&directory, &document, &metrics)?;
+    notes.splice(..0, results.notes);
+    Ok(Written { directory, metrics, notes })
+}
+
+/// The pictures; without shards (CI may keep only the models) the report does without, and says so.
+fn read_pictures(shards: &Path, results: &Results, picks: Option<&Picks>) -> (BTreeMap<String, Picture>, Vec<String>) {
+    let Some(picks) = picks else { return (BTreeMap::new(), Vec::new()) };
+    match samples::read_pictures(shards, results, picks) {
+        Ok(pictures) => (pictures, Vec::new()),
+        Err(error) => {
+            note!("warning: the report goes without images\n{error}");
+            (BTreeMap::new(), vec![format!("The images are left out: {}.", error.message())])
+        }
+    }
+}
+
+fn write_files(directory: &Path, document: &Document, metrics: &Metrics) -> Result<()> {
+    let figures = directory.join("figures");
+    std::fs::create_dir_all(&figures).context(|| format!("cannot create the directory `{}`", figures.display()))?;
+    let mut written = BTreeSet::new();
+    let mut put = |path: String, contents: &[u8]| {
+        interrupt::check()?;
+        let file = directory.join(&path);
+        written.insert(file.clone());
+        write_atomically(&file, |writer| writer.write_all(contents))
+    };
+    for drawing in document.drawings() {
+        put(drawing.path(), drawing.figure.to_file().as_bytes())?;
+    }
+    for (name, model) in &metrics.models {
+        for (&split, scores) in &model.splits {
+            put(confusion_csv_name(name, split), &confusion_csv(&metrics.dataset.classes, &scores.confusion)?)?;
+        }
+    }
+    put("report.md".into(), to_markdown(document).as_bytes())?;
+    put("report.html".into(), to_html(document).as_bytes())?;
+    for stale in [directory, figures.as_path()] {
+        atomic_file::sweep_leftovers(stale)?;
+        remove_stale(stale, &written)?;
+    }
+    write_json(&directory.join("metrics.json"), metrics)
+}
+
+/// Removes figures and matrices of an earlier report, of models that are no more.
+fn remove_stale(directory: &Path, written: &BTreeSet<PathBuf>) -> Result<()> {
+    let context = || format!("cannot tidy the directory `{}`", directory.display());
+    for entry in std::fs::read_dir(directory).context(context)? {
+        let path = entry.context(context)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let ours = name.ends_with(".svg") || (name.starts_with("confusion-") && name.ends_with(".csv"));
+        if ours && !written.contains(&path) {
+            std::fs::remove_file(&path).context(|| format!("cannot remove `{}`", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes JSON that a person can read and compare line by line.
+///
+/// # Errors
+/// The disk refuses.
+pub fn write_json(file: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, ArraysInLine(PrettyFormatter::new()));
+    value.serialize(&mut serializer).map_err(|error| write_error(file, error))?;
+    text.push(b'\n');
+    write_atomically(file, |writer| writer.write_all(&text))
+}
+
+/// Objects a key a line, arrays in one line: a confusion matrix of 50 classes has 2,500 numbers.
+struct ArraysInLine(PrettyFormatter<'static>);
+
+impl Formatter for ArraysInLine {
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.0.end_object_value(writer)
+    }
+}
+
+/// The file of a confusion matrix, within the report's directory.
+pub fn confusion_csv_name(model: &str, split: Split) -> String {
+    format!("confusion-{model}-{}.csv", split.name())
+}
+
+/// A row a true class, a column a predicted class.
+fn confusion_csv(classes: &[String], counts: &[Vec<usize>]) -> Result<Vec<u8>> {
+    let context = || format!("cannot lay out a confusion matrix of {}", counted(classes.len(), "class", "classes"));
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(std::iter::once("true class").chain(classes.iter().map(String::as_str))).context(context)?;
+    for (class, row) in classes.iter().zip(counts) {
+        let counts = row.iter().map(usize::to_string);
+        writer.write_record(std::iter::once(class.clone()).chain(counts)).context(context)?;
+    }
+    writer.into_inner().context(context)
+}

@@ -1,0 +1,137 @@
+//! What the models were trained and measured on.
+
+use super::{Material, capitalised};
+use crate::document::{Block, Cell, Column, Section, Table};
+use crate::format::{count, counted};
+use preprocess::manifest::{Manifest, Split};
+use preprocess::pipeline::{AugmentSettings, Fill, Filter, Fit, NearDuplicates};
+
+pub(super) fn section(material: &Material) -> Section {
+    let manifest = &material.results.manifest;
+    Section {
+        id: "data",
+        title: "Data set".into(),
+        blocks: vec![
+            Block::Table(counts_table(manifest)),
+            Block::Paragraph(findings(manifest)),
+            Block::Paragraph(settings(manifest)),
+        ],
+    }
+}
+
+/// Images by class and split.
+fn counts_table(manifest: &Manifest) -> Table {
+    let splits: Vec<(Split, &Vec<usize>)> =
+        Split::ALL.into_iter().filter_map(|split| Some((split, manifest.counts.get(&split)?))).collect();
+    let mut table = Table::new(["Class"]);
+    table.columns.extend(splits.iter().map(|(split, _)| Column::number(capitalised(*split))));
+    table.columns.push(Column::number("All"));
+    for (label, class) in manifest.classes.iter().enumerate() {
+        let counts: Vec<usize> = splits.iter().map(|(_, counts)| counts.get(label).copied().unwrap_or(0)).collect();
+        table.row(numbers(class, &counts, false));
+    }
+    let totals: Vec<usize> = splits.iter().map(|(_, counts)| counts.iter().sum()).collect();
+    table.row(numbers("All classes", &totals, true));
+    table
+}
+
+/// A row of counts with their sum.
+fn numbers(name: &str, counts: &[usize], strong: bool) -> Vec<Cell> {
+    let total = counts.iter().sum();
+    let texts = counts.iter().chain([&total]).map(|&number| count(number));
+    std::iter::once(name.to_string()).chain(texts).map(|text| Cell::new(text, strong)).collect()
+}
+
+fn findings(manifest: &Manifest) -> String {
+    let found = &manifest.duplicates;
+    let mut text = format!(
+        "Duplicates: {} exact, {} with a near-copy, in {}.",
+        counted(found.exact, "image", "images"),
+        counted(found.near, "image", "images"),
+        counted(found.groups, "group", "groups")
+    );
+    if found.across_splits > 0 {
+        text += &format!(
+            " {} more than one split, which flatters the scores.",
+            if found.across_splits == 1 {
+                "1 group lies in".into()
+            } else {
+                format!("{} groups lie in", count(found.across_splits))
+            }
+        );
+    } else {
+        text += " No group lies in more than one split.";
+    }
+    if found.across_classes > 0 {
+        text += &format!(
+            " {} images of different classes: some labels may be wrong.",
+            if found.across_classes == 1 {
+                "1 group holds".into()
+            } else {
+                format!("{} groups hold", count(found.across_classes))
+            }
+        );
+    }
+    text + &match manifest.rejected {
+        0 => " Every image could be read.".to_string(),
+        rejected => format!(
+            " {} could not be read and were left out (rejected.csv lists them).",
+            counted(rejected, "file", "files")
+        ),
+    }
+}
+
+fn settings(manifest: &Manifest) -> String {
+    let settings = &manifest.settings;
+    let (image, split) = (&settings.image, &settings.split);
+    let fit = match image.fit {
+        Fit::Stretch => "stretched",
+        Fit::Crop => "cropped",
+        Fit::Pad => "padded",
+    };
+    let filter = match image.filter {
+        Filter::Nearest => "nearest",
+        Filter::Bilinear => "bilinear",
+        Filter::Bicubic => "bicubic",
+        Filter::Lanczos => "Lanczos",
+    };
+    let together = match split.near_duplicates {
+        NearDuplicates::Together => "near-copies kept together",
+        NearDuplicates::Ignore => "near-copies not kept together",
+    };
+    format!(
+        "Images are {fit} to {} x {} pixels ({filter} filter). Settings of the split: {:.0} % validation, {:.0} % test, seed {}, \
+         {together}. {}",
+        image.width,
+        image.height,
+        100.0 * split.validation,
+        100.0 * split.test,
+        split.seed,
+        augmentation(&settings.augment)
+    )
+}
+
+fn augmentation(augment: &AugmentSettings) -> String {
+    if augment.copies == 0 {
+        return "No augmented copies.".to_string();
+    }
+    let fill = match augment.fill {
+        Fill::Nearest => "nearest",
+        Fill::Constant => "constant",
+        Fill::Reflect => "reflect",
+        Fill::Wrap => "wrap",
+    };
+    format!(
+        "{} of every training image: rotation ±{}°, shift ±{:.0} % and ±{:.0} %, shear ±{}°, zoom ±{:.0} %, brightness {} to {}, \
+         horizontal flip {}, fill {fill}.",
+        counted(augment.copies, "augmented copy", "augmented copies"),
+        augment.rotation,
+        100.0 * augment.shift[0],
+        100.0 * augment.shift[1],
+        augment.shear,
+        100.0 * augment.zoom,
+        augment.brightness[0],
+        augment.brightness[1],
+        if augment.horizontal_flip { "on" } else { "off" }
+    )
+}

@@ -1,0 +1,66 @@
+//! Which inputs, settings and versions made this report.
+
+use super::Material;
+use crate::document::{Block, Cell, Column, Section, Table};
+use crate::format::counted;
+use crate::results::ModelResults;
+use preprocess::pipeline::Architecture;
+
+pub(super) fn section(material: &Material) -> Section {
+    let (results, metrics) = (material.results, material.metrics);
+    let mut facts = Table::new(["What", "Value"]);
+    facts.row(["Pipeline", &metrics.pipeline]);
+    facts.row(["Version of report", &metrics.version]);
+    facts.row(["Version of preprocess", &results.manifest.version]);
+    facts.row(["Data set's fingerprint (BLAKE3)", &results.manifest.fingerprint]);
+    facts.row(["Source of the images", &results.manifest.settings.source.display().to_string()]);
+    for model in &results.models {
+        for (split, predictions) in &model.predictions {
+            facts.row([
+                format!("{}: predictions of the {} split (BLAKE3)", model.name, split.name()),
+                predictions.blake3.clone(),
+            ]);
+        }
+    }
+    Section {
+        id: "provenance",
+        title: "Provenance".into(),
+        blocks: vec![
+            Block::Table(settings_table(&results.models)),
+            Block::Table(facts),
+            Block::Paragraph("All numbers of this report are in metrics.json, for programs.".into()),
+            Block::File { path: "metrics.json".into(), label: "metrics.json".into() },
+        ],
+    }
+}
+
+/// What each model was trained with.
+fn settings_table(models: &[ModelResults]) -> Table {
+    let mut table = Table::new(["Setting"]);
+    table.columns.extend(models.iter().map(|model| Column::text(&model.name)));
+    let mut row = |name: &str, value: &dyn Fn(&ModelResults) -> String| {
+        table.rows.push(
+            std::iter::once(Cell::from(name)).chain(models.iter().map(|model| Cell::from(value(model)))).collect(),
+        );
+    };
+    row("Architecture", &|model| architecture(model.config.architecture).into());
+    row("Trained on augmented copies", &|model| if model.config.settings.augmented { "yes" } else { "no" }.into());
+    row("Most epochs", &|model| model.config.settings.epochs.to_string());
+    row("Early stopping", &|model| match model.config.settings.early_stopping {
+        Some(stopping) => format!("after {} epochs without a better validation loss", stopping.patience),
+        None => "off".into(),
+    });
+    row("Learning rate (Adam)", &|model| model.config.settings.learning_rate.to_string());
+    row("Batch size", &|model| counted(model.config.run.batch_size, "image", "images"));
+    row("Seed", &|model| model.config.run.seed.to_string());
+    row("Version of train", &|model| model.config.run.version.clone());
+    table
+}
+
+/// As in the pipeline file.
+fn architecture(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::BaselineCnn => "baseline-cnn",
+        Architecture::Resnet => "resnet",
+    }
+}

@@ -1,0 +1,331 @@
+//! The report and the gate on a synthetic run.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod fixture;
+
+use fixture::{Run, Shape};
+use preprocess::Result;
+use preprocess::manifest::Split;
+use report::document::{Document, text_table, to_html, to_markdown};
+use report::gate::{self, Baseline};
+use report::metrics_file::Metrics;
+use report::results::Results;
+use report::samples::Picks;
+use report::sections::{self, Material};
+use std::process::ExitCode;
+use train::predictions::{Predictions, predictions_file};
+
+fn document(run: &Run) -> Document {
+    let results = Results::load(&run.pipeline, false).expect("the fixture is sound");
+    let metrics = Metrics::compute(&results);
+    let picks = Picks::choose(&results);
+    let pictures = picks.as_ref().map(|picks| fixture::pictures(picks.paths(&results))).unwrap_or_default();
+    sections::document(&Material {
+        results: &results,
+        metrics: &metrics,
+        picks: picks.as_ref(),
+        pictures: &pictures,
+        notes: &[],
+    })
+}
+
+/// The run's own directory and hashes of Parquet files, which may change with the library, are left out.
+fn settled(run: &Run, text: &str) -> String {
+    let mut text = text.replace(run.path("").to_str().unwrap(), "/");
+    for model in run.pipeline.train.models.keys() {
+        for split in [Split::Validation, Split::Test] {
+            let file = predictions_file(&run.pipeline.model_dir(model), split);
+            let hash = preprocess::stage::fingerprint::of_file(&file).unwrap();
+            text = text.replace(&hash, "[hash]");
+        }
+    }
+    text
+}
+
+/// The page without its figures and styles.
+fn skeleton(html: &str) -> String {
+    let mut out = html.to_string();
+    for (open, close) in [("<svg", "</svg>"), ("<style>", "</style>")] {
+        while let Some(start) = out.find(open) {
+            let end = start + out[start..].find(close).unwrap() + close.len();
+            out.replace_range(start..end, "[left out]");
+        }
+    }
+    out
+}
+
+#[track_caller]
+fn message<T>(result: Result<T>) -> String {
+    match result {
+        Ok(_) => panic!("this should have been refused"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn write(run: &Run) -> Metrics {
+    report::run::write(&run.pipeline, false).expect("the fixture is sound").metrics
+}
+
+/// Turns the first `wrong` right answers of a model on the test split into wrong ones, and reports anew.
+fn spoil(run: &Run, model: &str, wrong: usize) {
+    let file = predictions_file(&run.pipeline.model_dir(model), Split::Test);
+    let mut predictions = Predictions::read(&file).unwrap();
+    for row in predictions.rows.iter_mut().filter(|row| row.prediction == row.label).take(wrong) {
+        row.prediction = (row.label + 1) % predictions.classes.len();
+        row.probabilities.swap(row.label, row.prediction);
+    }
+    predictions.write(&file).unwrap();
+    write(run);
+}
+
+#[test]
+fn markdown_reads_as_approved() {
+    let run = Run::new(Shape::default());
+    insta::assert_snapshot!(settled(&run, &to_markdown(&document(&run))));
+}
+
+#[test]
+fn html_is_built_as_approved() {
+    let run = Run::new(Shape::default());
+    insta::assert_snapshot!(skeleton(&settled(&run, &to_html(&document(&run)))));
+}
+
+#[test]
+fn html_needs_nothing_but_itself() {
+    let html = to_html(&document(&Run::new(Shape::default())));
+    for forbidden in ["<script", "<link", "@import", "url(", "<b>bold", "href=\"http", "src=\"http"] {
+        assert!(!html.contains(forbidden), "{forbidden}");
+    }
+    assert!(html.contains("data:image/png;base64,"), "the images are in the page");
+}
+
+#[test]
+fn figures_are_well_formed() {
+    for drawing in document(&Run::new(Shape::default())).drawings() {
+        let svg = drawing.figure.to_file();
+        let (mut depth, mut rest) = (0i32, svg.as_str());
+        while let Some(start) = rest.find('<') {
+            let end = start + rest[start..].find('>').expect("every tag is closed");
+            let tag = &rest[start + 1..end];
+            depth += if tag.starts_with('/') { -1 } else { i32::from(!tag.ends_with('/')) };
+            assert!(depth >= 0 && !tag.contains('<'), "{}: {tag}", drawing.name);
+            rest = &rest[end + 1..];
+        }
+        assert_eq!(depth, 0, "{}", drawing.name);
+        assert!(!svg.contains("NaN") && !svg.contains("inf") && !svg.contains("var("), "{}", drawing.name);
+    }
+}
+
+#[test]
+fn the_same_results_give_the_same_bytes() {
+    let run = Run::new(Shape::default());
+    let files = ["metrics.json", "report.md", "report.html", "figures/loss.svg", "confusion-resnet-test.csv"];
+    let read = || files.map(|file| std::fs::read(run.report_file(file)).expect(file));
+    write(&run);
+    let first = read();
+    std::fs::write(run.report_file("figures/confusion-removed-test.svg"), "of a model that is no more").unwrap();
+    write(&run);
+    assert_eq!(read(), first);
+    assert!(!run.report_file("figures/confusion-removed-test.svg").exists());
+}
+
+#[test]
+fn splits_may_be_missing() {
+    let cases = [
+        ("no test split", 8, 0, Some(Split::Validation)),
+        ("no validation split", 0, 8, Some(Split::Test)),
+        ("neither", 0, 0, None),
+    ];
+    for (name, validation, test, judged) in cases {
+        let run = Run::new(Shape { validation, test, models: vec![("only", 1.0)], ..Shape::default() });
+        assert_eq!(write(&run).judged_split, judged, "{name}");
+    }
+}
+
+#[test]
+fn results_that_do_not_belong_together_are_refused() {
+    type Spoil = fn(&Run);
+    let cases: [(&str, Spoil, &str); 6] = [
+        (
+            "not trained",
+            |run| std::fs::remove_dir_all(run.pipeline.model_dir("resnet")).unwrap(),
+            "the model `resnet` is not trained",
+        ),
+        (
+            "not preprocessed",
+            |run| std::fs::remove_dir_all(run.pipeline.shards_dir()).unwrap(),
+            "there is no data set at",
+        ),
+        (
+            "another data set",
+            |run| {
+                let mut config = run.config("resnet");
+                config.dataset_fingerprint = "else".into();
+                config.write(&run.pipeline.model_dir("resnet"), &[]).unwrap();
+            },
+            "trained on an earlier version of the data set",
+        ),
+        (
+            "predictions missing",
+            |run| std::fs::remove_file(predictions_file(&run.pipeline.model_dir("baseline"), Split::Test)).unwrap(),
+            "there are no predictions at",
+        ),
+        (
+            "predictions of other images",
+            |run| {
+                let predictions = run.predictions(Split::Test, 9, 0, 1.0);
+                predictions.write(&predictions_file(&run.pipeline.model_dir("baseline"), Split::Test)).unwrap();
+            },
+            "it predicts 54 images of the test split, which has 60",
+        ),
+        (
+            "probabilities that are none",
+            |run| {
+                let mut predictions = run.predictions(Split::Test, 10, 0, 1.0);
+                predictions.rows[3].probabilities[0] = f32::NAN;
+                predictions.write(&predictions_file(&run.pipeline.model_dir("baseline"), Split::Test)).unwrap();
+            },
+            "is not a prediction over 6 classes",
+        ),
+    ];
+    for (name, spoil, expected) in cases {
+        let run = Run::new(Shape::default());
+        spoil(&run);
+        let error = message(Results::load(&run.pipeline, false));
+        assert!(error.contains(expected) && error.contains("hint: run"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn models_not_yet_trained_may_be_left_out() {
+    let run = Run::new(Shape::default());
+    std::fs::remove_dir_all(run.pipeline.model_dir("resnet")).unwrap();
+    let results = Results::load(&run.pipeline, true).unwrap();
+    assert_eq!(results.models.len(), 1);
+    assert!(results.notes[0].contains("resnet is not trained yet"), "{:?}", results.notes);
+}
+
+#[test]
+fn the_gate_passes_small_losses_and_fails_large_ones() {
+    // Of 60 test images, one is 1.67 points of accuracy and two are 3.33; 2 are tolerated.
+    for (wrong, expected) in [(0, ExitCode::SUCCESS), (1, ExitCode::SUCCESS), (2, ExitCode::from(1))] {
+        let run = Run::new(Shape::default());
+        write(&run);
+        gate::accept(&run.pipeline).unwrap();
+        spoil(&run, "resnet", wrong);
+        let outcome = gate::check(&run.pipeline);
+        let code = outcome.as_ref().err().map_or(ExitCode::SUCCESS, |error| error.exit_code());
+        assert_eq!(code, expected, "{wrong} more wrong: {outcome:?}");
+        let junit = std::fs::read_to_string(run.report_file("junit.xml")).unwrap();
+        assert_eq!(junit.contains("<failure"), wrong == 2, "{junit}");
+    }
+}
+
+#[test]
+fn the_gates_table_reads_as_approved() {
+    let run = Run::new(Shape::default());
+    let before = Baseline::from_metrics(&write(&run)).unwrap();
+    spoil(&run, "resnet", 12);
+    let now = Metrics::read(&run.report_file("metrics.json")).unwrap();
+    let comparisons = gate::compare(&before, &now, 0.02).unwrap();
+    insta::assert_snapshot!(text_table(&gate::table(&comparisons, 0.02)));
+}
+
+#[test]
+fn baselines_that_cannot_be_compared_are_refused() {
+    type Change = fn(&mut serde_json::Value);
+    let cases: [(&str, Change, &str); 8] = [
+        ("another pipeline", |b| b["pipeline"] = "else".into(), "it is of the pipeline `else`"),
+        ("another class", |b| b["classes"][0] = "else".into(), "it has a class `else`"),
+        ("other images", |b| b["images_blake3"] = "else".into(), "on other images of the test split"),
+        ("another split", |b| b["split"] = "validation".into(), "on the validation split, not on test"),
+        ("another format", |b| b["format"] = 2.into(), "it has format 2, not 1"),
+        ("a contradiction", |b| b["models"]["resnet"]["correct"] = 1.into(), "contradict one another"),
+        ("no such key", |b| b["surprise"] = 1.into(), "unknown field `surprise`"),
+        (
+            "a model more",
+            |b| {
+                let model = b["models"]["resnet"].clone();
+                b["models"]["other"] = model;
+            },
+            "the model `other` of the baseline is missing from the results",
+        ),
+    ];
+    let run = Run::new(Shape::default());
+    write(&run);
+    gate::accept(&run.pipeline).unwrap();
+    let file = &run.pipeline.report.gate.as_ref().unwrap().baseline;
+    let good = std::fs::read_to_string(file).unwrap();
+    for (name, change, expected) in cases {
+        let mut baseline = serde_json::from_str(&good).unwrap();
+        change(&mut baseline);
+        std::fs::write(file, baseline.to_string()).unwrap();
+        let error = message(gate::check(&run.pipeline));
+        assert!(error.contains(expected) && error.contains("report accept"), "{name}: {error}");
+    }
+    std::fs::remove_file(file).unwrap();
+    assert!(message(gate::check(&run.pipeline)).contains("there is no baseline at"));
+}
+
+#[test]
+fn a_report_older_than_its_predictions_is_refused() {
+    let run = Run::new(Shape::default());
+    assert!(message(gate::accept(&run.pipeline)).contains("there is no report at"));
+    write(&run);
+    gate::accept(&run.pipeline).unwrap();
+    let file = predictions_file(&run.pipeline.model_dir("resnet"), Split::Test);
+    run.predictions(Split::Test, 10, 5, 0.1).write(&file).unwrap();
+    for outcome in [gate::check(&run.pipeline), gate::accept(&run.pipeline)] {
+        let error = message(outcome);
+        assert!(error.contains("is out of date") && error.contains("hint: run `train` and `report`"), "{error}");
+    }
+}
+
+#[test]
+fn a_pipeline_without_a_gate_says_how_to_add_one() {
+    let mut run = Run::new(Shape::default());
+    run.pipeline.report.gate = None;
+    let error = message(gate::check(&run.pipeline));
+    assert!(error.contains("has no gate") && error.contains("baselines/fixture.json"), "{error}");
+}
+
+/// The program itself: exit codes, and the summary for GitHub.
+#[test]
+fn the_program_ends_with_its_verdict() {
+    let run = Run::new(Shape::default());
+    let summary = run.path("summary.md");
+    let program = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_report"))
+            .args(arguments)
+            .arg("--pipeline")
+            .arg(run.path("pipeline.yaml"))
+            .env("GITHUB_STEP_SUMMARY", &summary)
+            .output()
+            .unwrap()
+    };
+    type Step<'a> = (&'a str, &'a [&'a str], i32, &'a str);
+    let steps: [Step; 8] = [
+        ("check before the report", &["check"], 2, "there is no report at"),
+        ("report", &[], 0, "report.html"),
+        ("check before accept", &["check"], 2, "there is no baseline at"),
+        ("accept", &["accept"], 0, "no baseline before"),
+        ("accept again", &["accept"], 0, "is these results already"),
+        ("check", &["check"], 0, "gate passed"),
+        ("unknown option", &["--colour"], 2, "unexpected argument"),
+        ("options before the command", &["--allow-missing", "check"], 2, "cannot be used with"),
+    ];
+    let follow = |steps: &[Step]| {
+        for (name, arguments, code, text) in steps {
+            let output = program(arguments);
+            let all = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(*code), "{name}: {all}");
+            assert!(all.contains(text), "{name}: {all}");
+        }
+    };
+    follow(&steps);
+    spoil(&run, "baseline", 5);
+    follow(&[("check after a loss", &["check"], 1, "gate failed: baseline lost more than 2.00 pp")]);
+    let summary = std::fs::read_to_string(summary).unwrap();
+    assert!(summary.contains("fixture: passed") && summary.contains("fixture: failed"), "{summary}");
+}
