@@ -7,7 +7,7 @@ use crate::backend::{Buffer, Slot, Vector};
 use crate::feature_map::{Accumulate, Layout};
 use crate::ops::layout::{LANES, blocks};
 use crate::ops::parallel;
-use crate::ops::simd::{Level, level};
+use crate::ops::simd::{Level, level, vectorized};
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
@@ -185,12 +185,8 @@ fn weight_gradient(
     if let Some(winograd) = Winograd::new(&direct) {
         let add = |image: &[f32], dy: &[f32], sums: &mut [f32]| winograd.add_weight_gradient(level, image, dy, sums);
         let sums = GroupSums::new(g, x, dy, winograd.weights_len(), add);
-        let point = blocks(g.c) * LANES * LANES;
-        dweight.par_chunks_mut(g.c * 9).enumerate().for_each(|(o, dweight)| {
-            for (c, dweight) in dweight.chunks_exact_mut(9).enumerate() {
-                let kernel = Winograd::kernel_gradient(|at| sums.weight(o, at * point + c * LANES));
-                dweight.iter_mut().zip(kernel.as_flattened()).for_each(|(sum, d)| *sum += d);
-            }
+        dweight.par_chunks_mut(LANES * g.c * 9).enumerate().for_each(|(block, dweight)| {
+            vectorized(|| winograd.add_kernel_gradients(sums.weights(block), dweight));
         });
         sums.add_biases(dbias);
     } else {
@@ -200,20 +196,20 @@ fn weight_gradient(
         let sums = GroupSums::new(g, x, dy, plan.weight_rows() * LANES, add);
         let mut rows = Vec::new();
         direct.for_each_weight_row(|row, c, u, v| rows.push((row, (c * g.kernel_h + u) * g.kernel_w + v)));
-        dweight.par_chunks_mut(g.c * g.kernel_h * g.kernel_w).enumerate().for_each(|(o, dweight)| {
-            for &(row, at) in &rows {
-                dweight[at] += sums.weight(o, row * LANES);
+        let kernels = g.c * g.kernel_h * g.kernel_w;
+        dweight.par_chunks_mut(LANES * kernels).enumerate().for_each(|(block, dweight)| {
+            let sums = sums.weights(block);
+            for (lane, dweight) in dweight.chunks_exact_mut(kernels).enumerate() {
+                rows.iter().for_each(|&(row, at)| dweight[at] += sums[row * LANES + lane]);
             }
         });
         sums.add_biases(dbias);
     }
 }
 
-/// Weight and bias gradients of each group of images: for each group and task the weights of all its output blocks, then
-/// their biases.
+/// Weight and bias gradients over the batch: for each task the packed weights of all its output blocks, then their biases.
 struct GroupSums {
     sums: Vec<f32>,
-    groups: usize,
     /// Output blocks in all, and in a task.
     blocks: [usize; 2],
     weights_len: usize,
@@ -247,32 +243,38 @@ impl GroupSums {
                 }
             });
         });
-        Self { sums, groups, blocks: [all, per_task], weights_len }
+        // The first group's sums take up the others', in order.
+        let (total, others) = sums.split_at_mut(all * block);
+        total.par_chunks_mut(SUM_CHUNK).enumerate().for_each(|(chunk, total)| {
+            for other in others.chunks_exact(all * block) {
+                let other = &other[chunk * SUM_CHUNK..][..total.len()];
+                total.iter_mut().zip(other).for_each(|(sum, term)| *sum += term);
+            }
+        });
+        sums.truncate(all * block);
+        Self { sums, blocks: [all, per_task], weights_len }
     }
 
-    /// The sum over all groups at a place of the packed weights of output channel `o`'s block.
-    fn weight(&self, o: usize, at: usize) -> f32 {
-        let inside = o / LANES % self.blocks[1];
-        self.total(o, inside * self.weights_len + at + o % LANES)
+    /// The packed weights of an output block.
+    fn weights(&self, block: usize) -> &[f32] {
+        let [_, per_task] = self.blocks;
+        let start = block / per_task * per_task * (self.weights_len + LANES) + block % per_task * self.weights_len;
+        &self.sums[start..start + self.weights_len]
     }
 
     fn add_biases(&self, dbias: &mut [f32]) {
         let [all, per_task] = self.blocks;
-        for (o, dbias) in dbias.iter_mut().enumerate() {
-            let (part, inside) = (o / LANES / per_task, o / LANES % per_task);
-            let count = per_task.min(all - part * per_task);
-            *dbias += self.total(o, count * self.weights_len + inside * LANES + o % LANES);
+        for (block, dbias) in dbias.chunks_mut(LANES).enumerate() {
+            let first = block / per_task * per_task;
+            let count = per_task.min(all - first);
+            let start = first * (self.weights_len + LANES) + count * self.weights_len + (block - first) * LANES;
+            dbias.iter_mut().zip(&self.sums[start..]).for_each(|(sum, d)| *sum += d);
         }
     }
-
-    /// Adds up the groups, in order, at a place of the task that output channel `o` belongs to.
-    fn total(&self, o: usize, at: usize) -> f32 {
-        let [all, per_task] = self.blocks;
-        let first = o / LANES / per_task * per_task;
-        let start = |group: usize| (group * all + first) * (self.weights_len + LANES);
-        (0..self.groups).map(|group| self.sums[start(group) + at]).sum()
-    }
 }
+
+/// Floats of the groups' sums that a task adds up.
+const SUM_CHUNK: usize = 1 << 14;
 
 /// Adds all pixels to `sums`, lane by lane.
 fn add_pixels(pixels: &[f32], sums: &mut [f32]) {

@@ -106,11 +106,24 @@ impl Winograd {
         packed
     }
 
-    /// `Gᵀ u G` of the gradient of one transformed kernel, whose 36 points are `stride` floats apart.
-    pub fn kernel_gradient(points: impl Fn(usize) -> f32) -> [[f32; 3]; 3] {
-        let half: [[f32; IN]; 3] =
-            transpose(std::array::from_fn(|j| g_transposed(std::array::from_fn(|i| points(i * IN + j)))));
-        half.map(g_transposed)
+    /// `Gᵀ u G` of the gradients `[point][rows][16]` of one block of transformed kernels, added to those of its kernels `[o, c, 3, 3]`.
+    #[inline(always)]
+    pub fn add_kernel_gradients(&self, points: &[f32], dweight: &mut [f32]) {
+        let channels = self.input[0];
+        for channel in 0..channels {
+            let point = |at: usize| -> [f32; LANES] {
+                let start = (at * self.weight_rows() + channel) * LANES;
+                std::array::from_fn(|lane| points[start + lane])
+            };
+            let half: [[[f32; LANES]; IN]; 3] =
+                transpose(std::array::from_fn(|j| g_transposed(std::array::from_fn(|i| point(i * IN + j)))));
+            for (u, row) in half.into_iter().enumerate() {
+                for (v, lanes) in g_transposed(row).into_iter().enumerate() {
+                    let kernels = dweight.chunks_exact_mut(channels * 9);
+                    kernels.zip(lanes).for_each(|(kernel, d)| kernel[channel * 9 + u * 3 + v] += d);
+                }
+            }
+        }
     }
 
     /// Some output blocks of one image: `weights` and `y` `[block][h][w][16]` hold these blocks alone.
@@ -462,12 +475,21 @@ fn g([a, b, c]: [f32; 3]) -> [f32; IN] {
     [a / 4.0, -(outer + b) / 6.0, -(outer - b) / 6.0, quarter + b / 12.0, quarter - b / 12.0, c]
 }
 
-/// `Gᵀ u` of one column.
-fn g_transposed(u: [f32; IN]) -> [f32; 3] {
-    let (sum1, sum2) = (u[1] + u[2], u[3] + u[4]);
-    [u[0] / 4.0 - sum1 / 6.0 + sum2 / 24.0, (u[2] - u[1]) / 6.0 + (u[3] - u[4]) / 12.0, (sum2 - sum1) / 6.0 + u[5]]
+/// `Gᵀ u` of one column of 16 kernels.
+#[inline(always)]
+fn g_transposed(u: [[f32; LANES]; IN]) -> [[f32; LANES]; 3] {
+    let mut columns = [[0.0; LANES]; 3];
+    for lane in 0..LANES {
+        let [u0, u1, u2, u3, u4, u5] = std::array::from_fn(|i| u[i][lane]);
+        let (sum1, sum2) = (u1 + u2, u3 + u4);
+        columns[0][lane] = u0 / 4.0 - sum1 / 6.0 + sum2 / 24.0;
+        columns[1][lane] = (u2 - u1) / 6.0 + (u3 - u4) / 12.0;
+        columns[2][lane] = (sum2 - sum1) / 6.0 + u5;
+    }
+    columns
 }
 
-fn transpose<const R: usize, const C: usize>(rows: [[f32; C]; R]) -> [[f32; R]; C] {
+#[inline(always)]
+fn transpose<T: Copy, const R: usize, const C: usize>(rows: [[T; C]; R]) -> [[T; R]; C] {
     std::array::from_fn(|c| std::array::from_fn(|r| rows[r][c]))
 }
