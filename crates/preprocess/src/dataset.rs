@@ -1,7 +1,13 @@
 //! What the next stages read: a manifest and the rows of its shards.
 
-use crate::Result;
-use crate::manifest::{Manifest, Split};
+use crate::image::png;
+use crate::manifest::{Manifest, ShardEntry, Split};
+use crate::shard::{self, StoredRow};
+use crate::stage::error::Context;
+use crate::{Error, Result};
+use bytes::Bytes;
+use std::cell::RefCell;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A finished data set on disk.
@@ -17,8 +23,15 @@ impl Dataset {
     /// # Errors
     /// No manifest (preprocess has not finished), a manifest of another format, a shard missing or of another length.
     pub fn open(directory: &Path) -> Result<Self> {
-        let _ = directory;
-        unimplemented!()
+        let manifest = Manifest::read(directory)?;
+        for shard in &manifest.shards {
+            let path = directory.join(&shard.file);
+            let bytes = std::fs::metadata(&path).map_err(|error| damaged(&path, error.to_string()))?.len();
+            if bytes != shard.bytes {
+                return Err(damaged(&path, format!("it has {bytes} bytes, the manifest says {}", shard.bytes)));
+            }
+        }
+        Ok(Self { directory: directory.to_owned(), manifest })
     }
 
     /// The manifest.
@@ -31,49 +44,121 @@ impl Dataset {
         &self.directory
     }
 
-    /// The rows of one split and copy (0 is the image itself), with random access. Each shard's checksum is verified once, here.
+    /// The rows of one split and copy (0 is the image itself), with random access. Each shard's checksum is verified once, here;
+    /// one shard at a time is in memory meanwhile.
     ///
     /// # Errors
     /// A shard missing, truncated or altered; a copy that the data set does not hold.
     pub fn rows(&self, split: Split, copy: usize) -> Result<Rows> {
-        let _ = (split, copy);
-        unimplemented!()
+        let copies = if split == Split::Train { self.manifest.settings.augment.copies } else { 0 };
+        if copy > copies {
+            let error = Error::new(format!("the data set in `{}` holds no copy {copy} of the {} split", self.directory.display(), split.name()));
+            return Err(error.because(format!("its highest copy is {copies}")).hint("set `preprocess.augment.copies` and run `preprocess` again"));
+        }
+        let mut rows = Rows::default();
+        for shard in self.manifest.shards_of(split, copy) {
+            rows.add(&self.directory.join(&shard.file), shard)?;
+        }
+        Ok(rows)
     }
 }
 
+/// A shard that is not what the manifest says.
+fn damaged(path: &Path, cause: String) -> Error {
+    Error::new(format!("the shard `{}` is damaged", path.display()))
+        .because(cause)
+        .hint("run `preprocess` again with the same pipeline file: it rewrites what is damaged and keeps the rest")
+}
+
 /// Rows of one split and copy. Holds labels, names and file offsets, not pixels: flat in the size of the images.
+#[derive(Debug, Default)]
+pub struct Rows {
+    shards: Vec<OpenShard>,
+    /// For each row, the shard and what is known of it.
+    rows: Vec<(u32, StoredRow)>,
+}
+
 #[derive(Debug)]
-pub struct Rows {}
+struct OpenShard {
+    path: PathBuf,
+    file: File,
+}
 
 impl Rows {
+    /// Verifies a shard and adds its rows.
+    fn add(&mut self, path: &Path, entry: &ShardEntry) -> Result<()> {
+        let content = std::fs::read(path).map_err(|error| damaged(path, error.to_string()))?;
+        let checksum = blake3::hash(&content).to_hex();
+        if checksum.as_str() != entry.blake3 {
+            return Err(damaged(path, format!("its checksum is {checksum}, the manifest says {}", entry.blake3)));
+        }
+        let shard = self.shards.len() as u32;
+        self.rows.extend(shard::read(path, &Bytes::from(content))?.into_iter().map(|row| (shard, row)));
+        let file = File::open(path).context(|| format!("cannot open `{}`", path.display()))?;
+        self.shards.push(OpenShard { path: path.to_owned(), file });
+        Ok(())
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
-        unimplemented!()
+        self.rows.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.rows.is_empty()
     }
 
     /// Index of the row's class.
     pub fn label(&self, row: usize) -> usize {
-        let _ = row;
-        unimplemented!()
+        self.rows[row].1.label as usize
     }
 
     /// The image's path relative to the source directory.
     pub fn source(&self, row: usize) -> &str {
-        let _ = row;
-        unimplemented!()
+        &self.rows[row].1.source
+    }
+
+    /// The image's group of near-copies.
+    pub fn group(&self, row: usize) -> usize {
+        self.rows[row].1.group as usize
+    }
+
+    /// The row's PNG file.
+    ///
+    /// # Errors
+    /// The shard changed or vanished under the reader.
+    pub fn png_bytes(&self, row: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_png(row, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// Reads and decodes the row's image into `pixels` (`[height, width, 3]`, 8-bit RGB). Callable from many threads at once.
     ///
     /// # Errors
-    /// The shard changed or vanished under the reader.
+    /// The shard changed or vanished under the reader; `pixels` has another size than the image.
     pub fn read_pixels(&self, row: usize, pixels: &mut [u8]) -> Result<()> {
-        let _ = (row, pixels);
-        unimplemented!()
+        thread_local! {
+            static PNG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        PNG.with_borrow_mut(|bytes| {
+            self.read_png(row, bytes)?;
+            png::decode_into(bytes, pixels).map_err(|cause| {
+                let source = self.source(row);
+                damaged(self.path(row), cause).while_doing(format!("cannot read the row of `{source}`"))
+            })
+        })
+    }
+
+    fn path(&self, row: usize) -> &Path {
+        &self.shards[self.rows[row].0 as usize].path
+    }
+
+    fn read_png(&self, row: usize, bytes: &mut Vec<u8>) -> Result<()> {
+        let (shard, stored) = &self.rows[row];
+        bytes.resize(stored.length as usize, 0);
+        shard::read_exact_at(&self.shards[*shard as usize].file, bytes, stored.offset)
+            .map_err(|error| damaged(self.path(row), error.to_string()))
     }
 }

@@ -2,7 +2,17 @@
 //! that a directory with a manifest is a whole data set.
 
 use crate::pipeline::PreprocessSettings;
+use crate::stage::atomic_file::write_atomically;
+use crate::stage::error::Context;
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The manifest's name in its directory.
+pub const FILE_NAME: &str = "manifest.json";
+
+/// The version of the format that this program writes and reads.
+pub const FORMAT: u32 = 1;
 
 /// A part of the data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -83,4 +93,44 @@ pub struct Manifest {
     pub rejected: usize,
     /// Every shard, ordered by split, copy and number.
     pub shards: Vec<ShardEntry>,
+}
+
+impl Manifest {
+    /// Reads the manifest of a `shards/` directory.
+    ///
+    /// # Errors
+    /// There is none, or it is of another format.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join(FILE_NAME);
+        let text = std::fs::read(&path).map_err(|error| {
+            Error::new(format!("`{}` holds no finished data set", directory.display()))
+                .because(format!("cannot read `{}`: {error}", path.display()))
+                .hint("run `preprocess` with the same pipeline file first")
+        })?;
+        let damaged = |error: Error| error.hint("run `preprocess` with the same pipeline file again");
+        let cannot = || format!("`{}` is not a manifest of this program", path.display());
+        let value: serde_json::Value = serde_json::from_slice(&text).context(cannot).map_err(damaged)?;
+        let format = value.get("format").and_then(serde_json::Value::as_u64);
+        if format != Some(FORMAT.into()) {
+            let found = format.map_or("none".to_owned(), |format| format.to_string());
+            return Err(damaged(Error::new(cannot()).because(format!("its format is {found}, this program's is {FORMAT}"))));
+        }
+        serde_json::from_value(value).context(cannot).map_err(damaged)
+    }
+
+    /// Writes the manifest, whole or not at all.
+    ///
+    /// # Errors
+    /// The disk is full or refuses.
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        write_atomically(&directory.join(FILE_NAME), |writer| {
+            serde_json::to_writer_pretty(&mut *writer, self)?;
+            writer.write_all(b"\n")
+        })
+    }
+
+    /// The shards of one split and copy, in the order of their rows.
+    pub fn shards_of(&self, split: Split, copy: usize) -> impl Iterator<Item = &ShardEntry> {
+        self.shards.iter().filter(move |shard| shard.split == split && shard.copy == copy)
+    }
 }

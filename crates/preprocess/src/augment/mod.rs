@@ -1,0 +1,64 @@
+//! Augmented copies of training images, with the meaning that Keras' `ImageDataGenerator` gives each setting.
+//!
+//! A [`Transform`] is drawn for every (seed, image, copy): rotation, shift, shear and zoom become one matrix in Keras' order, the
+//! flip is folded into it, and [`warp`](fn@warp) reads every pixel once, with one bilinear interpolation and one rounding. Keras
+//! truncates to integers before and again after changing the brightness; that is not imitated.
+
+mod affine;
+mod brightness;
+mod flip;
+mod rotation;
+mod shear;
+mod shift;
+mod warp;
+mod zoom;
+
+pub use affine::Affine;
+pub use warp::{warp, warp_reference};
+
+use crate::image::Pixels;
+use crate::pipeline::AugmentSettings;
+use crate::stage::random::{self, Random};
+
+/// One drawn augmentation of an image of a known size.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Transform {
+    /// From (row, column) of the result to (row, column) of the image.
+    pub affine: Affine,
+    /// What every value is multiplied by.
+    pub brightness: f64,
+}
+
+impl Transform {
+    /// The image as it is.
+    pub const IDENTITY: Self = Self { affine: Affine::IDENTITY, brightness: 1.0 };
+
+    /// Draws the transform of one copy. `source` is the image's name in the data set, `copy` counts from 1. Determined by its
+    /// arguments alone.
+    pub fn draw(settings: &AugmentSettings, seed: u64, source: &str, copy: usize, width: usize, height: usize) -> Self {
+        let mut random = random::stream(seed, "augment", &[source.as_bytes(), &(copy as u64).to_le_bytes()]);
+        Self::from_stream(settings, &mut random, width, height)
+    }
+
+    /// Every setting takes its numbers from the stream whether it uses them or not, in a fixed order, so that changing one
+    /// setting leaves the others' draws as they were.
+    fn from_stream(settings: &AugmentSettings, random: &mut Random, width: usize, height: usize) -> Self {
+        let rotation = rotation::draw(settings.rotation, random);
+        let shift = shift::draw(settings.shift, random, width, height);
+        let shear = shear::draw(settings.shear, random);
+        let zoom = zoom::draw(settings.zoom, random);
+        let flip = flip::draw(settings.horizontal_flip, random, width);
+        let brightness = brightness::draw(settings.brightness, random);
+        let about_centre = (rotation * shift * shear * zoom).about_centre(width, height);
+        Self { affine: about_centre * flip, brightness }
+    }
+}
+
+/// The augmented copy `copy` (from 1) of the image called `source`.
+pub fn augment(pixels: &Pixels, settings: &AugmentSettings, seed: u64, source: &str, copy: usize) -> Pixels {
+    let transform = Transform::draw(settings, seed, source, copy, pixels.width, pixels.height);
+    warp(pixels, &transform, settings.fill)
+}
+
+#[cfg(test)]
+mod tests;

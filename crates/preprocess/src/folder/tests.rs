@@ -1,0 +1,124 @@
+use super::*;
+use std::fs;
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+
+/// Makes a directory of files with the given content; a name that ends in `/` is a directory.
+fn tree(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().expect("temporary directory");
+    for (name, content) in files {
+        let path = root.path().join(name);
+        if name.ends_with('/') {
+            fs::create_dir_all(&path).expect("directory");
+        } else {
+            fs::create_dir_all(path.parent().expect("parent")).expect("directory");
+            fs::write(&path, content).expect("file");
+        }
+    }
+    root
+}
+
+fn sources(folder: &Folder) -> Vec<&str> {
+    folder.images.iter().map(|image| image.source.as_str()).collect()
+}
+
+#[test]
+fn images_are_found_by_content_and_the_rest_is_counted() {
+    let root = tree(&[
+        ("cat/1.png", PNG),
+        ("cat/photo", PNG),
+        ("cat/more/2.txt", PNG),
+        ("cat/notes.txt", b"text"),
+        ("cat/.hidden.png", PNG),
+        ("cat/Thumbs.db", b"x"),
+        ("dog 2/empty.jpg", b""),
+        ("dog 10/page.JPG", b"<html>"),
+        (".git/config", b"x"),
+        ("loose.png", PNG),
+        ("README.md", b"x"),
+    ]);
+    let folder = Folder::discover(root.path()).expect("found");
+    assert_eq!(folder.classes, ["cat", "dog 2", "dog 10"]);
+    assert_eq!(sources(&folder), ["cat/1.png", "cat/more/2.txt", "cat/photo", "dog 10/page.JPG", "dog 2/empty.jpg"]);
+    assert_eq!(folder.images.iter().map(|image| image.label).collect::<Vec<_>>(), [0, 0, 0, 2, 1]);
+    assert_eq!((folder.hidden, folder.not_images, folder.outside), (3, 2, 1));
+    assert!(folder.images.iter().all(|image| image.split.is_none()));
+}
+
+#[test]
+fn split_directories_are_told_from_classes_of_such_names() {
+    let root = tree(&[
+        ("train/a/1.png", PNG),
+        ("train/b/1.png", PNG),
+        ("val/a/1.png", PNG),
+        ("test/b/1.png", PNG),
+        ("labels.csv", b"x"),
+    ]);
+    let folder = Folder::discover(root.path()).expect("found");
+    assert_eq!(folder.classes, ["a", "b"]);
+    let splits: Vec<_> = folder.images.iter().map(|image| (image.source.as_str(), image.split)).collect();
+    let expected = [
+        ("test/b/1.png", Some(Split::Test)),
+        ("train/a/1.png", Some(Split::Train)),
+        ("train/b/1.png", Some(Split::Train)),
+        ("val/a/1.png", Some(Split::Validation)),
+    ];
+    assert_eq!(splits, expected);
+
+    let vehicles = tree(&[("train/1.png", PNG), ("test/1.png", PNG)]);
+    let folder = Folder::discover(vehicles.path()).expect("found");
+    assert_eq!(folder.classes, ["test", "train"]);
+    assert_eq!(folder.images[0].split, None);
+
+    let with_another = tree(&[("train/a/1.png", PNG), ("bus/1.png", PNG)]);
+    assert_eq!(Folder::discover(with_another.path()).expect("found").classes, ["bus", "train"]);
+}
+
+#[test]
+fn sets_that_cannot_be_used_are_refused_by_name() {
+    let cases: [(&str, &[(&str, &[u8])], &str); 8] = [
+        ("an empty directory", &[], "holds no class directories"),
+        ("images without classes", &[("a.png", PNG)], "1 images lie in it directly"),
+        ("one class", &[("cat/1.png", PNG)], "holds only one class, `cat`"),
+        ("one class and a hidden one", &[("cat/1.png", PNG), (".dog/1.png", PNG)], "holds only one class, `cat`"),
+        ("an empty class", &[("cat/1.png", PNG), ("dog/", b"")], "the class directory `dog`"),
+        ("a class of other files", &[("cat/1.png", PNG), ("dog/a.txt", b"x")], "the class directory `dog`"),
+        (
+            "a class that is not trained",
+            &[("train/a/1.png", PNG), ("train/b/1.png", PNG), ("test/c/1.png", PNG)],
+            "the class `c` has no images in",
+        ),
+        (
+            "two validation splits",
+            &[("train/a/1.png", PNG), ("val/a/1.png", PNG), ("valid/a/1.png", PNG)],
+            "more than one validation split",
+        ),
+    ];
+    for (name, files, expected) in cases {
+        let root = tree(files);
+        let error = Folder::discover(root.path()).expect_err(name).to_string();
+        assert!(error.contains(expected) && error.contains("hint: "), "{name}: {error}");
+    }
+    let error = Folder::discover(Path::new("no/such/place")).expect_err("missing").to_string();
+    assert!(error.contains("no/such/place"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_pipes_and_odd_names_neither_hang_nor_panic() {
+    use std::os::unix::ffi::OsStrExt;
+    let root = tree(&[("cat/1.png", PNG), ("dog/1.png", PNG)]);
+    let cat = root.path().join("cat");
+    std::os::unix::fs::symlink(root.path(), cat.join("loop")).expect("link");
+    std::os::unix::fs::symlink("nowhere.png", cat.join("broken.png")).expect("link");
+    fs::write(cat.join(std::ffi::OsStr::from_bytes(b"caf\xe9.png")), PNG).expect("file");
+    let pipe = std::process::Command::new("mkfifo").arg(cat.join("pipe.png")).status().expect("mkfifo");
+    assert!(pipe.success());
+    std::fs::create_dir(root.path().join("空 å")).expect("directory");
+    fs::write(root.path().join("空 å/1.png"), PNG).expect("file");
+
+    let folder = Folder::discover(root.path()).expect("found");
+    assert_eq!(folder.classes, ["cat", "dog", "空 å"]);
+    assert!(sources(&folder).starts_with(&["cat/1.png", "cat/broken.png", "cat/caf\\xE9.png"]), "{folder:?}");
+    assert_eq!(folder.not_images, 1);
+}

@@ -1,0 +1,117 @@
+//! Decodes an image file to 8-bit RGB.
+//!
+//! The one way to RGB, whatever the file holds:
+//! - grey: the three channels are equal; palette: each index becomes its colour;
+//! - 16 bits (and floating point, 0 to 1): scaled to 0 to 255 and rounded to the nearest integer;
+//! - alpha: composited over white, as a browser shows it on a blank page;
+//! - CMYK and YCCK in JPEG: `R = C K / 255` on inverted inks, as Adobe writes them ([`jpeg`](super::jpeg));
+//! - colour profiles and gamma are ignored: the numbers in the file are taken for sRGB;
+//! - an animation is its first frame; EXIF orientation is applied.
+
+use super::{ImageError, Pixels, jpeg};
+use crate::folder::format;
+use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::cell::Cell;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+/// The most pixels that a file may declare: 200 million, 600 MB of RGB. Checked before anything is allocated.
+pub const MAX_PIXELS: u64 = 200_000_000;
+
+/// The most that a decoder may allocate beside the pixels, in bytes.
+const MAX_ALLOCATION: u64 = 1 << 30;
+
+/// Decodes `bytes` in whatever format they show themselves to be.
+///
+/// # Errors
+/// No image or no supported one, cut short, corrupt, or of more than [`MAX_PIXELS`].
+pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
+    let format = match format(bytes) {
+        None if bytes.is_empty() => return Err(ImageError::new("the file is empty")),
+        None => return Err(ImageError::new("its content is not an image's")),
+        Some(Err(name)) => return Err(ImageError::new(format_args!("{name} images are not supported"))),
+        Some(Ok(format)) => format,
+    };
+    without_panics(|| match format {
+        ImageFormat::Jpeg => jpeg::decode(bytes),
+        _ => decode_other(bytes, format),
+    })
+}
+
+/// All formats but JPEG.
+fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<Pixels, ImageError> {
+    let mut decoder =
+        ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(ImageError::new)?;
+    let (width, height) = decoder.dimensions();
+    check_size(width.into(), height.into())?;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_ALLOCATION.max(decoder.total_bytes()));
+    decoder.set_limits(limits).map_err(ImageError::new)?;
+    let orientation = decoder.orientation().map_err(ImageError::new)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(ImageError::new)?;
+    image.apply_orientation(orientation);
+    Ok(to_rgb(image))
+}
+
+/// Refuses an image that declares no pixels or too many.
+pub(super) fn check_size(width: u64, height: u64) -> Result<(), ImageError> {
+    match width.saturating_mul(height) {
+        0 => Err(ImageError::new(format_args!("it declares {width}x{height} pixels"))),
+        1..=MAX_PIXELS => Ok(()),
+        _ => Err(ImageError::new(format_args!(
+            "it declares {width}x{height} pixels, more than the limit of {} million",
+            MAX_PIXELS / 1_000_000
+        ))),
+    }
+}
+
+/// The documented conversion.
+pub(super) fn to_rgb(image: DynamicImage) -> Pixels {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let data = if image.color().has_alpha() {
+        let pixels = image.into_rgba8();
+        let over_white = |colour: u8, alpha: u8| {
+            let (colour, alpha) = (u32::from(colour), u32::from(alpha));
+            ((colour * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+        };
+        pixels.pixels().flat_map(|p| [0, 1, 2].map(|channel| over_white(p.0[channel], p.0[3]))).collect()
+    } else {
+        image.into_rgb8().into_raw()
+    };
+    Pixels { width, height, data }
+}
+
+thread_local! {
+    /// Whether this thread is inside a decoder, where a panic is a finding about the file and no business of the screen's.
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a decoder on hostile bytes: its panic becomes an error.
+fn without_panics<T>(decode: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
+    static QUIET_HOOK: Once = Once::new();
+    QUIET_HOOK.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !DECODING.get() {
+                print(info);
+            }
+        }));
+    });
+    DECODING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(decode));
+    DECODING.set(false);
+    result.unwrap_or_else(|_| Err(ImageError::new("the decoder gave up on it: it is corrupt in an unforeseen way")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_inside_a_decoder_is_a_finding() {
+        let result: Result<(), _> = without_panics(|| panic!("index out of bounds"));
+        assert!(result.is_err_and(|error| error.reason.contains("corrupt")));
+        assert_eq!(without_panics(|| Ok(1)), Ok(1));
+    }
+}

@@ -1,0 +1,168 @@
+//! Decodes every image once: which can be read, which are copies of one another, and the resized pixels for the shards.
+
+use super::inputs::{Inputs, checksum};
+use super::pixel_store::PixelStore;
+use super::{Place, summary};
+use crate::duplicates::{self, Signature};
+use crate::folder::{Folder, ImageFile};
+use crate::image::{self, ImageError};
+use crate::pipeline::{ImageSettings, PreprocessSettings, Unreadable};
+use crate::stage::atomic_file::write_atomically;
+use crate::stage::error::Context;
+use crate::stage::progress::Progress;
+use crate::stage::{fingerprint, interrupt};
+use crate::{Error, Result};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Images that are decoded between two looks at whether to stop.
+const CHUNK: usize = 512;
+
+/// What decoding said of each image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Examined {
+    /// The images and settings that this is about.
+    key: String,
+    /// For each image its group, or why it could not be decoded.
+    images: Vec<Result<usize, String>>,
+    /// Images whose pixels equal an earlier image's.
+    pub exact: usize,
+    /// [`Self::images`] without the reasons.
+    #[serde(skip)]
+    group: Vec<Option<usize>>,
+}
+
+impl Examined {
+    /// Index and group of each image that can be decoded.
+    pub fn groups(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.group.iter().enumerate().filter_map(|(index, group)| group.map(|group| (index, group)))
+    }
+
+    /// The group of each image; none for those that cannot be decoded.
+    pub fn group_of_each(&self) -> &[Option<usize>] {
+        &self.group
+    }
+
+    /// Index and reason of each image that cannot be decoded.
+    pub fn rejected(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.images.iter().enumerate().filter_map(|(index, image)| Some((index, image.as_ref().err()?.as_str())))
+    }
+
+    fn with_groups(mut self) -> Self {
+        self.group = self.images.iter().map(|image| image.as_ref().ok().copied()).collect();
+        self
+    }
+
+    fn load(place: &Place, key: &str) -> Option<Self> {
+        let text = std::fs::read(place.state("examined.json")).ok()?;
+        let examined: Self = serde_json::from_slice(&text).ok()?;
+        (examined.key == key).then(|| examined.with_groups())
+    }
+}
+
+/// Decodes all images, or recalls what an earlier run found; then pixels are decoded again where they are needed.
+///
+/// # Errors
+/// A file cannot be decoded and `unreadable` is `fail`, a file changed meanwhile, the disk is full, or an interruption.
+pub fn examine<'a>(
+    folder: &'a Folder,
+    inputs: &'a Inputs,
+    settings: &'a PreprocessSettings,
+    place: &Place,
+) -> Result<(Examined, PixelStore<'a>)> {
+    let key = fingerprint::of_value(&(env!("CARGO_PKG_VERSION"), inputs.listing(folder), &settings.image))?;
+    let known = Examined::load(place, &key);
+    let store = PixelStore::open(folder, inputs, &settings.image, place, known.is_some().then_some(key.as_str()))?;
+    let examined = match known {
+        Some(examined) => examined,
+        None => {
+            let images = decode_all(folder, inputs, settings, &store)?;
+            let examined = group(images, key.clone());
+            store.save(place, &key)?;
+            write_atomically(&place.state("examined.json"), |writer| Ok(serde_json::to_writer(writer, &examined)?))?;
+            examined
+        }
+    };
+    if let (Unreadable::Fail, Some((index, reason))) = (settings.unreadable, examined.rejected().next()) {
+        return Err(unreadable(&folder.images[index], reason));
+    }
+    summary::rejected(&examined, folder);
+    Ok((examined, store))
+}
+
+fn unreadable(file: &ImageFile, reason: &str) -> Error {
+    Error::new(format!("cannot decode `{}`", file.path.display()))
+        .because(reason)
+        .hint("set `preprocess.unreadable: skip` to leave such files out and list them in `rejected.csv`")
+}
+
+type Findings = Vec<Result<Signature, ImageError>>;
+
+fn decode_all(
+    folder: &Folder,
+    inputs: &Inputs,
+    settings: &PreprocessSettings,
+    store: &PixelStore,
+) -> Result<Findings> {
+    let progress = Progress::new("decoding", folder.images.len() as u64, "images");
+    let indices: Vec<usize> = (0..folder.images.len()).collect();
+    let mut findings = Findings::with_capacity(indices.len());
+    for chunk in indices.chunks(CHUNK) {
+        interrupt::check()?;
+        let decoded: Result<Findings> = chunk
+            .par_iter()
+            .map(|&index| {
+                let found = decode(&folder.images[index], inputs.content(index), &settings.image);
+                progress.advance(1);
+                match found? {
+                    Ok((signature, png)) => store.put(index, &png).map(|()| Ok(signature)),
+                    Err(reason) => Ok(Err(reason)),
+                }
+            })
+            .collect();
+        findings.extend(decoded?);
+        if let (Unreadable::Fail, Some(index)) = (settings.unreadable, findings.iter().position(Result::is_err)) {
+            if let Err(error) = &findings[index] {
+                return Err(unreadable(&folder.images[index], &error.reason));
+            }
+        }
+    }
+    progress.finish();
+    Ok(findings)
+}
+
+/// The image's signature and its resized pixels as PNG.
+fn decode(
+    file: &ImageFile,
+    content: &str,
+    settings: &ImageSettings,
+) -> Result<Result<(Signature, Vec<u8>), ImageError>> {
+    let bytes = image::read(&file.path);
+    if checksum(bytes.as_deref()) != content {
+        return Err(changed(file));
+    }
+    let pixels = match bytes.and_then(|bytes| image::decode(&bytes)) {
+        Ok(pixels) => pixels,
+        Err(error) => return Ok(Err(error)),
+    };
+    let signature = Signature::of(&pixels);
+    let png = image::png::encode(&image::resize(&pixels, settings));
+    png.context(|| format!("cannot encode the pixels of `{}`", file.source)).map(|png| Ok((signature, png)))
+}
+
+/// A file is not what it was when the run began.
+pub fn changed(file: &ImageFile) -> Error {
+    Error::new(format!("`{}` changed while it was read", file.path.display()))
+        .hint("run the same command again when nothing writes to the source directory any more")
+}
+
+fn group(findings: Findings, key: String) -> Examined {
+    let readable: Vec<Signature> = findings.iter().filter_map(|finding| finding.as_ref().ok().cloned()).collect();
+    let duplicates = duplicates::find(&readable);
+    let mut groups = duplicates.group.into_iter();
+    let images = findings
+        .into_iter()
+        .map(|finding| finding.map(|_| groups.next().unwrap_or_default()).map_err(|error| error.reason))
+        .collect();
+    Examined { key, images, exact: duplicates.exact, group: Vec::new() }.with_groups()
+}

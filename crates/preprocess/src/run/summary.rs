@@ -1,0 +1,78 @@
+//! What the stage prints.
+
+use super::examine::Examined;
+use crate::folder::Folder;
+use crate::manifest::{Manifest, Split};
+use crate::{note, say};
+use std::path::Path;
+use std::time::Duration;
+
+/// Rejected files that are named on the screen; all are in `rejected.csv`.
+const SHOWN: usize = 10;
+
+/// The first line, as Keras prints it, and what was passed over.
+pub fn found(folder: &Folder, source: &Path) {
+    say!("Found {} images belonging to {} classes in `{}`.", folder.images.len(), folder.classes.len(), source.display());
+    let passed_over = [
+        (folder.hidden, "hidden files or directories"),
+        (folder.not_images, "files that are no images"),
+        (folder.outside, "images in no class directory"),
+    ];
+    let passed_over: Vec<String> =
+        passed_over.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    if !passed_over.is_empty() {
+        say!("Passed over: {}.", passed_over.join(", "));
+    }
+}
+
+/// The files that could not be decoded.
+pub fn rejected(examined: &Examined, folder: &Folder) {
+    let total = examined.rejected().count();
+    for (index, reason) in examined.rejected().take(SHOWN) {
+        note!("warning: left out `{}`: {reason}", folder.images[index].source);
+    }
+    if total > SHOWN {
+        note!("warning: left out {} more files; `rejected.csv` lists all {total}", total - SHOWN);
+    }
+}
+
+/// The table of counts, the duplicates, and where everything is.
+pub fn finished(manifest: &Manifest, folder: &Folder, shards: &Path, elapsed: Duration) {
+    say!("{}", table(manifest));
+    let duplicates = &manifest.duplicates;
+    say!(
+        "Duplicates: {} exact copies; {} images have a near-copy, in {} groups ({} across classes, {} across splits).",
+        duplicates.exact,
+        duplicates.near,
+        duplicates.groups,
+        duplicates.across_classes,
+        duplicates.across_splits
+    );
+    let rows: usize = manifest.shards.iter().map(|shard| shard.rows).sum();
+    let bytes: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
+    say!(
+        "Wrote {rows} rows (copies: {}) in {} shards, {:.1} MB; {} of {} files rejected.",
+        manifest.settings.augment.copies,
+        manifest.shards.len(),
+        bytes as f64 / 1e6,
+        manifest.rejected,
+        folder.images.len()
+    );
+    say!("Took {:.1} s. The data set is in `{}`, sample images in `contact-sheet.png` there.", elapsed.as_secs_f64(), shards.display());
+}
+
+/// Images of each class in each split.
+fn table(manifest: &Manifest) -> String {
+    let width = manifest.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max("class".len());
+    let line = |name: &str, counts: [usize; 3]| {
+        let [train, validation, test] = counts;
+        let total = train + validation + test;
+        format!("{name:<width$}  {train:>8}  {validation:>10}  {test:>8}  {total:>8}")
+    };
+    let counts = |class: usize| Split::ALL.map(|split| manifest.counts.get(&split).map_or(0, |counts| counts[class]));
+    let all: Vec<[usize; 3]> = (0..manifest.classes.len()).map(counts).collect();
+    let total = [0, 1, 2].map(|split| all.iter().map(|counts| counts[split]).sum());
+    let head = format!("{:<width$}  {:>8}  {:>10}  {:>8}  {:>8}", "class", "train", "validation", "test", "total");
+    let lines = std::iter::zip(&manifest.classes, &all).map(|(class, counts)| line(class, *counts));
+    std::iter::once(head).chain(lines).chain([line("total", total)]).collect::<Vec<_>>().join("\n")
+}

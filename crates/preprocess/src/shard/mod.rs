@@ -1,0 +1,13 @@
+//! The Parquet files: their schema, how rows are divided among them, how they are written and read back.
+
+mod plan;
+mod positioned;
+mod read;
+mod schema;
+mod write;
+
+pub use plan::{MAX_SHARD_BYTES, PlannedShard, plan};
+pub use positioned::read_exact_at;
+pub use read::{StoredRow, read};
+pub use schema::schema;
+pub use write::{Row, Written, write};

@@ -1,0 +1,77 @@
+//! Reads a shard's rows: where each image lies in the file, and what the other columns say.
+
+use super::schema::schema_of_views;
+use crate::{Error, Result};
+use arrow::array::{Array, AsArray, BinaryViewArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use std::path::Path;
+
+/// One row, without its pixels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRow {
+    /// Where the PNG begins in the file.
+    pub offset: u64,
+    /// Its bytes.
+    pub length: u32,
+    /// Index of the class.
+    pub label: u32,
+    /// The group of near-copies.
+    pub group: u64,
+    /// The image's name.
+    pub source: String,
+}
+
+/// Reads all rows of a shard whose `content` is in memory and known to be what was written. The images are not copied: their
+/// pages are neither compressed nor encoded, so every value is a slice of `content`, and its offset is where a positioned
+/// read finds it later.
+///
+/// # Errors
+/// The content is no shard that this crate wrote.
+pub fn read(path: &Path, content: &Bytes) -> Result<Vec<StoredRow>> {
+    let foreign = |cause: String| {
+        Error::new(format!("`{}` is not a shard of this program", path.display()))
+            .because(cause)
+            .hint("run `preprocess` again with the same pipeline file")
+    };
+    let options = ArrowReaderOptions::new().with_schema(schema_of_views());
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(content.clone(), options)
+        .map_err(|error| foreign(error.to_string()))?;
+    let columns = ["image.bytes", "label", "group", "source"];
+    let projection = ProjectionMask::columns(builder.parquet_schema(), columns);
+    let reader = builder.with_projection(projection).build().map_err(|error| foreign(error.to_string()))?;
+    let mut rows = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(|error| foreign(error.to_string()))?;
+        append(&mut rows, &batch, content).ok_or_else(|| foreign("its columns are others".to_owned()))?;
+    }
+    Ok(rows)
+}
+
+fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Option<()> {
+    let images: &BinaryViewArray = batch.column_by_name("image")?.as_struct_opt()?.column_by_name("bytes")?.as_binary_view_opt()?;
+    let labels = batch.column_by_name("label")?.as_primitive_opt::<Int64Type>()?;
+    let groups = batch.column_by_name("group")?.as_primitive_opt::<Int64Type>()?;
+    let sources = batch.column_by_name("source")?.as_string_opt::<i32>()?;
+    if [images as &dyn Array, labels, groups, sources].iter().any(|column| column.null_count() > 0) {
+        return None;
+    }
+    for row in 0..batch.num_rows() {
+        let png = images.value(row);
+        // The slice lies inside the file's buffer, so the difference of the addresses is the offset in the file.
+        let offset = (png.as_ptr() as usize).checked_sub(content.as_ptr() as usize)?;
+        if offset + png.len() > content.len() {
+            return None;
+        }
+        rows.push(StoredRow {
+            offset: offset as u64,
+            length: png.len().try_into().ok()?,
+            label: labels.value(row).try_into().ok()?,
+            group: groups.value(row).try_into().ok()?,
+            source: sources.value(row).to_owned(),
+        });
+    }
+    Some(())
+}

@@ -1,0 +1,45 @@
+//! The columns, as Hugging Face `datasets` recognises them.
+
+use arrow::datatypes::{DataType, Field, Fields, Schema};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The key under which `datasets` looks for its features, in the schema's metadata and in the file's.
+pub const METADATA_KEY: &str = "huggingface";
+
+/// `image: struct<bytes: binary, path: string>`, `label: int64`, `copy: int64`, `group: int64`, `source: string`. All are nullable,
+/// though no value is null: otherwise `datasets` takes them for plain columns.
+pub fn schema(classes: &[String]) -> Schema {
+    let image =
+        Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)]);
+    let fields = vec![
+        Field::new("image", DataType::Struct(image), true),
+        Field::new("label", DataType::Int64, true),
+        Field::new("copy", DataType::Int64, true),
+        Field::new("group", DataType::Int64, true),
+        Field::new("source", DataType::Utf8, true),
+    ];
+    Schema::new(fields).with_metadata(HashMap::from([(METADATA_KEY.to_owned(), features(classes))]))
+}
+
+/// The same columns with the bytes as views into the file, so that reading tells where they lie.
+pub fn schema_of_views() -> Arc<Schema> {
+    let image =
+        Fields::from(vec![Field::new("bytes", DataType::BinaryView, true), Field::new("path", DataType::Utf8, true)]);
+    let mut fields: Vec<_> = schema(&[]).fields().iter().cloned().collect();
+    fields[0] = Arc::new(Field::new("image", DataType::Struct(image), true));
+    Arc::new(Schema::new(fields))
+}
+
+/// The features of the columns as JSON.
+pub fn features(classes: &[String]) -> String {
+    let value = |kind: &str| serde_json::json!({ "dtype": kind, "_type": "Value" });
+    serde_json::json!({ "info": { "features": {
+        "image": { "_type": "Image" },
+        "label": { "names": classes, "_type": "ClassLabel" },
+        "copy": value("int64"),
+        "group": value("int64"),
+        "source": value("string"),
+    }}})
+    .to_string()
+}
