@@ -1,9 +1,8 @@
 //! Cache-line aligned memory on the CPU, reused from step to step.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
-use std::rc::{Rc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Floats in a cache line, and lanes in a channel block.
 const LINE_FLOATS: usize = 16;
@@ -14,26 +13,26 @@ const LINE_FLOATS: usize = 16;
 struct Line([f32; LINE_FLOATS]);
 
 /// Free lines by their number.
-type FreeLists = RefCell<HashMap<usize, Vec<Vec<Line>>>>;
+type FreeLists = HashMap<usize, Vec<Vec<Line>>>;
 
 /// Free buffers, by length. Clones share them. A buffer that is dropped goes back to its pool.
 #[derive(Debug, Clone, Default)]
 pub struct BufferPool {
-    free: Rc<FreeLists>,
+    free: Arc<Mutex<FreeLists>>,
 }
 
 impl BufferPool {
     /// A buffer of `len` floats aligned to 64 bytes; zeros, or whatever its last user left behind.
     pub fn take(&self, len: usize) -> Buffer {
         let count = len.div_ceil(LINE_FLOATS);
-        let recycled = self.free.borrow_mut().get_mut(&count).and_then(Vec::pop);
+        let recycled = lock(&self.free).get_mut(&count).and_then(Vec::pop);
         let lines = recycled.unwrap_or_else(|| vec![Line([0.0; LINE_FLOATS]); count]);
-        Buffer { lines, len, home: Rc::downgrade(&self.free) }
+        Buffer { lines, len, home: Arc::downgrade(&self.free) }
     }
 
     /// Bytes in the buffers that are free at the moment.
     pub fn free_bytes(&self) -> usize {
-        self.free.borrow().iter().map(|(lines, list)| lines * list.len() * size_of::<Line>()).sum()
+        lock(&self.free).iter().map(|(lines, list)| lines * list.len() * size_of::<Line>()).sum()
     }
 }
 
@@ -42,7 +41,7 @@ impl BufferPool {
 pub struct Buffer {
     lines: Vec<Line>,
     len: usize,
-    home: Weak<FreeLists>,
+    home: Weak<Mutex<FreeLists>>,
 }
 
 impl Buffer {
@@ -79,9 +78,14 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(free) = self.home.upgrade() {
             let lines = std::mem::take(&mut self.lines);
-            free.borrow_mut().entry(lines.len()).or_default().push(lines);
+            lock(&free).entry(lines.len()).or_default().push(lines);
         }
     }
+}
+
+/// Lists of free memory are whole at any time, so that a thread that panicked does not spoil them.
+fn lock(free: &Mutex<FreeLists>) -> MutexGuard<'_, FreeLists> {
+    free.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -135,6 +135,8 @@ pub trait Simd: Copy {
     unsafe fn store(to: *mut f32, block: Self::Block);
     /// `a + b`.
     unsafe fn add(a: Self::Block, b: Self::Block) -> Self::Block;
+    /// `a - b`.
+    unsafe fn subtract(a: Self::Block, b: Self::Block) -> Self::Block;
     /// `a · b + c`, rounded once where the machine can.
     unsafe fn multiply_add(a: Self::Block, b: Self::Block, c: Self::Block) -> Self::Block;
     /// The larger of each pair.
@@ -168,6 +170,10 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn add(a: Self::Block, b: Self::Block) -> Self::Block {
         std::array::from_fn(|lane| a[lane] + b[lane])
+    }
+    #[inline(always)]
+    unsafe fn subtract(a: Self::Block, b: Self::Block) -> Self::Block {
+        std::array::from_fn(|lane| a[lane] - b[lane])
     }
     #[inline(always)]
     unsafe fn multiply_add(a: Self::Block, b: Self::Block, c: Self::Block) -> Self::Block {
@@ -222,6 +228,11 @@ mod x86 {
             unsafe { (_mm256_add_ps(a.0, b.0), _mm256_add_ps(a.1, b.1)) }
         }
         #[inline(always)]
+        unsafe fn subtract(a: Self::Block, b: Self::Block) -> Self::Block {
+            // SAFETY: the machine has AVX2.
+            unsafe { (_mm256_sub_ps(a.0, b.0), _mm256_sub_ps(a.1, b.1)) }
+        }
+        #[inline(always)]
         unsafe fn multiply_add(a: Self::Block, b: Self::Block, c: Self::Block) -> Self::Block {
             // SAFETY: the machine has FMA.
             unsafe { (_mm256_fmadd_ps(a.0, b.0, c.0), _mm256_fmadd_ps(a.1, b.1, c.1)) }
@@ -239,7 +250,7 @@ mod x86 {
 
     impl Simd for Avx512 {
         type Block = __m512;
-        const PIXELS: usize = 14;
+        const PIXELS: usize = 11;
         const OUTPUTS: usize = 2;
         const ROWS: usize = 24;
 
@@ -262,6 +273,11 @@ mod x86 {
         unsafe fn add(a: Self::Block, b: Self::Block) -> Self::Block {
             // SAFETY: the machine has AVX-512.
             unsafe { _mm512_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn subtract(a: Self::Block, b: Self::Block) -> Self::Block {
+            // SAFETY: the machine has AVX-512.
+            unsafe { _mm512_sub_ps(a, b) }
         }
         #[inline(always)]
         unsafe fn multiply_add(a: Self::Block, b: Self::Block, c: Self::Block) -> Self::Block {

@@ -1,6 +1,7 @@
 //! The convolution on the CPU: packs the weights, splits the batch over the threads, runs [`Direct`] convolutions.
 
-use super::direct::{Direct, Extras, Residual, input_gradient_phases};
+use super::direct::{Direct, Expansion, Extras, Residual, input_gradient_phases};
+use super::winograd::Winograd;
 use super::{Conv2dKernel, Epilogue, Geometry};
 use crate::backend::{Buffer, Slot, Vector};
 use crate::feature_map::{Accumulate, Layout};
@@ -80,14 +81,45 @@ fn image_len([c, h, w]: [usize; 3], layout: Layout) -> usize {
     }
 }
 
-/// Runs one direct convolution over a batch: `bias` has a value for every lane.
-fn run_batch(level: Level, direct: &Direct, x: &[f32], weights: &[f32], extras: Extras<'_>, y: &mut [f32]) {
-    let plan = direct.plan();
+/// The algorithm for a convolution, with its packed weights.
+enum Algorithm {
+    Direct(Expansion, Vec<f32>),
+    Winograd(Winograd, Buffer),
+}
+
+/// Runs one convolution over a batch. `weight` gives a weight by output, input, kernel row and column; the bias has a value for
+/// every lane.
+fn run_batch(
+    level: Level,
+    direct: &Direct,
+    x: &[f32],
+    weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
+    extras: Extras<'_>,
+    y: &mut [f32],
+) {
+    let algorithm = match Winograd::new(direct) {
+        Some(winograd) => {
+            let weights = winograd.transform_weights(direct.outputs, weight);
+            Algorithm::Winograd(winograd, weights)
+        }
+        None => {
+            let plan = direct.plan();
+            let weights = direct.pack(&plan, weight);
+            Algorithm::Direct(plan, weights)
+        }
+    };
+    let (weights, weights_stride) = match &algorithm {
+        Algorithm::Direct(plan, weights) => (&weights[..], plan.weight_rows() * LANES),
+        Algorithm::Winograd(winograd, weights) => (&weights[..], winograd.weights_len()),
+    };
     let plane = direct.target.size[0] * direct.target.size[1] * LANES;
     let output_blocks = blocks(direct.outputs);
     let image = image_len(direct.input, direct.layout);
     let per_task = blocks_per_task(x.len() / image, output_blocks);
-    let weights_stride = plan.weight_rows() * LANES;
+    let run = |x: &[f32], weights: &[f32], extras: Extras<'_>, y: &mut [f32]| match &algorithm {
+        Algorithm::Direct(plan, _) => direct.run(level, plan, x, weights, extras, y),
+        Algorithm::Winograd(winograd, _) => winograd.run(level, x, weights, extras, y),
+    };
     y.par_chunks_mut(output_blocks * plane).zip(x.par_chunks(image)).enumerate().for_each(|(n, (y, x))| {
         y.par_chunks_mut(per_task * plane).enumerate().for_each(|(part, y)| {
             let (first, count) = (part * per_task, y.len() / plane);
@@ -97,7 +129,7 @@ fn run_batch(level: Level, direct: &Direct, x: &[f32], weights: &[f32], extras: 
             };
             let bias = &extras.bias[first * LANES..][..count * LANES];
             let weights = &weights[first * weights_stride..][..count * weights_stride];
-            direct.run(level, &plan, x, weights, Extras { bias, residual, ..extras }, y);
+            run(x, weights, Extras { bias, residual, ..extras }, y);
         });
     });
 }
@@ -112,11 +144,11 @@ fn forward(
     y: &mut [f32],
 ) {
     let direct = Direct::forward(g, layout);
-    let weights = direct.pack(&direct.plan(), |o, c, u, v| weight[((o * g.c + c) * g.kernel_h + u) * g.kernel_w + v]);
+    let weight = |o, c, u, v| weight[((o * g.c + c) * g.kernel_h + u) * g.kernel_w + v];
     let mut lanes = vec![0.0; blocks(g.o) * LANES];
     lanes[..g.o].copy_from_slice(bias);
     let extras = Extras { bias: &lanes, residual: residual.map_or(Residual::None, Residual::Map), relu };
-    run_batch(level, &direct, &x[..g.n * image_len(direct.input, layout)], &weights, extras, y);
+    run_batch(level, &direct, &x[..g.n * image_len(direct.input, layout)], weight, extras, y);
 }
 
 fn input_gradient(level: Level, g: &Geometry, dy: &[f32], weight: &[f32], dx: &mut [f32], accumulate: Accumulate) {
@@ -132,11 +164,11 @@ fn input_gradient(level: Level, g: &Geometry, dy: &[f32], weight: &[f32], dx: &m
     };
     for phase in &phases {
         let ([tap_y, tap_x], [kernel_h, kernel_w]) = (phase.first_tap, phase.direct.kernel);
-        let weights = phase.direct.pack(&phase.direct.plan(), |c, o, u, v| {
+        let turned = |c, o, u, v| {
             let (u, v) = (tap_y + (kernel_h - 1 - u) * g.stride, tap_x + (kernel_w - 1 - v) * g.stride);
             weight[((o * g.c + c) * g.kernel_h + u) * g.kernel_w + v]
-        });
-        run_batch(level, &phase.direct, dy, &weights, Extras { bias: &bias, residual, relu: false }, dx);
+        };
+        run_batch(level, &phase.direct, dy, turned, Extras { bias: &bias, residual, relu: false }, dx);
     }
 }
 
@@ -144,51 +176,102 @@ fn input_gradient(level: Level, g: &Geometry, dy: &[f32], weight: &[f32], dx: &m
 fn weight_gradient(
     level: Level,
     g: &Geometry,
-    (x, layout): (&[f32], Layout),
+    x: (&[f32], Layout),
     dy: &[f32],
     dweight: &mut [f32],
     dbias: &mut [f32],
 ) {
-    let direct = Direct::forward(g, layout);
-    let plan = direct.plan();
-    let (image, plane) = (image_len(direct.input, layout), g.out_h * g.out_w * LANES);
-    let (output_blocks, weights_stride) = (blocks(g.o), plan.weight_rows() * LANES);
-    let groups = GROUPS.min(g.n);
-    let per_task = blocks_per_task(groups, output_blocks);
-    // Sums of each group: weights [block][rows][16], then biases [block][16], task by task.
-    let mut sums = vec![0.0; groups * output_blocks * (weights_stride + LANES)];
-    sums.par_chunks_mut(output_blocks * (weights_stride + LANES)).enumerate().for_each(|(group, sums)| {
-        sums.par_chunks_mut(per_task * (weights_stride + LANES)).enumerate().for_each(|(part, sums)| {
-            let (first, count) = (part * per_task, sums.len() / (weights_stride + LANES));
-            let (weights, biases) = sums.split_at_mut(count * weights_stride);
-            for n in group * g.n / groups..(group + 1) * g.n / groups {
-                let dy = &dy[(n * output_blocks + first) * plane..][..count * plane];
-                direct.add_weight_gradient(level, &plan, &x[n * image..][..image], dy, weights);
-                for (bias, dy) in biases.chunks_exact_mut(LANES).zip(dy.chunks_exact(plane)) {
-                    add_pixels(dy, bias);
-                }
+    let direct = Direct::forward(g, x.1);
+    if let Some(winograd) = Winograd::new(&direct) {
+        let add = |image: &[f32], dy: &[f32], sums: &mut [f32]| winograd.add_weight_gradient(level, image, dy, sums);
+        let sums = GroupSums::new(g, x, dy, winograd.weights_len(), add);
+        let point = blocks(g.c) * LANES * LANES;
+        dweight.par_chunks_mut(g.c * 9).enumerate().for_each(|(o, dweight)| {
+            for (c, dweight) in dweight.chunks_exact_mut(9).enumerate() {
+                let kernel = Winograd::kernel_gradient(|at| sums.weight(o, at * point + c * LANES));
+                dweight.iter_mut().zip(kernel.as_flattened()).for_each(|(sum, d)| *sum += d);
             }
         });
-    });
-    let value = |group: usize, o: usize, row: Option<usize>| {
-        let block = o / LANES;
-        let (part, inside) = (block / per_task, block % per_task);
-        let count = per_task.min(output_blocks - part * per_task);
-        let start = (group * output_blocks + part * per_task) * (weights_stride + LANES);
-        let at = match row {
-            Some(row) => inside * weights_stride + row * LANES,
-            None => count * weights_stride + inside * LANES,
-        };
-        sums[start + at + o % LANES]
-    };
-    let mut rows = Vec::new();
-    direct.for_each_weight_row(|row, c, u, v| rows.push((row, (c * g.kernel_h + u) * g.kernel_w + v)));
-    dweight.par_chunks_mut(g.c * g.kernel_h * g.kernel_w).zip(dbias).enumerate().for_each(|(o, (dweight, dbias))| {
-        for &(row, at) in &rows {
-            dweight[at] += (0..groups).map(|group| value(group, o, Some(row))).sum::<f32>();
+        sums.add_biases(dbias);
+    } else {
+        let plan = direct.plan();
+        let add =
+            |image: &[f32], dy: &[f32], sums: &mut [f32]| direct.add_weight_gradient(level, &plan, image, dy, sums);
+        let sums = GroupSums::new(g, x, dy, plan.weight_rows() * LANES, add);
+        let mut rows = Vec::new();
+        direct.for_each_weight_row(|row, c, u, v| rows.push((row, (c * g.kernel_h + u) * g.kernel_w + v)));
+        dweight.par_chunks_mut(g.c * g.kernel_h * g.kernel_w).enumerate().for_each(|(o, dweight)| {
+            for &(row, at) in &rows {
+                dweight[at] += sums.weight(o, row * LANES);
+            }
+        });
+        sums.add_biases(dbias);
+    }
+}
+
+/// Weight and bias gradients of each group of images: for each group and task the weights of all its output blocks, then
+/// their biases.
+struct GroupSums {
+    sums: Vec<f32>,
+    groups: usize,
+    /// Output blocks in all, and in a task.
+    blocks: [usize; 2],
+    weights_len: usize,
+}
+
+impl GroupSums {
+    /// Sums over the batch. `add` adds an image's products with `dy`, for some output blocks, to their packed weights of
+    /// `weights_len` floats a block.
+    fn new(
+        g: &Geometry,
+        (x, layout): (&[f32], Layout),
+        dy: &[f32],
+        weights_len: usize,
+        add: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
+    ) -> Self {
+        let (image, plane) = (image_len([g.c, g.h, g.w], layout), g.out_h * g.out_w * LANES);
+        let (groups, all) = (GROUPS.min(g.n), blocks(g.o));
+        let per_task = blocks_per_task(groups, all);
+        let block = weights_len + LANES;
+        let mut sums = vec![0.0; groups * all * block];
+        sums.par_chunks_mut(all * block).enumerate().for_each(|(group, sums)| {
+            sums.par_chunks_mut(per_task * block).enumerate().for_each(|(part, sums)| {
+                let (first, count) = (part * per_task, sums.len() / block);
+                let (weights, biases) = sums.split_at_mut(count * weights_len);
+                for n in group * g.n / groups..(group + 1) * g.n / groups {
+                    let dy = &dy[(n * all + first) * plane..][..count * plane];
+                    add(&x[n * image..][..image], dy, weights);
+                    for (bias, dy) in biases.chunks_exact_mut(LANES).zip(dy.chunks_exact(plane)) {
+                        add_pixels(dy, bias);
+                    }
+                }
+            });
+        });
+        Self { sums, groups, blocks: [all, per_task], weights_len }
+    }
+
+    /// The sum over all groups at a place of the packed weights of output channel `o`'s block.
+    fn weight(&self, o: usize, at: usize) -> f32 {
+        let inside = o / LANES % self.blocks[1];
+        self.total(o, inside * self.weights_len + at + o % LANES)
+    }
+
+    fn add_biases(&self, dbias: &mut [f32]) {
+        let [all, per_task] = self.blocks;
+        for (o, dbias) in dbias.iter_mut().enumerate() {
+            let (part, inside) = (o / LANES / per_task, o / LANES % per_task);
+            let count = per_task.min(all - part * per_task);
+            *dbias += self.total(o, count * self.weights_len + inside * LANES + o % LANES);
         }
-        *dbias += (0..groups).map(|group| value(group, o, None)).sum::<f32>();
-    });
+    }
+
+    /// Adds up the groups, in order, at a place of the task that output channel `o` belongs to.
+    fn total(&self, o: usize, at: usize) -> f32 {
+        let [all, per_task] = self.blocks;
+        let first = o / LANES / per_task * per_task;
+        let start = |group: usize| (group * all + first) * (self.weights_len + LANES);
+        (0..self.groups).map(|group| self.sums[start(group) + at]).sum()
+    }
 }
 
 /// Adds all pixels to `sums`, lane by lane.
@@ -231,7 +314,7 @@ mod tests {
     }
 
     use Padding::{Same, Valid};
-    const CASES: [Case; 14] = [
+    const CASES: [Case; 19] = [
         case("one pixel", [1, 1, 1, 1], 1, [1, 1], 1, Valid),
         case("one pixel, padded", [1, 3, 1, 1], 5, [3, 3], 1, Same),
         case("kernel as large as the image", [2, 5, 3, 4], 17, [3, 4], 1, Valid),
@@ -245,6 +328,11 @@ mod tests {
         case("stride 3 beyond the kernel", [1, 5, 10, 11], 7, [2, 2], 3, Valid),
         case("stem", [2, 3, 20, 23], 32, [7, 7], 2, Valid),
         case("tall kernel", [1, 2, 9, 3], 2, [5, 1], 1, Same),
+        case("Winograd, whole tiles", [2, 16, 8, 12], 16, [3, 3], 1, Same),
+        case("Winograd, cut tiles", [3, 32, 13, 7], 33, [3, 3], 1, Same),
+        case("Winograd, no padding", [1, 17, 9, 11], 64, [3, 3], 1, Valid),
+        case("Winograd, many bands", [1, 128, 30, 9], 128, [3, 3], 1, Valid),
+        case("Winograd, one tile", [9, 20, 4, 4], 20, [3, 3], 1, Same),
         case("more images than groups", [11, 6, 4, 4], 16, [3, 3], 1, Same),
     ];
 

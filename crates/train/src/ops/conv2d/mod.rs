@@ -14,6 +14,7 @@ mod cpu;
 mod direct;
 pub mod reference;
 mod tile;
+mod winograd;
 
 use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
 use crate::feature_map::{Accumulate, FeatureMap, Layout};

@@ -1,0 +1,473 @@
+//! 3x3 convolution of stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray 2016).
+//!
+//! ```text
+//! Y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A        d a 6x6 tile of the input, g a kernel, Y a 4x4 tile of the output
+//! dg = Gᵀ [ Σ (Bᵀ d B) ⊙ (A dY Aᵀ) ] G      summed over all tiles
+//! ```
+//! Summed over the input channels the elementwise products become 36 small matrix products: a quarter of the direct
+//! algorithm's multiplications. Tiles are worked on band by band, so that the transformed band stays in the second-level cache.
+
+use super::direct::{Direct, Extras, Residual};
+use super::tile::{Outer, Row, Run};
+use crate::backend::{Buffer, BufferPool};
+use crate::feature_map::Layout;
+use crate::ops::layout::{LANES, blocks};
+use crate::ops::simd::{Kernel, Level, Simd, dispatch};
+use rayon::prelude::*;
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// Rows and columns of an output tile.
+const OUT: usize = 4;
+/// Rows and columns of an input tile.
+const IN: usize = 6;
+/// Elements of a transformed tile.
+const POINTS: usize = IN * IN;
+
+/// Bytes of a transformed band, input and output: part of a second-level cache of 1 MB.
+const BAND_BYTES: usize = 640 * 1024;
+
+/// A convolution in tiles.
+#[derive(Debug, Clone)]
+pub(super) struct Winograd {
+    /// Input `[c, h, w]`.
+    input: [usize; 3],
+    /// Zeros above and to the left of the image.
+    pad: [isize; 2],
+    /// Output rows and columns.
+    out: [usize; 2],
+    /// Input and output channel blocks.
+    blocks: [usize; 2],
+    /// Tiles in a row of tiles.
+    columns: usize,
+    /// Rows of tiles in a band.
+    band: usize,
+}
+
+/// Channels from which on the transforms are worth their time.
+const FEWEST_CHANNELS: usize = 16;
+
+impl Winograd {
+    /// The convolution in tiles, if it is one that gains from it.
+    pub fn new(direct: &Direct) -> Option<Self> {
+        let Direct { input, layout, outputs, kernel, stride, pad, out, target } = *direct;
+        let fits = layout == Layout::Activations && kernel == [3, 3] && stride == 1 && target.step == 1;
+        let large = input[0] >= FEWEST_CHANNELS && outputs >= FEWEST_CHANNELS && out[0] >= OUT && out[1] >= OUT;
+        if !(fits && large) {
+            return None;
+        }
+        let blocks = [blocks(input[0]), blocks(outputs)];
+        let (rows, columns) = (out[0].div_ceil(OUT), out[1].div_ceil(OUT));
+        let tile_bytes = POINTS * LANES * size_of::<f32>() * (blocks[0] + blocks[1]);
+        let most = (BAND_BYTES / (tile_bytes * columns)).clamp(1, rows);
+        // Bands of nearly equal height.
+        let band = rows.div_ceil(rows.div_ceil(most));
+        Some(Self { input, pad, out, blocks, columns, band })
+    }
+
+    /// Rows of 16 of the transformed weights of one output block, for each of the 36 points.
+    fn weight_rows(&self) -> usize {
+        self.blocks[0] * LANES
+    }
+
+    /// Floats of the transformed weights of one output block: `[point][rows][16]`.
+    pub fn weights_len(&self) -> usize {
+        POINTS * self.weight_rows() * LANES
+    }
+
+    fn bands(&self) -> impl Iterator<Item = Band<'_>> {
+        let rows = self.out[0].div_ceil(OUT);
+        (0..rows).step_by(self.band).map(move |top| Band { of: self, rows: top..(top + self.band).min(rows) })
+    }
+
+    /// `G g Gᵀ` of all kernels, packed `[output block][point][rows][16]`; `value` gives a weight by output, input, row, column.
+    pub fn transform_weights(
+        &self,
+        outputs: usize,
+        value: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
+    ) -> Buffer {
+        let mut packed = BufferPool::default().take(self.blocks[1] * self.weights_len());
+        let rows = self.weight_rows();
+        packed.par_chunks_mut(self.weights_len()).enumerate().for_each(|(block, packed)| {
+            for (input, lane) in (0..self.input[0]).flat_map(|input| (0..LANES).map(move |lane| (input, lane))) {
+                let output = block * LANES + lane;
+                if output >= outputs {
+                    continue;
+                }
+                let half: [[f32; 3]; IN] =
+                    transpose(std::array::from_fn(|v| g(std::array::from_fn(|u| value(output, input, u, v)))));
+                for (i, row) in half.into_iter().enumerate() {
+                    for (j, weight) in g(row).into_iter().enumerate() {
+                        packed[((i * IN + j) * rows + input) * LANES + lane] = weight;
+                    }
+                }
+            }
+        });
+        packed
+    }
+
+    /// `Gᵀ u G` of the gradient of one transformed kernel, whose 36 points are `stride` floats apart.
+    pub fn kernel_gradient(points: impl Fn(usize) -> f32) -> [[f32; 3]; 3] {
+        let half: [[f32; IN]; 3] =
+            transpose(std::array::from_fn(|j| g_transposed(std::array::from_fn(|i| points(i * IN + j)))));
+        half.map(g_transposed)
+    }
+
+    /// Some output blocks of one image: `weights` and `y` `[block][h][w][16]` hold these blocks alone.
+    pub fn run(&self, level: Level, image: &[f32], weights: &[f32], extras: Extras<'_>, y: &mut [f32]) {
+        let block_stride = self.out[0] * self.out[1] * LANES;
+        let count = y.len() / block_stride;
+        assert_eq!(image.len(), self.blocks[0] * self.input[1] * self.input[2] * LANES);
+        assert_eq!(weights.len(), count * self.weights_len());
+        assert_eq!((extras.bias.len(), y.len()), (count * LANES, count * block_stride));
+        let y_start = y.as_mut_ptr();
+        let residual = match extras.residual {
+            Residual::None => None,
+            Residual::Map(map) => {
+                assert_eq!(map.len(), y.len());
+                Some(map.as_ptr())
+            }
+            Residual::Output => Some(y_start.cast_const()),
+        };
+        let zeros = vec![0.0; count * LANES];
+        SCRATCH.with_borrow_mut(|[transformed, products]| {
+            for band in self.bands() {
+                let tiles = band.tiles();
+                let runs: Vec<Run> =
+                    (0..self.blocks[0]).map(|block| Run { offset: block * tiles * LANES, len: LANES }).collect();
+                let transformed = sized(transformed, POINTS * self.blocks[0] * tiles * LANES);
+                let products = sized(products, POINTS * count * tiles * LANES);
+                // SAFETY: the image holds the blocks that the band says, and `transformed` their transformed tiles.
+                unsafe { dispatch(level, TransformInput { band: &band, image, transformed }) };
+                for point in 0..POINTS {
+                    let row = Row {
+                        x: transformed[point * self.blocks[0] * tiles * LANES..].as_ptr(),
+                        runs: &runs,
+                        weights: weights[point * self.weight_rows() * LANES..].as_ptr(),
+                        weights_stride: self.weights_len(),
+                        bias: zeros.as_ptr(),
+                        residual: None,
+                        relu: false,
+                        y: products[point * count * tiles * LANES..].as_mut_ptr(),
+                        pixels: tiles,
+                        pixel_stride: LANES,
+                        block_stride: tiles * LANES,
+                        blocks: count,
+                    };
+                    // SAFETY: the runs of all tiles lie in one point's part of `transformed`, the outputs in one of `products`,
+                    // and the weights of all blocks were asserted.
+                    unsafe { dispatch(level, row) };
+                }
+                let output = TransformOutput {
+                    band: &band,
+                    products,
+                    bias: extras.bias,
+                    residual,
+                    relu: extras.relu,
+                    y: y_start,
+                };
+                // SAFETY: `y` and the residual hold `count` blocks of the output's size.
+                unsafe { dispatch(level, output) };
+            }
+        });
+    }
+
+    /// Adds to the gradient of the transformed weights `[block][point][rows][16]` the products of an image with `dy`
+    /// `[block][h][w][16]`.
+    pub fn add_weight_gradient(&self, level: Level, image: &[f32], dy: &[f32], dweights: &mut [f32]) {
+        let block_stride = self.out[0] * self.out[1] * LANES;
+        let count = dy.len() / block_stride;
+        assert_eq!(image.len(), self.blocks[0] * self.input[1] * self.input[2] * LANES);
+        assert_eq!(dy.len(), count * block_stride);
+        assert_eq!(dweights.len(), count * self.weights_len());
+        SCRATCH.with_borrow_mut(|[transformed, gradients]| {
+            for band in self.bands() {
+                let tiles = band.tiles();
+                let transformed = sized(transformed, POINTS * self.blocks[0] * tiles * LANES);
+                let gradients = sized(gradients, POINTS * count * tiles * LANES);
+                // SAFETY: the image and the gradient hold the blocks that the band says, the scratch their transformed tiles.
+                unsafe {
+                    dispatch(level, TransformInput { band: &band, image, transformed });
+                    dispatch(level, TransformGradient { band: &band, dy, transformed: gradients });
+                }
+                for (point, block) in (0..POINTS).flat_map(|point| (0..count).map(move |block| (point, block))) {
+                    for input in 0..self.blocks[0] {
+                        let weight_row = (point * self.blocks[0] + input) * LANES;
+                        let outer = Outer {
+                            x: transformed[(point * self.blocks[0] + input) * tiles * LANES..].as_ptr(),
+                            x_stride: 0,
+                            dy: gradients[(point * count + block) * tiles * LANES..].as_ptr(),
+                            dy_stride: 0,
+                            rows: 1,
+                            pixels: tiles,
+                            len: LANES,
+                            dweights: dweights[block * self.weights_len() + weight_row * LANES..].as_mut_ptr(),
+                        };
+                        // SAFETY: both sides hold all tiles of their blocks, and the weights 16 rows from there on.
+                        unsafe { dispatch(level, outer) };
+                    }
+                }
+            }
+        });
+    }
+}
+
+thread_local! {
+    /// The two transformed sides of the current band.
+    static SCRATCH: RefCell<[Buffer; 2]> = RefCell::new([BufferPool::default().take(0), BufferPool::default().take(0)]);
+}
+
+/// At least `len` floats, kept from task to task.
+fn sized(buffer: &mut Buffer, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        *buffer = BufferPool::default().take(len);
+    }
+    &mut buffer[..len]
+}
+
+/// Some rows of tiles.
+#[derive(Debug)]
+struct Band<'a> {
+    of: &'a Winograd,
+    rows: Range<usize>,
+}
+
+impl Band<'_> {
+    fn tiles(&self) -> usize {
+        self.rows.len() * self.of.columns
+    }
+
+    /// Each tile's number in the band, and its first output row and column.
+    #[inline(always)]
+    fn each(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let columns = self.of.columns;
+        let tiles = self.rows.clone().flat_map(move |row| (0..columns).map(move |column| (row, column)));
+        tiles.enumerate().map(|(at, (row, column))| (at, row * OUT, column * OUT))
+    }
+}
+
+/// `Bᵀ d B` of every tile and input block: to `[point][block][tile][16]`.
+struct TransformInput<'a> {
+    band: &'a Band<'a>,
+    image: &'a [f32],
+    transformed: &'a mut [f32],
+}
+
+impl Kernel for TransformInput<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Winograd { input: [_, h, w], pad, blocks: [blocks, _], .. } = *self.band.of;
+        let tiles = self.band.tiles();
+        let mut edge = [0.0; POINTS * LANES];
+        for (block, image) in self.image.chunks_exact(h * w * LANES).enumerate() {
+            for (at, i, j) in self.band.each() {
+                let (top, left) = (i as isize - pad[0], j as isize - pad[1]);
+                let inside = top >= 0 && left >= 0 && top as usize + IN <= h && left as usize + IN <= w;
+                let (source, stride) = if inside {
+                    (&image[(top as usize * w + left as usize) * LANES..], w * LANES)
+                } else {
+                    copy_tile(image, [h, w], [top, left], &mut edge);
+                    (&edge[..], IN * LANES)
+                };
+                let target = &mut self.transformed[(block * tiles + at) * LANES..];
+                let point = blocks * tiles * LANES;
+                assert!(
+                    source.len() >= ((IN - 1) * stride + IN * LANES) && target.len() >= (POINTS - 1) * point + LANES
+                );
+                // SAFETY: 6 rows of 6 pixels lie in the source, 36 points in the target, as asserted.
+                unsafe {
+                    let mut half = [[S::splat(0.0); IN]; IN];
+                    for j in 0..IN {
+                        let column = b_transposed::<S>(std::array::from_fn(|i| {
+                            S::load(source.as_ptr().add(i * stride + j * LANES))
+                        }));
+                        for i in 0..IN {
+                            half[i][j] = column[i];
+                        }
+                    }
+                    for (i, &row) in half.iter().enumerate() {
+                        for (j, value) in b_transposed::<S>(row).into_iter().enumerate() {
+                            S::store(target.as_mut_ptr().add((i * IN + j) * point), value);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Copies a 6x6 tile that reaches over the image's edge; zeros there.
+fn copy_tile(image: &[f32], [h, w]: [usize; 2], [top, left]: [isize; 2], tile: &mut [f32; POINTS * LANES]) {
+    for (at, pixel) in tile.chunks_exact_mut(LANES).enumerate() {
+        let row = usize::try_from(top + (at / IN) as isize).ok().filter(|&row| row < h);
+        let column = usize::try_from(left + (at % IN) as isize).ok().filter(|&column| column < w);
+        match row.zip(column) {
+            Some((row, column)) => pixel.copy_from_slice(&image[(row * w + column) * LANES..][..LANES]),
+            None => pixel.fill(0.0),
+        }
+    }
+}
+
+/// `Aᵀ m A` of every tile and output block, with bias, residual and ReLU: to `[block][h][w][16]`.
+struct TransformOutput<'a> {
+    band: &'a Band<'a>,
+    /// `[point][block][tile][16]`.
+    products: &'a [f32],
+    bias: &'a [f32],
+    residual: Option<*const f32>,
+    relu: bool,
+    y: *mut f32,
+}
+
+impl Kernel for TransformOutput<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let [h, w] = self.band.of.out;
+        let tiles = self.band.tiles();
+        let count = self.bias.len() / LANES;
+        let point = count * tiles * LANES;
+        for block in 0..count {
+            for (at, top, left) in self.band.each() {
+                let source = &self.products[(block * tiles + at) * LANES..];
+                assert!(source.len() >= (POINTS - 1) * point + LANES);
+                // SAFETY: 36 points lie in the products, as asserted; the pixels are those of the output inside the image.
+                unsafe {
+                    let mut half = [[S::splat(0.0); IN]; OUT];
+                    for j in 0..IN {
+                        let column = a_transposed::<S>(std::array::from_fn(|i| {
+                            S::load(source.as_ptr().add((i * IN + j) * point))
+                        }));
+                        for i in 0..OUT {
+                            half[i][j] = column[i];
+                        }
+                    }
+                    let bias = S::load(self.bias.as_ptr().add(block * LANES));
+                    for (i, &row) in half.iter().enumerate().take(h - top) {
+                        for (j, value) in a_transposed::<S>(row).into_iter().enumerate() {
+                            if left + j < w {
+                                let at = ((block * h + top + i) * w + left + j) * LANES;
+                                let mut value = S::add(value, bias);
+                                if let Some(residual) = self.residual {
+                                    value = S::add(value, S::load(residual.add(at)));
+                                }
+                                if self.relu {
+                                    value = S::max(value, S::splat(0.0));
+                                }
+                                S::store(self.y.add(at), value);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `A dY Aᵀ` of every tile and output block: to `[point][block][tile][16]`.
+struct TransformGradient<'a> {
+    band: &'a Band<'a>,
+    dy: &'a [f32],
+    transformed: &'a mut [f32],
+}
+
+impl Kernel for TransformGradient<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let [h, w] = self.band.of.out;
+        let tiles = self.band.tiles();
+        let point = self.transformed.len() / POINTS;
+        for (block, dy) in self.dy.chunks_exact(h * w * LANES).enumerate() {
+            for (at, top, left) in self.band.each() {
+                let target = &mut self.transformed[(block * tiles + at) * LANES..];
+                assert!(target.len() >= (POINTS - 1) * point + LANES);
+                // SAFETY: only pixels inside the image are read; 36 points lie in the target, as asserted.
+                unsafe {
+                    let mut half = [[S::splat(0.0); OUT]; IN];
+                    for j in 0..OUT {
+                        let pixel = |i: usize| {
+                            let inside = top + i < h && left + j < w;
+                            if inside {
+                                S::load(dy.as_ptr().add(((top + i) * w + left + j) * LANES))
+                            } else {
+                                S::splat(0.0)
+                            }
+                        };
+                        let column = a::<S>([pixel(0), pixel(1), pixel(2), pixel(3)]);
+                        for i in 0..IN {
+                            half[i][j] = column[i];
+                        }
+                    }
+                    for (i, &row) in half.iter().enumerate() {
+                        for (j, value) in a::<S>(row).into_iter().enumerate() {
+                            S::store(target.as_mut_ptr().add((i * IN + j) * point), value);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `Bᵀ d` of one column.
+#[inline(always)]
+unsafe fn b_transposed<S: Simd>(d: [S::Block; IN]) -> [S::Block; IN] {
+    // SAFETY: the caller's instruction set.
+    unsafe {
+        let times = |factor: f32, value, plus| S::multiply_add(S::splat(factor), value, plus);
+        let (even, odd) = (times(-4.0, d[2], d[4]), times(-4.0, d[1], d[3]));
+        let (near, far) = (S::subtract(d[4], d[2]), S::subtract(d[3], d[1]));
+        [
+            times(4.0, d[0], times(-5.0, d[2], d[4])),
+            S::add(even, odd),
+            S::subtract(even, odd),
+            times(2.0, far, near),
+            times(-2.0, far, near),
+            times(4.0, d[1], times(-5.0, d[3], d[5])),
+        ]
+    }
+}
+
+/// `Aᵀ m` of one column.
+#[inline(always)]
+unsafe fn a_transposed<S: Simd>(m: [S::Block; IN]) -> [S::Block; OUT] {
+    // SAFETY: the caller's instruction set.
+    unsafe {
+        let times = |factor: f32, value, plus| S::multiply_add(S::splat(factor), value, plus);
+        let (sum1, difference1) = (S::add(m[1], m[2]), S::subtract(m[1], m[2]));
+        let (sum2, difference2) = (S::add(m[3], m[4]), S::subtract(m[3], m[4]));
+        [
+            S::add(S::add(m[0], sum1), sum2),
+            times(2.0, difference2, difference1),
+            times(4.0, sum2, sum1),
+            times(8.0, difference2, S::add(difference1, m[5])),
+        ]
+    }
+}
+
+/// `A y` of one column.
+#[inline(always)]
+unsafe fn a<S: Simd>(y: [S::Block; OUT]) -> [S::Block; IN] {
+    // SAFETY: the caller's instruction set.
+    unsafe {
+        let times = |factor: f32, value, plus| S::multiply_add(S::splat(factor), value, plus);
+        let (even1, odd1) = (S::add(y[0], y[2]), S::add(y[1], y[3]));
+        let (even2, odd2) = (times(4.0, y[2], y[0]), times(4.0, y[3], y[1]));
+        [y[0], S::add(even1, odd1), S::subtract(even1, odd1), times(2.0, odd2, even2), times(-2.0, odd2, even2), y[3]]
+    }
+}
+
+/// `G g` of one column of a kernel.
+fn g([a, b, c]: [f32; 3]) -> [f32; IN] {
+    let (outer, quarter) = (a + c, a / 24.0 + c / 6.0);
+    [a / 4.0, -(outer + b) / 6.0, -(outer - b) / 6.0, quarter + b / 12.0, quarter - b / 12.0, c]
+}
+
+/// `Gᵀ u` of one column.
+fn g_transposed(u: [f32; IN]) -> [f32; 3] {
+    let (sum1, sum2) = (u[1] + u[2], u[3] + u[4]);
+    [u[0] / 4.0 - sum1 / 6.0 + sum2 / 24.0, (u[2] - u[1]) / 6.0 + (u[3] - u[4]) / 12.0, (sum2 - sum1) / 6.0 + u[5]]
+}
+
+fn transpose<const R: usize, const C: usize>(rows: [[f32; C]; R]) -> [[f32; R]; C] {
+    std::array::from_fn(|c| std::array::from_fn(|r| rows[r][c]))
+}
