@@ -1,0 +1,294 @@
+//! Drives the `train` binary on a small set of images: what it writes, that it resumes, and how it refuses bad input.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use preprocess::manifest::Split;
+use preprocess::pipeline::Pipeline;
+use preprocess::stage::{lock::OutputLock, random};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use train::model_directory::Config;
+use train::predictions::{Predictions, predictions_file};
+
+const CLASSES: [&str; 3] = ["bottom", "left", "top right"];
+const IMAGES_PER_CLASS: usize = 16;
+/// Pixels.
+const SIDE: usize = 24;
+
+/// A run's directory with images, a pipeline file and finished shards.
+struct Run {
+    directory: TempDir,
+}
+
+impl Run {
+    fn new() -> Self {
+        let run = Self { directory: tempfile::tempdir().unwrap() };
+        for (label, class) in CLASSES.iter().enumerate() {
+            fs::create_dir_all(run.path("images").join(class)).unwrap();
+            for number in 0..IMAGES_PER_CLASS {
+                fs::write(run.path("images").join(class).join(format!("{number}.ppm")), image(label, number)).unwrap();
+            }
+        }
+        let source = run.path("images");
+        fs::write(
+            run.path("pipeline.yaml"),
+            format!(
+                "name: small\n\
+                 output: {}\n\
+                 preprocess:\n  source: {}\n  image: {{ width: {SIDE}, height: {SIDE} }}\n  \
+                 split: {{ validation: 0.25, test: 0.25, near_duplicates: ignore }}\n  \
+                 augment: {{ copies: 2, shift: [0.1, 0.1] }}\n\
+                 train:\n  batch_size: 7\n  models:\n    \
+                 plain: {{ architecture: baseline-cnn, epochs: 5 }}\n    \
+                 residual: {{ architecture: resnet, augmented: true, epochs: 3, early_stopping: {{ patience: 9 }} }}\n",
+                run.path("out").display(),
+                source.display()
+            ),
+        )
+        .unwrap();
+        preprocess::run::run(&Pipeline::load(&run.path("pipeline.yaml"), &[]).unwrap()).unwrap();
+        run
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn model(&self, name: &str) -> PathBuf {
+        self.path("out/models").join(name)
+    }
+
+    /// `train COMMAND… --pipeline FILE`, not yet started.
+    fn train(&self, arguments: &[&str]) -> Command {
+        let mut command = train();
+        command.args(arguments).arg("--pipeline").arg(self.path("pipeline.yaml"));
+        command
+    }
+}
+
+fn train() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Dark noise with a brighter half (the class), as a binary PPM.
+fn image(label: usize, number: usize) -> Vec<u8> {
+    let mut noise = random::stream(number as u64, "image", &[&[label as u8]]);
+    let mut bytes = format!("P6 {SIDE} {SIDE} 255\n").into_bytes();
+    for pixel in 0..SIDE * SIDE {
+        let (x, y) = (pixel % SIDE, pixel / SIDE);
+        let is_bright = [y >= SIDE / 2, x < SIDE / 2, x > y][label];
+        bytes.extend((0..3).map(|_| noise.below(if is_bright { 256 } else { 100 }) as u8));
+    }
+    bytes
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs to the end and returns stdout.
+#[track_caller]
+fn succeed(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    assert!(status.success(), "{command:?}: {status}\n{}\n{}", text(&stdout), text(&stderr));
+    text(&stdout)
+}
+
+/// Runs to an error and returns stderr.
+#[track_caller]
+fn fail(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    assert_eq!(status.code(), Some(2), "{command:?}\n{}\n{}", text(&stdout), text(&stderr));
+    text(&stderr)
+}
+
+/// All files that must not differ between two runs of the same settings.
+fn results(model: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let names = ["model.safetensors", "history.csv", "predictions-validation.parquet", "predictions-test.parquet"];
+    names.into_iter().map(|name| (name, fs::read(model.join(name)).unwrap())).collect()
+}
+
+#[test]
+fn models_are_trained_published_and_used() {
+    let run = Run::new();
+    let stdout = succeed(&mut run.train(&[]));
+    for line in ["epoch 5/5  loss ", "epoch 3/3  loss ", "  val_accuracy ", " images/s  ", "plain: best epoch "] {
+        assert!(stdout.contains(line), "no `{line}` in:\n{stdout}");
+    }
+    for name in ["plain", "residual"] {
+        check_predictions(&run, name);
+    }
+    let before = results(&run.model("plain"));
+    let stdout = succeed(&mut run.train(&[]));
+    assert!(stdout.contains("plain: up to date") && stdout.contains("residual: up to date"), "{stdout}");
+    assert!(results(&run.model("plain")) == before);
+
+    // A larger number of epochs goes on; a damaged file is made anew; a summary needs no training.
+    let stdout = succeed(&mut run.train(&["--model", "plain", "--set", "train.models.plain.epochs=6"]));
+    assert!(stdout.contains("resuming after epoch 5") && !stdout.contains("residual"), "{stdout}");
+    fs::write(run.model("residual").join("model.safetensors"), "damaged").unwrap();
+    let stdout = succeed(&mut run.train(&["--model", "residual"]));
+    assert!(stdout.contains("resuming after epoch 3"), "{stdout}");
+    check_predictions(&run, "residual");
+    let stdout = succeed(&mut run.train(&["summary", "--model", "residual"]));
+    assert!(stdout.contains("24x24 images, 3 classes") && stdout.contains("Non-trainable"), "{stdout}");
+}
+
+/// The published predictions are what `predict` and `evaluate` say of the very files.
+fn check_predictions(run: &Run, name: &str) {
+    let (model, images) = (run.model(name), run.path("images"));
+    let config = Config::read(&model).unwrap();
+    assert_eq!(config.label_names, CLASSES);
+    let published = Predictions::read(&predictions_file(&model, Split::Test)).unwrap();
+    assert_eq!((published.classes.as_slice(), published.rows.len()), (&config.label_names[..], 12));
+    let predicted =
+        succeed(train().args(["predict", "--format", "json", "--top", "9", "--model"]).arg(&model).arg(&images));
+    let predicted: Vec<Value> = serde_json::from_str(&predicted).unwrap();
+    assert_eq!(predicted.len(), CLASSES.len() * IMAGES_PER_CLASS);
+    for row in &published.rows {
+        let file = images.join(&row.path).display().to_string();
+        let entry = predicted.iter().find(|entry| entry["file"] == file.as_str()).unwrap();
+        for prediction in entry["predictions"].as_array().unwrap() {
+            let class = CLASSES.iter().position(|class| prediction["class"] == *class).unwrap();
+            let (theirs, ours) = (prediction["probability"].as_f64().unwrap(), f64::from(row.probabilities[class]));
+            assert!((theirs - ours).abs() < 1e-6, "{file}, {class}: {theirs} and {ours}");
+        }
+    }
+    let evaluated =
+        succeed(train().args(["evaluate", "--format", "json", "--model"]).arg(&model).arg("--images").arg(&images));
+    let evaluated: Value = serde_json::from_str(&evaluated).unwrap();
+    let is_right = |entry: &&Value| {
+        let class = entry["predictions"][0]["class"].as_str().unwrap();
+        entry["file"].as_str().unwrap().contains(&format!("/{class}/"))
+    };
+    let right = predicted.iter().filter(is_right).count();
+    assert_eq!(evaluated["accuracy"].as_f64().unwrap(), right as f64 / predicted.len() as f64);
+    assert_eq!(evaluated["classes"]["left"]["support"], IMAGES_PER_CLASS);
+}
+
+#[test]
+fn a_killed_run_ends_as_an_undisturbed_one() {
+    let run = Run::new();
+    for (name, kill_at) in [("plain", 2), ("residual", 1)] {
+        let arguments = ["--model", name];
+        succeed(&mut run.train(&arguments));
+        let undisturbed = results(&run.model(name));
+        fs::remove_dir_all(run.model(name)).unwrap();
+
+        let mut child = run.train(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let checkpoint = run.model(name).join(format!("checkpoint/epoch-{kill_at:04}.safetensors"));
+        let started = Instant::now();
+        while !checkpoint.exists() {
+            assert!(started.elapsed() < Duration::from_secs(60), "{name}: no checkpoint appears");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        succeed(&mut run.train(&arguments));
+        for ((file, resumed), (_, undisturbed)) in results(&run.model(name)).iter().zip(&undisturbed) {
+            assert!(resumed == undisturbed, "{name}: {file} differs");
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_of_training_is_named() {
+    let run = Run::new();
+    let shards = run.path("out/shards");
+    let manifest = fs::read(shards.join("manifest.json")).unwrap();
+    let shard = fs::read_dir(shards.join("data")).unwrap().map(|entry| entry.unwrap().path());
+    let shard = shard.min().unwrap();
+    let whole = fs::read(&shard).unwrap();
+    let name = shard.file_name().unwrap().to_str().unwrap();
+    let mut altered = whole.clone();
+    altered[whole.len() / 2] ^= 1;
+
+    let message = fail(&mut run.train(&["--model", "plane"]));
+    assert!(message.contains("no model `plane`") && message.contains("plain, residual"), "{message}");
+    let message = fail(&mut run.train(&["--set", "preprocess.image.width=32"]));
+    assert!(
+        message.contains("`preprocess.image` changed") && message.contains("hint: run `preprocess` again"),
+        "{message}"
+    );
+    for (case, bytes) in [("cut short", whole[..whole.len() / 2].to_vec()), ("altered", altered)] {
+        fs::write(&shard, bytes).unwrap();
+        let message = fail(&mut run.train(&[]));
+        assert!(message.contains(name) && message.contains("hint: run `preprocess`"), "{case}: {message}");
+    }
+    fs::remove_file(&shard).unwrap();
+    let message = fail(&mut run.train(&[]));
+    assert!(message.contains(name) && message.contains("hint: run `preprocess`"), "missing: {message}");
+    fs::write(&shard, whole).unwrap();
+    fs::remove_file(shards.join("manifest.json")).unwrap();
+    let message = fail(&mut run.train(&[]));
+    assert!(message.contains("manifest.json") && message.contains("preprocess"), "{message}");
+    fs::write(shards.join("manifest.json"), manifest).unwrap();
+
+    let message = fail(&mut run.train(&["--set", "train.models.residual.learning_rate=1e38", "--model", "residual"]));
+    assert!(message.contains("diverged") && message.contains("epoch 1, step"), "{message}");
+    let lock = OutputLock::acquire(&run.path("out"), "preprocess").unwrap();
+    let message = fail(&mut run.train(&[]));
+    assert!(message.contains("in use by `preprocess`"), "{message}");
+    drop(lock);
+}
+
+#[test]
+fn models_and_images_that_cannot_be_used_are_named() {
+    let run = Run::new();
+    succeed(&mut run.train(&["--model", "residual", "--set", "train.models.residual.epochs=1"]));
+    let (model, good) = (run.model("residual"), run.path("images/left/0.ppm"));
+    let predict = |model: &Path, images: &[&Path]| {
+        let mut command = train();
+        command.args(["predict", "--format", "csv", "--model"]).arg(model).args(images);
+        command
+    };
+    let (config, weights) = (model.join("config.json"), model.join("model.safetensors"));
+    let (config_text, weights_bytes) = (fs::read_to_string(&config).unwrap(), fs::read(&weights).unwrap());
+    for (case, text, bytes, says) in [
+        ("weights cut short", config_text.clone(), &weights_bytes[..weights_bytes.len() / 2], "model.safetensors"),
+        ("another image size", config_text.replace("\"width\": 24", "\"width\": 40"), &weights_bytes, "has shape"),
+        ("no configuration", "{}".into(), &weights_bytes, "is not a model's configuration"),
+        (
+            "another number of classes",
+            config_text
+                .replace("\"num_classes\": 3", "\"num_classes\": 4")
+                .replace("\"bottom\",", "\"bottom\", \"x\","),
+            &weights_bytes,
+            "has shape",
+        ),
+    ] {
+        fs::write(&config, text).unwrap();
+        fs::write(&weights, bytes).unwrap();
+        let message = fail(&mut predict(&model, &[&good]));
+        assert!(message.contains(says) && message.contains("hint"), "{case}: {message}");
+    }
+    fs::write(&config, config_text).unwrap();
+    fs::write(&weights, weights_bytes).unwrap();
+    let message = fail(&mut predict(&run.path("images"), &[&good]));
+    assert!(message.contains("config.json"), "{message}");
+
+    let (broken, empty) = (run.path("broken.ppm"), run.path("empty.png"));
+    fs::write(&broken, &image(0, 0)[..300]).unwrap();
+    fs::write(&empty, "").unwrap();
+    let output = predict(&model, &[&broken, &good, &empty]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let (lines, warnings) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(lines.lines().count(), 4, "{lines}");
+    assert!(warnings.contains("broken.ppm") && warnings.contains("empty.png"), "{warnings}");
+    let message = fail(&mut predict(&model, &[&broken, &empty]));
+    assert!(message.contains("no image could be classified"), "{message}");
+    let message = fail(&mut predict(&model, &[&run.path("missing.png")]));
+    assert!(message.contains("missing.png"), "{message}");
+
+    fs::rename(run.path("images/left"), run.path("images/right")).unwrap();
+    let message = fail(train().args(["evaluate", "--model"]).arg(&model).arg("--images").arg(run.path("images")));
+    assert!(
+        message.contains("none of the model's classes: `right`") && message.contains("bottom, left, top right"),
+        "{message}"
+    );
+}
