@@ -85,7 +85,9 @@ impl Checkpoint {
         for (_, file) in &files {
             match Self::read(file) {
                 Ok(checkpoint) => return Ok(Some(checkpoint)),
-                Err(reason) => note!("warning: the checkpoint `{}` is damaged ({reason}), trying an older one", file.display()),
+                Err(reason) => {
+                    note!("warning: the checkpoint `{}` is damaged ({reason}), trying an older one", file.display())
+                }
             }
         }
         if files.is_empty() {
@@ -116,8 +118,12 @@ impl Checkpoint {
     fn encode(&self) -> Result<Vec<u8>> {
         let is_best = best_epoch(&self.scores) == Some(self.scores.len());
         let best = if is_best { &[][..] } else { &self.best };
-        let groups =
-            [("weights", &self.weights[..]), ("best", best), ("first", &self.first_moments), ("second", &self.second_moments)];
+        let groups = [
+            ("weights", &self.weights[..]),
+            ("best", best),
+            ("first", &self.first_moments),
+            ("second", &self.second_moments),
+        ];
         let renamed = |prefix: &str, array: &Array| Array { name: format!("{prefix}/{}", array.name), ..array.clone() };
         let mut all: Vec<Array> =
             groups.iter().flat_map(|(prefix, arrays)| arrays.iter().map(move |array| renamed(prefix, array))).collect();
@@ -230,7 +236,8 @@ mod tests {
 
     #[test]
     fn a_checkpoint_comes_back() {
-        for (name, losses) in [("the last epoch is the best", &[2.0, 1.0][..]), ("an earlier one is", &[1.0, 2.0, 3.0])] {
+        for (name, losses) in [("the last epoch is the best", &[2.0, 1.0][..]), ("an earlier one is", &[1.0, 2.0, 3.0])]
+        {
             let directory = tempfile::tempdir().unwrap();
             sample(losses).write(directory.path()).unwrap();
             assert_eq!(Checkpoint::newest(directory.path()).unwrap(), Some(sample(losses)), "{name}");

@@ -2,7 +2,7 @@
 
 use crate::arrays::Array;
 use crate::backend::Backend;
-use crate::batches::{Batch, Batches, shuffled};
+use crate::batches::{Batch, Batches, Images, shuffled};
 use crate::checkpoint::Checkpoint;
 use crate::early_stopping::{self, Stop, best_epoch};
 use crate::feature_map::images_to_feature_map;
@@ -13,9 +13,9 @@ use crate::model_directory;
 use crate::optimizer::{Adam, SavedMoments};
 use crate::pass::{Pass, device_error};
 use crate::plan::ModelPlan;
-use crate::training_data::TrainingData;
+use crate::training_data::Data;
 use dfdx::losses::cross_entropy_with_logits_loss;
-use dfdx::tensor::TensorFromVec;
+use dfdx::tensor::PutTape;
 use dfdx::tensor_ops::Backward;
 use preprocess::stage::{interrupt, progress::Progress};
 use preprocess::{Error, Result, say};
@@ -40,7 +40,7 @@ pub struct Fitted<B: Backend> {
 ///
 /// # Errors
 /// A loss that is not finite, a shard altered or missing, a full disk, an interruption. Checkpoints stay.
-pub fn fit<B: Backend>(plan: &ModelPlan, data: &TrainingData, device: &B) -> Result<Fitted<B>> {
+pub fn fit<B: Backend, D: Data>(plan: &ModelPlan, data: &D, device: &B) -> Result<Fitted<B>> {
     let mut trainer = Trainer::new(plan, data, device)?;
     trainer.resume()?;
     trainer.describe()?;
@@ -54,9 +54,9 @@ pub fn fit<B: Backend>(plan: &ModelPlan, data: &TrainingData, device: &B) -> Res
 }
 
 /// A run between two epochs.
-struct Trainer<'a, B: Backend> {
+struct Trainer<'a, B: Backend, D: Data> {
     plan: &'a ModelPlan,
-    data: &'a TrainingData,
+    data: &'a D,
     fingerprint: String,
     model: Model<B>,
     optimizer: Adam<B>,
@@ -66,8 +66,8 @@ struct Trainer<'a, B: Backend> {
     best: Vec<Array>,
 }
 
-impl<'a, B: Backend> Trainer<'a, B> {
-    fn new(plan: &'a ModelPlan, data: &'a TrainingData, device: &B) -> Result<Self> {
+impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
+    fn new(plan: &'a ModelPlan, data: &'a D, device: &B) -> Result<Self> {
         let model = Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)?;
         let optimizer = Adam::new(plan.settings.learning_rate, &model.network.parameters(), device)?;
         let fingerprint = plan.fingerprint()?;
@@ -85,7 +85,10 @@ impl<'a, B: Backend> Trainer<'a, B> {
             say!("{}: resuming after epoch {}", self.plan.name, checkpoint.scores.len());
             return self.restore(checkpoint);
         }
-        say!("{}: the data, the settings or the version changed since its last run: training from the start", self.plan.name);
+        say!(
+            "{}: the data, the settings or the version changed since its last run: training from the start",
+            self.plan.name
+        );
         model_directory::clear(&self.plan.directory)
     }
 
@@ -106,15 +109,15 @@ impl<'a, B: Backend> Trainer<'a, B> {
     }
 
     fn describe(&self) -> Result<()> {
-        let images = self.data.train(self.plan.copy(self.scores.len()))?.len();
+        let images = self.data.train(self.plan.copy(self.scores.len()))?.count();
         let counts = crate::summary::ParameterCounts::of(&self.model.network.parameters());
         say!(
-            "{}: {} parameters, {images} training images in {} steps of {}, {} validation images",
+            "{}: {} parameters, {images} training images in {} steps of at most {}, {} validation images",
             self.plan.name,
             counts.total(),
             images.div_ceil(self.plan.batch_size),
             self.plan.batch_size,
-            self.data.validation().len(),
+            self.data.validation().count(),
         );
         Ok(())
     }
@@ -126,7 +129,12 @@ impl<'a, B: Backend> Trainer<'a, B> {
         let validation = self.model.score(self.data.validation(), self.plan.batch_size)?;
         let epoch = self.scores.len() + 1;
         if validation.images > 0 && !validation.loss().is_finite() {
-            return Err(self.diverged(validation.loss(), &format!("on the validation split after epoch {epoch}")));
+            return Err(self.diverged(&format!("the validation loss is {} after epoch {epoch}", validation.loss())));
+        }
+        let weights = self.model.weights();
+        // A rectifier turns NaN into zero, so that the loss alone may hide that the weights are lost.
+        if let Some(lost) = weights.iter().find(|array| !array.values.iter().all(|value| value.is_finite())) {
+            return Err(self.diverged(&format!("`{}` is not finite after epoch {epoch}", lost.name)));
         }
         self.scores.push(EpochScores {
             epoch,
@@ -142,17 +150,17 @@ impl<'a, B: Backend> Trainer<'a, B> {
             images_per_second: training.images as f64 / training_seconds,
         });
         if best_epoch(&self.scores) == Some(epoch) {
-            self.best = self.model.weights();
+            self.best.clone_from(&weights);
         }
         self.print_epoch();
-        self.save()
+        self.save(weights)
     }
 
     /// One pass over the training images, each seen once.
     fn train_epoch(&mut self) -> Result<Score> {
         let epoch = self.scores.len();
         let rows = self.data.train(self.plan.copy(epoch))?;
-        let order = shuffled(rows.len(), self.plan.seed, epoch);
+        let order = shuffled(rows.count(), self.plan.seed, epoch);
         let steps = order.len().div_ceil(self.plan.batch_size);
         let label = format!("{} epoch {}/{}", self.plan.name, epoch + 1, self.plan.settings.epochs);
         let progress = Progress::new(label, order.len() as u64, "images");
@@ -165,7 +173,9 @@ impl<'a, B: Backend> Trainer<'a, B> {
             self.step(&batch, &mut score)?;
             let loss = (score.loss_sum - before) / batch.labels.len() as f64;
             if !loss.is_finite() {
-                return Err(self.diverged(loss, &format!("in epoch {}, step {step} of {steps}", epoch + 1)));
+                return Err(
+                    self.diverged(&format!("the loss is {loss} in epoch {}, step {step} of {steps}", epoch + 1))
+                );
             }
             progress.message(format!("loss {:.4}, accuracy {:.1} %", score.loss(), 100.0 * score.accuracy()));
             progress.advance(batch.labels.len() as u64);
@@ -189,23 +199,23 @@ impl<'a, B: Backend> Trainer<'a, B> {
         self.optimizer.update(network.parameters_mut(), &mut gradients)
     }
 
-    fn diverged(&self, loss: f64, place: &str) -> Error {
+    /// `what` says which value is not finite, and where.
+    fn diverged(&self, what: &str) -> Error {
         let kept = match self.scores.len() {
             0 => "no epoch was completed, so there is no checkpoint".to_owned(),
             epochs => format!("the checkpoint of epoch {epochs} is kept in `{}`", self.plan.directory.display()),
         };
-        let key = format!("train.models.{}.learning_rate", self.plan.name);
-        Error::new(format!("training of `{}` diverged: the loss is {loss} {place}", self.plan.name)).because(kept).hint(
-            format!("lower `{key}`, which is {}, for example to a tenth: `--set {key}={}`",
-                self.plan.settings.learning_rate, self.plan.settings.learning_rate / 10.0),
-        )
+        let (key, rate) = (format!("train.models.{}.learning_rate", self.plan.name), self.plan.settings.learning_rate);
+        Error::new(format!("training of `{}` diverged: {what}", self.plan.name))
+            .because(kept)
+            .hint(format!("lower `{key}`, which is {rate}, for example to a tenth: `--set {key}={:.1e}`", rate / 10.0))
     }
 
     fn print_epoch(&self) {
         let (Some(scores), Some(timing)) = (self.scores.last(), self.timings.last()) else { return };
-        let validation = match self.data.validation().is_empty() {
-            true => String::new(),
-            false => format!(
+        let validation = match self.data.validation().count() {
+            0 => String::new(),
+            _ => format!(
                 "  val_loss {:.4}  val_accuracy {:.1} %",
                 scores.validation_loss,
                 100.0 * scores.validation_accuracy
@@ -222,14 +232,15 @@ impl<'a, B: Backend> Trainer<'a, B> {
         );
     }
 
-    fn save(&self) -> Result<()> {
+    /// Writes the checkpoint of the last epoch and the tables.
+    fn save(&self, weights: Vec<Array>) -> Result<()> {
         let (first, second) = self.optimizer.save()?.into_iter().map(arrays_of).unzip();
         let checkpoint = Checkpoint {
             fingerprint: self.fingerprint.clone(),
             step: self.optimizer.step(),
             scores: self.scores.clone(),
             timings: self.timings.clone(),
-            weights: self.model.weights(),
+            weights,
             best: self.best.clone(),
             first_moments: first,
             second_moments: second,
@@ -259,4 +270,156 @@ fn arrays_of(moments: SavedMoments) -> (Array, Array) {
     let SavedMoments { name, first, second } = moments;
     let array = |values: Vec<f32>| Array { name: name.clone(), shape: vec![values.len()], values };
     (array(first), array(second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::CHECKPOINT_DIRECTORY;
+    use crate::history::HISTORY_FILE;
+    use dfdx::tensor::Cpu;
+    use preprocess::pipeline::{Architecture, EarlyStopping, ImageSettings, ModelSettings};
+    use preprocess::stage::random;
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    /// Pixels. The least that both architectures admit is a little smaller.
+    const SIDE: usize = 24;
+
+    /// Noise, brighter in the left half for class 0 and in the right half for class 1.
+    struct Halves {
+        count: usize,
+        copy: usize,
+        /// Image 0 has the wrong label, so that ever surer predictions end up with an ever greater loss.
+        is_mislabelled: bool,
+    }
+
+    fn halves(validation: usize) -> HalvesData {
+        HalvesData { validation: Arc::new(Halves { count: validation, copy: 99, is_mislabelled: true }) }
+    }
+
+    impl Images for Halves {
+        fn count(&self) -> usize {
+            self.count
+        }
+
+        fn label(&self, image: usize) -> usize {
+            if image == 0 && self.is_mislabelled { 1 } else { image % 2 }
+        }
+
+        fn read_pixels(&self, image: usize, pixels: &mut [u8]) -> Result<()> {
+            let mut noise = random::stream(image as u64, "noise", &[&[self.copy as u8]]);
+            for (at, byte) in pixels.iter_mut().enumerate() {
+                let is_bright = (at / 3 % SIDE >= SIDE / 2) == (image % 2 == 1);
+                *byte = noise.below(if is_bright { 256 } else { 128 }) as u8;
+            }
+            Ok(())
+        }
+    }
+
+    struct HalvesData {
+        validation: Arc<Halves>,
+    }
+
+    impl Data for HalvesData {
+        type Images = Halves;
+
+        fn train(&self, copy: usize) -> Result<Arc<Halves>> {
+            Ok(Arc::new(Halves { count: 21, copy, is_mislabelled: false }))
+        }
+
+        fn validation(&self) -> &Arc<Halves> {
+            &self.validation
+        }
+    }
+
+    fn plan(architecture: Architecture, epochs: usize, directory: &Path) -> ModelPlan {
+        let augmented = architecture == Architecture::Resnet;
+        ModelPlan {
+            name: "halves".into(),
+            settings: ModelSettings { architecture, augmented, epochs, early_stopping: None, learning_rate: 1e-3 },
+            seed: 5,
+            batch_size: 8,
+            copies: if augmented { 2 } else { 0 },
+            classes: vec!["left".into(), "right".into()],
+            image: ImageSettings { width: SIDE, height: SIDE, ..ImageSettings::default() },
+            dataset_fingerprint: "halves".into(),
+            directory: directory.to_owned(),
+        }
+    }
+
+    /// The final weights and `history.csv`.
+    fn outcome(plan: &ModelPlan) -> (Vec<Array>, String) {
+        let data = halves(10);
+        let fitted = fit(plan, &data, &Cpu::default()).unwrap();
+        (fitted.model.weights(), fs::read_to_string(plan.directory.join(HISTORY_FILE)).unwrap())
+    }
+
+    #[test]
+    fn a_resumed_run_ends_as_an_undisturbed_one() {
+        for architecture in [Architecture::BaselineCnn, Architecture::Resnet] {
+            let [whole, resumed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+            let undisturbed = outcome(&plan(architecture, 4, whole.path()));
+            outcome(&plan(architecture, 3, resumed.path()));
+            // The last checkpoint is cut short, as a disk that lost power might leave it: epoch 3 is trained once more.
+            let newest = resumed.path().join(CHECKPOINT_DIRECTORY).join("epoch-0003.safetensors");
+            let bytes = fs::read(&newest).unwrap();
+            fs::write(newest, &bytes[..bytes.len() / 2]).unwrap();
+            assert!(outcome(&plan(architecture, 4, resumed.path())) == undisturbed, "{architecture:?}");
+        }
+    }
+
+    #[test]
+    fn training_learns_and_early_stopping_keeps_the_best() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut plan = plan(Architecture::Resnet, 30, directory.path());
+        plan.settings.early_stopping = Some(EarlyStopping { patience: 2 });
+        let data = halves(10);
+        let mut fitted = fit(&plan, &data, &Cpu::default()).unwrap();
+        let best = fitted.scores[fitted.best_epoch - 1];
+        assert!(best.validation_accuracy > 0.8, "{best:?}");
+        assert!(fitted.scores.iter().all(|row| row.validation_loss >= best.validation_loss));
+        assert_eq!(fitted.model.score(&data.validation, 8).unwrap().loss(), best.validation_loss);
+        assert_eq!(fitted.stop, Stop::NoImprovement(2));
+        assert_eq!(fitted.scores.len(), fitted.best_epoch + 2);
+    }
+
+    #[test]
+    fn another_learning_rate_starts_anew() {
+        let [fresh, reused] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let slower = |directory: &Path| {
+            let mut plan = plan(Architecture::BaselineCnn, 1, directory);
+            plan.settings.learning_rate = 1e-4;
+            plan
+        };
+        outcome(&plan(Architecture::BaselineCnn, 2, reused.path()));
+        assert!(outcome(&slower(reused.path())) == outcome(&slower(fresh.path())));
+    }
+
+    #[test]
+    fn without_a_validation_split_the_last_epoch_is_the_model() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = halves(0);
+        let fitted = fit(&plan(Architecture::BaselineCnn, 2, directory.path()), &data, &Cpu::default()).unwrap();
+        assert_eq!(fitted.best_epoch, 2);
+        assert!(history::read_scores(directory.path()).unwrap()[1].validation_loss.is_nan());
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = halves(10);
+        let mut plan = plan(Architecture::Resnet, 2, directory.path());
+        plan.settings.learning_rate = 1e38;
+        let error = fit(&plan, &data, &Cpu::default()).err().expect("diverged").to_string();
+        for part in [
+            "`halves` diverged",
+            "in epoch 1, step 2 of 3",
+            "no epoch was completed",
+            "--set train.models.halves.learning_rate=",
+        ] {
+            assert!(error.contains(part), "no `{part}` in {error}");
+        }
+    }
 }

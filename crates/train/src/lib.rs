@@ -1,11 +1,38 @@
 //! The second stage: Parquet shards in, models and their predictions out.
+//!
+//! The network, from the ground up: [`backend`] is the seam between devices, [`feature_map`] holds activations in a
+//! layout of our own, [`ops`] compute on them and record their gradients on dfdx's tape through a [`pass`], [`layers`]
+//! own the parameters, [`architectures`] put layers together, [`optimizer`] moves the parameters.
+//!
+//! The run: [`plan`] is what is to be trained, [`training_data`] and [`batches`] bring the images, [`fit`] is the loop, with
+//! [`early_stopping`] and [`checkpoint`], [`run`] does it for every model and publishes the [`model_directory`] with its
+//! [`history`] and [`predictions`]. [`predict`] and [`evaluate`] use a finished [`model`] on image files.
 
+pub mod architectures;
 pub mod arrays;
+pub mod backend;
 pub mod batches;
 pub mod checkpoint;
 pub mod cli;
 pub mod early_stopping;
+pub mod evaluate;
+pub mod feature_map;
+pub mod fit;
 pub mod history;
+pub mod image_files;
+pub mod initialization;
+pub mod layers;
 pub mod metrics;
+pub mod model;
 pub mod model_directory;
+pub mod network;
+pub mod ops;
+pub mod optimizer;
+pub mod parameter;
+pub mod pass;
+pub mod plan;
+pub mod predict;
 pub mod predictions;
+pub mod run;
+pub mod summary;
+pub mod training_data;

@@ -36,7 +36,13 @@ impl<B: Backend> Model<B> {
     ///
     /// # Errors
     /// Images too small for the architecture; the device has no memory left.
-    pub fn new(architecture: Architecture, classes: usize, image: &ImageSettings, seed: u64, device: &B) -> Result<Self> {
+    pub fn new(
+        architecture: Architecture,
+        classes: usize,
+        image: &ImageSettings,
+        seed: u64,
+        device: &B,
+    ) -> Result<Self> {
         let network = architectures::build(architecture, classes, image.width, image.height, seed, device)?;
         Ok(Self { network, device: device.clone(), pool: B::Pool::default(), image: image.clone(), classes })
     }
@@ -72,7 +78,11 @@ impl<B: Backend> Model<B> {
 
     /// Copies of all parameters, in the order of the layers.
     pub fn weights(&self) -> Vec<Array> {
-        let copy = |p: &&crate::parameter::Parameter<B>| Array { name: p.name.clone(), shape: p.shape.clone(), values: p.values() };
+        let copy = |p: &&crate::parameter::Parameter<B>| Array {
+            name: p.name.clone(),
+            shape: p.shape.clone(),
+            values: p.values(),
+        };
         self.network.parameters().iter().map(copy).collect()
     }
 

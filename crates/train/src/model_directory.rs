@@ -78,7 +78,7 @@ impl Config {
     /// Missing or malformed.
     pub fn read(model_directory: &Path) -> Result<Self> {
         let file = model_directory.join(CONFIG_FILE);
-        let text = std::fs::read(&file).context(|| format!("cannot read `{}`", file.display())).map_err(|error| {
+        let text = fs::read(&file).context(|| format!("cannot read `{}`", file.display())).map_err(|error| {
             error.hint("a model's directory holds `config.json`, written when its training ended; run `train` first")
         })?;
         let config: Self = serde_json::from_slice(&text)
@@ -215,7 +215,7 @@ pub fn write_weights(model_directory: &Path, weights: &[Array]) -> Result<()> {
 pub fn read_weights(model_directory: &Path, expected: &[(String, Vec<usize>)]) -> Result<Vec<Array>> {
     let file = model_directory.join(WEIGHTS_FILE);
     let hint = "the model's directory is damaged or mixed from two models: run `train` again, or copy it whole";
-    let bytes = std::fs::read(&file).context(|| format!("cannot read `{}`", file.display()));
+    let bytes = fs::read(&file).context(|| format!("cannot read `{}`", file.display()));
     let bytes = bytes.map_err(|error| error.hint(hint))?;
     let refuse = |reason: String| {
         Error::new(format!("`{}` does not fit its `{CONFIG_FILE}`", file.display())).because(reason).hint(hint)
@@ -293,11 +293,11 @@ mod tests {
     fn the_configuration_comes_back_and_speaks_timm() {
         let directory = tempfile::tempdir().unwrap();
         let published = Config { run: RunRecord { files: IndexMap::new(), ..config().run }, ..config() };
-        std::fs::write(directory.path().join(HISTORY_FILE), "").unwrap();
+        fs::write(directory.path().join(HISTORY_FILE), "").unwrap();
         published.write(directory.path(), &[HISTORY_FILE.into()]).unwrap();
         assert_eq!(Config::read(directory.path()).unwrap(), config());
         let read = |name: &str| -> serde_json::Value {
-            serde_json::from_slice(&std::fs::read(directory.path().join(name)).unwrap()).unwrap()
+            serde_json::from_slice(&fs::read(directory.path().join(name)).unwrap()).unwrap()
         };
         let (timm, transformers) = (read(CONFIG_FILE), read(PREPROCESSOR_FILE));
         assert_eq!(timm["architecture"], "resnet");
@@ -317,7 +317,7 @@ mod tests {
             ("a class too few", whole.replace("\"num_classes\":2", "\"num_classes\":3"), "contradicts itself"),
         ] {
             let directory = tempfile::tempdir().unwrap();
-            std::fs::write(directory.path().join(CONFIG_FILE), text).unwrap();
+            fs::write(directory.path().join(CONFIG_FILE), text).unwrap();
             let error = Config::read(directory.path()).unwrap_err().to_string();
             assert!(error.contains(says) && error.contains(CONFIG_FILE), "{name}: {error}");
         }
@@ -343,7 +343,7 @@ mod tests {
         ] {
             assert!(error.contains(part), "{error}");
         }
-        std::fs::write(directory.path().join(WEIGHTS_FILE), b"cut").unwrap();
+        fs::write(directory.path().join(WEIGHTS_FILE), b"cut").unwrap();
         let error = read_weights(directory.path(), &shapes(&weights())).unwrap_err().to_string();
         assert!(error.contains("model.safetensors") && error.contains("hint"), "{error}");
     }

@@ -3,7 +3,6 @@
 //! Columns: `path: string`, `label: int64`, `prediction: int64`, `probabilities: list<float32>` (in the order of the
 //! classes, which the schema metadata names the Hugging Face way).
 
-use preprocess::stage::atomic_file::write_atomically;
 use arrow::array::{Array, ArrayRef, Float32Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -12,6 +11,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use preprocess::manifest::Split;
+use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::error::Context;
 use preprocess::{Error, Result};
 use serde_json::json;
@@ -191,7 +191,12 @@ mod tests {
             classes: vec!["cat".into(), "Große Hunde \"2\"".into(), "猫".into()],
             rows: vec![
                 Prediction { path: "cat/1.png".into(), label: 0, prediction: 1, probabilities: vec![0.25, 0.5, 0.25] },
-                Prediction { path: "猫/é, 2.png".into(), label: 2, prediction: 2, probabilities: vec![0.0, 1e-30, 1.0] },
+                Prediction {
+                    path: "猫/é, 2.png".into(),
+                    label: 2,
+                    prediction: 2,
+                    probabilities: vec![0.0, 1e-30, 1.0],
+                },
             ],
         }
     }

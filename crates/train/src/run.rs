@@ -10,7 +10,7 @@ use crate::model_directory::{self, Config, PREPROCESSOR_FILE, RunRecord, WEIGHTS
 use crate::plan::{self, ModelPlan};
 use crate::predictions::predictions_file;
 use crate::summary::ParameterCounts;
-use crate::training_data::TrainingData;
+use crate::training_data::{Data, TrainingData};
 use indexmap::IndexMap;
 use preprocess::manifest::Split;
 use preprocess::pipeline::Pipeline;
@@ -24,6 +24,9 @@ use std::path::Path;
 /// # Errors
 /// What stands in the way of training, found before any model is trained where it can be; or what stops it.
 pub fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B) -> Result<()> {
+    for name in names {
+        plan::find(pipeline, name)?;
+    }
     let _lock = OutputLock::acquire(&pipeline.output, "train")?;
     let data = TrainingData::open(pipeline)?;
     let plans = plan::plan(pipeline, names, &data)?;
@@ -84,7 +87,11 @@ fn publish<B: Backend>(plan: &ModelPlan, data: &TrainingData, mut fitted: Fitted
 fn published_files() -> Vec<String> {
     let predictions = [Split::Validation, Split::Test].map(|split| predictions_file(Path::new(""), split));
     let predictions = predictions.iter().map(|file| file.display().to_string());
-    [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE].map(str::to_owned).into_iter().chain(predictions).collect()
+    [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(predictions)
+        .collect()
 }
 
 fn config<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>) -> Result<Config> {

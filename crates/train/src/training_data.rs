@@ -1,5 +1,6 @@
 //! The shards of a run, opened once for all models.
 
+use crate::batches::Images;
 use preprocess::dataset::{Dataset, Rows};
 use preprocess::manifest::{Manifest, Split};
 use preprocess::pipeline::{Pipeline, PreprocessSettings};
@@ -7,6 +8,21 @@ use preprocess::{Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// What the training loop reads.
+pub trait Data {
+    /// Labelled images.
+    type Images: Images;
+
+    /// One copy of the training images; copy 0 is the images themselves.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn train(&self, copy: usize) -> Result<Arc<Self::Images>>;
+
+    /// The images on which epochs are compared; there may be none.
+    fn validation(&self) -> &Arc<Self::Images>;
+}
 
 /// The rows of each split. Those of a training copy are opened (and their shards verified) when an epoch first needs them.
 #[derive(Debug)]
@@ -35,27 +51,27 @@ impl TrainingData {
         self.dataset.manifest()
     }
 
-    /// The images on which epochs are compared; there may be none.
-    pub fn validation(&self) -> &Arc<Rows> {
-        &self.validation
-    }
-
     /// The images on which the model is measured; there may be none.
     pub fn test(&self) -> &Arc<Rows> {
         &self.test
     }
+}
 
-    /// One copy of the training images; copy 0 is the images themselves.
-    ///
-    /// # Errors
-    /// A shard missing or altered.
-    pub fn train(&self, copy: usize) -> Result<Arc<Rows>> {
+impl Data for TrainingData {
+    type Images = Rows;
+
+    /// A shard missing or altered is found here.
+    fn train(&self, copy: usize) -> Result<Arc<Rows>> {
         if let Some(rows) = self.train.borrow().get(&copy) {
             return Ok(Arc::clone(rows));
         }
         let rows = Arc::new(self.dataset.rows(Split::Train, copy)?);
         self.train.borrow_mut().insert(copy, Arc::clone(&rows));
         Ok(rows)
+    }
+
+    fn validation(&self) -> &Arc<Rows> {
+        &self.validation
     }
 }
 

@@ -1,0 +1,116 @@
+//! The seam between devices: what a device must be able to do for the ops. Today the CPU; each op's folder has room for
+//! a second kernel file.
+
+mod buffer;
+
+pub use buffer::{Buffer, BufferPool};
+
+use crate::ops::batch_norm2d::BatchNorm2dKernel;
+use crate::ops::conv2d::Conv2dKernel;
+use crate::ops::dense::DenseKernel;
+use crate::ops::dropout::DropoutKernel;
+use crate::ops::flatten::FlattenKernel;
+use crate::ops::max_pool2d::MaxPool2dKernel;
+use crate::ops::relu::ReluKernel;
+use crate::ops::{self, add::AddKernel};
+use dfdx::shapes::Shape;
+use dfdx::tensor::{Cpu, Gradients, Storage, Tensor};
+use dfdx::tensor_ops::Device;
+
+/// A vector of run-time length: a parameter, or a statistic of each channel.
+pub type Vector<B> = Tensor<(usize,), f32, B>;
+
+/// A matrix of run-time shape: `[images, features]`.
+pub type Matrix<B> = Tensor<(usize, usize), f32, B>;
+
+/// dfdx's own storage, in which gradients of tensors are handed out.
+pub type Slot<B> = <B as Storage<f32>>::Vec;
+
+/// Takes a tensor's gradient out of its slot (zeros, if there is none yet), to work on two slots at once or to free the memory.
+pub fn take_gradient<S: Shape, B: Memory>(
+    gradients: &mut Gradients<f32, B>,
+    tensor: &Tensor<S, f32, B>,
+) -> Result<Slot<B>, B::Err> {
+    let placeholder = Storage::<f32>::try_alloc_len(tensor.device(), 1)?;
+    Ok(std::mem::replace(gradients.get_or_alloc_mut(tensor)?, placeholder))
+}
+
+/// Storage of activations. The layout is the device's own affair: outside of kernels an activation is only a shape.
+pub trait Memory: Device<f32> {
+    /// The elements of one feature map.
+    type Buffer: 'static + std::fmt::Debug;
+    /// Buffers that are free, kept from step to step: fresh memory costs page faults.
+    type Pool: 'static + Clone + Default + std::fmt::Debug;
+
+    /// A buffer for activations of `shape` `[n, c, h, w]`. Its content is unspecified.
+    fn allocate(&self, pool: &Self::Pool, shape: [usize; 4]) -> Result<Self::Buffer, Self::Err>;
+
+    /// Activations from host memory in `[n, c, h, w]` order.
+    fn upload(&self, pool: &Self::Pool, shape: [usize; 4], nchw: &[f32]) -> Result<Self::Buffer, Self::Err>;
+
+    /// Activations to host memory in `[n, c, h, w]` order.
+    fn download(&self, shape: [usize; 4], buffer: &Self::Buffer) -> Result<Vec<f32>, Self::Err>;
+
+    /// Images for a network's first convolution: 8-bit RGB `[n, h, w, 3]`, scaled by 1/255.
+    fn upload_images(&self, pool: &Self::Pool, shape: [usize; 4], rgb: &[u8]) -> Result<Self::Buffer, Self::Err>;
+
+    /// Copies storage of dfdx's (a gradient, an optimiser's moment) to the host.
+    fn storage_to_host(&self, storage: &Slot<Self>) -> Result<Vec<f32>, Self::Err>;
+
+    /// Overwrites storage of dfdx's with as many values from the host.
+    fn storage_from_host(&self, storage: &mut Slot<Self>, values: &[f32]) -> Result<(), Self::Err>;
+}
+
+/// A device that networks run on: memory and one kernel for every op.
+pub trait Backend:
+    Memory
+    + Conv2dKernel
+    + MaxPool2dKernel
+    + BatchNorm2dKernel
+    + AddKernel
+    + ReluKernel
+    + FlattenKernel
+    + DenseKernel
+    + DropoutKernel
+{
+}
+
+impl Backend for Cpu {}
+
+impl Memory for Cpu {
+    type Buffer = Buffer;
+    type Pool = BufferPool;
+
+    fn allocate(&self, pool: &BufferPool, shape: [usize; 4]) -> Result<Buffer, Self::Err> {
+        Ok(pool.take(ops::layout::blocked_len(shape)))
+    }
+
+    fn upload(&self, pool: &BufferPool, shape: [usize; 4], nchw: &[f32]) -> Result<Buffer, Self::Err> {
+        let mut buffer = self.allocate(pool, shape)?;
+        ops::layout::block(nchw, shape, &mut buffer);
+        Ok(buffer)
+    }
+
+    fn download(&self, shape: [usize; 4], buffer: &Buffer) -> Result<Vec<f32>, Self::Err> {
+        let mut nchw = vec![0.0; shape.iter().product()];
+        ops::layout::unblock(buffer, shape, &mut nchw);
+        Ok(nchw)
+    }
+
+    fn upload_images(&self, pool: &BufferPool, shape: [usize; 4], rgb: &[u8]) -> Result<Buffer, Self::Err> {
+        let mut buffer = pool.take(shape.iter().product());
+        for (value, &byte) in buffer.iter_mut().zip(rgb) {
+            *value = f32::from(byte) / 255.0;
+        }
+        Ok(buffer)
+    }
+
+    fn storage_to_host(&self, storage: &Slot<Self>) -> Result<Vec<f32>, Self::Err> {
+        Ok(storage.to_vec())
+    }
+
+    fn storage_from_host(&self, storage: &mut Slot<Self>, values: &[f32]) -> Result<(), Self::Err> {
+        storage.copy_from_slice(values);
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! Activations in a layout of our own, and the place where their gradient gathers.
+//!
+//! dfdx keeps the tape, the parameters and their gradients; activations and their gradients live in the device's own
+//! buffers ([`Memory`](crate::backend::Memory)), so that a layout made for the kernels holds from the first convolution to
+//! the flattening, and nothing is converted in between.
+
+use crate::backend::Backend;
+use crate::pass::{Pass, device_error};
+use preprocess::{Error, Result};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// How a buffer is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// The device's layout for activations; on the CPU `[n, ceil(c / 16), h, w, 16]`, unused lanes zero.
+    Activations,
+    /// Interleaved pixels `[n, h, w, c]`: images, which only a convolution reads.
+    Images,
+}
+
+/// Activations of a batch; a clone shares them.
+#[derive(Debug)]
+pub struct FeatureMap<B: Backend> {
+    pub(crate) shape: [usize; 4],
+    pub(crate) layout: Layout,
+    pub(crate) data: Rc<B::Buffer>,
+    pub(crate) gradient: Option<GradientCell<B>>,
+}
+
+impl<B: Backend> Clone for FeatureMap<B> {
+    fn clone(&self) -> Self {
+        Self { shape: self.shape, layout: self.layout, data: Rc::clone(&self.data), gradient: self.gradient.clone() }
+    }
+}
+
+impl<B: Backend> FeatureMap<B> {
+    /// The result of an op: it has a gradient if the pass has a tape.
+    pub(crate) fn new(shape: [usize; 4], data: B::Buffer, pass: &Pass<B>) -> Self {
+        let gradient = pass.has_tape().then(GradientCell::default);
+        Self { shape, layout: Layout::Activations, data: Rc::new(data), gradient }
+    }
+
+    /// Activations from host memory in `[n, c, h, w]` order; their gradient is kept if the pass has a tape.
+    ///
+    /// # Errors
+    /// The number of values is not that of the shape, or the device has no memory left.
+    pub fn from_nchw(values: &[f32], shape: [usize; 4], pass: &Pass<B>) -> Result<Self> {
+        check_len("activations", values.len(), shape)?;
+        let data = pass.device().upload(pass.pool(), shape, values).map_err(device_error("upload activations"))?;
+        Ok(Self::new(shape, data, pass))
+    }
+
+    /// `[images, channels, height, width]`.
+    pub fn shape(&self) -> [usize; 4] {
+        self.shape
+    }
+
+    /// The activations on the host in `[n, c, h, w]` order.
+    ///
+    /// # Errors
+    /// They are images, or the device failed.
+    pub fn to_nchw(&self, device: &B) -> Result<Vec<f32>> {
+        let data = self.activations("download")?;
+        device.download(self.shape, data).map_err(device_error("download activations"))
+    }
+
+    /// The gradient that has gathered so far and was not yet used, on the host in `[n, c, h, w]` order.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn gradient_to_nchw(&self, device: &B) -> Result<Option<Vec<f32>>> {
+        let Some(cell) = &self.gradient else { return Ok(None) };
+        let gathered = cell.sum.borrow();
+        let downloaded = gathered.as_ref().map(|buffer| device.download(self.shape, buffer)).transpose();
+        downloaded.map_err(device_error("download a gradient"))
+    }
+
+    /// The buffer, if it is laid out as activations.
+    pub(crate) fn activations(&self, op: &str) -> Result<&Rc<B::Buffer>> {
+        match self.layout {
+            Layout::Activations => Ok(&self.data),
+            Layout::Images => {
+                Err(Error::new(format!("{op} cannot read images directly: a convolution has to come first")))
+            }
+        }
+    }
+}
+
+/// Images as a network's input: 8-bit RGB `[n, height, width, 3]`, scaled by 1/255. They have no gradient, so that the first
+/// convolution need not compute one.
+///
+/// # Errors
+/// `rgb` is not `n * height * width * 3` bytes long, or the device has no memory left.
+pub fn images_to_feature_map<B: Backend>(
+    rgb: &[u8],
+    n: usize,
+    height: usize,
+    width: usize,
+    pass: &Pass<B>,
+) -> Result<FeatureMap<B>> {
+    let shape = [n, 3, height, width];
+    check_len("images", rgb.len(), shape)?;
+    let data = pass.device().upload_images(pass.pool(), shape, rgb).map_err(device_error("upload images"))?;
+    Ok(FeatureMap { shape, layout: Layout::Images, data: Rc::new(data), gradient: None })
+}
+
+fn check_len(what: &str, len: usize, shape: [usize; 4]) -> Result<()> {
+    let expected: usize = shape.iter().product();
+    if len == expected && len > 0 {
+        return Ok(());
+    }
+    Err(Error::new(format!("{what} of shape {shape:?} need {expected} values, not {len}")))
+}
+
+/// Where the gradient of a feature map gathers during the backward pass: each op that read the map adds its share, the op
+/// that made the map takes the sum.
+#[derive(Debug)]
+pub struct GradientCell<B: Backend> {
+    sum: Rc<RefCell<Option<B::Buffer>>>,
+}
+
+impl<B: Backend> Default for GradientCell<B> {
+    fn default() -> Self {
+        Self { sum: Rc::new(RefCell::new(None)) }
+    }
+}
+
+impl<B: Backend> Clone for GradientCell<B> {
+    fn clone(&self) -> Self {
+        Self { sum: Rc::clone(&self.sum) }
+    }
+}
+
+impl<B: Backend> GradientCell<B> {
+    /// The sum of all shares; none if no op that was differentiated read the map.
+    pub(crate) fn take(&self) -> Option<B::Buffer> {
+        self.sum.borrow_mut().take()
+    }
+
+    /// Adds a share that is there already.
+    pub(crate) fn add(&self, device: &B, share: B::Buffer) -> Result<(), B::Err> {
+        let mut sum = self.sum.borrow_mut();
+        match sum.as_mut() {
+            Some(sum) => device.add_assign(sum, &share)?,
+            None => *sum = Some(share),
+        }
+        Ok(())
+    }
+
+    /// Adds a share that `write` computes: into the given buffer, overwriting it or, where the flag says so, adding to it.
+    pub(crate) fn add_with(
+        &self,
+        device: &B,
+        pool: &B::Pool,
+        shape: [usize; 4],
+        write: impl FnOnce(&mut B::Buffer, Accumulate) -> Result<(), B::Err>,
+    ) -> Result<(), B::Err> {
+        let mut sum = self.sum.borrow_mut();
+        match sum.as_mut() {
+            Some(sum) => write(sum, Accumulate::Add),
+            None => {
+                let mut buffer = device.allocate(pool, shape)?;
+                write(&mut buffer, Accumulate::Overwrite)?;
+                *sum = Some(buffer);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether a kernel replaces what its output buffer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accumulate {
+    /// The content is unspecified and replaced.
+    Overwrite,
+    /// The result is added to the content.
+    Add,
+}

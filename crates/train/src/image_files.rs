@@ -1,0 +1,117 @@
+//! Image files as they come: found, read with the model's preprocessing, and classified in batches.
+
+use crate::backend::Backend;
+use crate::model::Model;
+use preprocess::image::{self, ImageError};
+use preprocess::stage::{error::Context, interrupt, progress::Progress};
+use preprocess::{Error, Result};
+use rayon::prelude::*;
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Images that are decoded and classified at a time.
+const BATCH_SIZE: usize = 32;
+
+/// Files under `path` in the order of their names; `path` itself if it is a file. Hidden files and directories are passed over.
+///
+/// # Errors
+/// The path is missing, or a directory cannot be listed.
+pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    collect(path, &mut files, &mut HashSet::new())?;
+    Ok(files)
+}
+
+/// `seen` holds the directories visited, so that symbolic links do not lead in circles.
+fn collect(path: &Path, files: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Result<()> {
+    let about = || format!("cannot read `{}`", path.display());
+    if !fs::metadata(path).context(about)?.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    if !seen.insert(fs::canonicalize(path).context(about)?) {
+        return Ok(());
+    }
+    for entry in sorted_entries(path)? {
+        // Links that lead nowhere are no images; pipes and devices are none either, and opening them may block.
+        if fs::metadata(&entry).is_ok_and(|metadata| metadata.is_dir() || metadata.is_file()) {
+            collect(&entry, files, seen)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a directory holds, hidden names left out, in the order of the names.
+///
+/// # Errors
+/// It cannot be listed.
+pub fn sorted_entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let about = || format!("cannot list `{}`", directory.display());
+    let entries = fs::read_dir(directory).context(about)?.collect::<std::io::Result<Vec<_>>>().context(about)?;
+    let visible = entries.iter().filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
+    let mut paths: Vec<PathBuf> = visible.map(|entry| entry.path()).collect();
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// Classifies the files, handing each one's logits, or why it could not be read, to `take` in the order of the files.
+///
+/// # Errors
+/// The device fails or the run is interrupted. A file that cannot be read is no error here.
+pub fn classify<B: Backend>(
+    model: &mut Model<B>,
+    files: &[PathBuf],
+    mut take: impl FnMut(usize, std::result::Result<&[f32], ImageError>) -> Result<()>,
+) -> Result<()> {
+    let progress = Progress::new("classifying", files.len() as u64, "images");
+    for (batch, first) in files.chunks(BATCH_SIZE).zip((0..).step_by(BATCH_SIZE)) {
+        interrupt::check()?;
+        let settings = &model.image;
+        let images: Vec<_> = batch.par_iter().map(|file| image::load(file, settings)).collect();
+        let pixels = images.iter().flatten().map(|pixels| pixels.data.as_slice()).collect::<Vec<_>>().concat();
+        let logits = if pixels.is_empty() { Vec::new() } else { model.logits(&pixels)? };
+        let mut logits = logits.chunks_exact(model.classes);
+        for (image, at) in images.into_iter().zip(first..) {
+            match image {
+                Ok(_) => {
+                    let logits = logits.next().ok_or_else(|| Error::new("the network lost an image of a batch"))?;
+                    take(at, Ok(logits))?;
+                }
+                Err(error) => take(at, Err(error))?,
+            }
+        }
+        progress.advance(batch.len() as u64);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_in_order_and_hidden_ones_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["b/2.png", "b/10.png", "a/deep/er/x.jpg", ".hidden/y.png", "b/.z.png", "c.png"] {
+            let file = directory.path().join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        let names = |files: Vec<PathBuf>| -> Vec<String> {
+            let relative = files.iter().map(|file| file.strip_prefix(directory.path()).unwrap());
+            relative.map(|file| file.display().to_string()).collect()
+        };
+        let all = ["a/deep/er/x.jpg", "b/10.png", "b/2.png", "c.png"];
+        assert_eq!(names(find(directory.path()).unwrap()), all);
+        assert_eq!(names(find(&directory.path().join("c.png")).unwrap()), ["c.png"]);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(directory.path(), directory.path().join("b/loop")).unwrap();
+            std::os::unix::fs::symlink("nowhere", directory.path().join("b/dangling")).unwrap();
+            assert_eq!(names(find(directory.path()).unwrap()), all);
+        }
+        let error = find(Path::new("no-such-file.png")).unwrap_err().to_string();
+        assert!(error.contains("no-such-file.png"), "{error}");
+    }
+}

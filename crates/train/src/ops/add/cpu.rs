@@ -1,0 +1,20 @@
+//! Addition on the CPU.
+
+use super::AddKernel;
+use crate::backend::Buffer;
+use crate::ops::parallel;
+use dfdx::tensor::{Cpu, HasErr};
+
+impl AddKernel for Cpu {
+    fn add_assign(&self, sum: &mut Buffer, term: &Buffer) -> Result<(), <Self as HasErr>::Err> {
+        parallel::zip2(sum, term, add);
+        Ok(())
+    }
+}
+
+#[inline(always)]
+fn add(sum: &mut [f32], term: &[f32]) {
+    for (sum, term) in sum.iter_mut().zip(term) {
+        *sum += term;
+    }
+}

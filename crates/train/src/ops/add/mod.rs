@@ -1,0 +1,12 @@
+//! Addition of feature maps, in place: how gradients of a map that several ops read are summed. The residual connection's
+//! own addition is part of the convolution that ends its branch ([`conv2d`](super::conv2d)).
+
+mod cpu;
+
+use crate::backend::Memory;
+
+/// Kernels of the addition.
+pub trait AddKernel: Memory {
+    /// `sum += term`, element by element.
+    fn add_assign(&self, sum: &mut Self::Buffer, term: &Self::Buffer) -> Result<(), Self::Err>;
+}

@@ -1,0 +1,173 @@
+//! Batch normalisation over images and pixels (Ioffe and Szegedy 2015), optionally with ReLU.
+//!
+//! ```text
+//! y = relu( γ[c] · x̂ + β[c] ),   x̂ = (x - μ[c]) / sqrt(σ²[c] + ε)          x, y [n, c, h, w]
+//! ```
+//! In training μ and σ² are the batch's mean and (biased) variance over the m = n·h·w values of a channel, and the moving
+//! statistics follow: `moving ← (1 - momentum) · moving + momentum · batch`, the variance unbiased (times m / (m - 1)), as in
+//! PyTorch. In inference μ and σ² are the moving statistics. Gradients in training, `d` being that inside the ReLU:
+//! ```text
+//! dβ = Σ d      dγ = Σ d·x̂      dx = γ / sqrt(σ² + ε) · (d - dβ / m - x̂ · dγ / m)
+//! ```
+
+mod cpu;
+pub mod reference;
+
+use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
+use crate::feature_map::{Accumulate, FeatureMap};
+use crate::parameter::Parameter;
+use crate::pass::{Pass, device_error};
+use preprocess::{Error, Result};
+
+/// ε: Keras' default. PyTorch's is 1e-5.
+pub const EPSILON: f32 = 1e-3;
+
+/// How far the moving statistics go towards the batch's in one step: PyTorch's default. Keras' 0.01 (a momentum of 0.99 in
+/// its words) leaves them closer to their initial values than to the data's for the first hundreds of steps, so that the
+/// first epochs' validation scores say nothing.
+pub const MOMENTUM: f64 = 0.1;
+
+/// Sizes and settings of one normalisation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Normalization {
+    /// `[n, c, h, w]` of input and output.
+    pub shape: [usize; 4],
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// Clamp the output at zero.
+    pub relu: bool,
+}
+
+/// Statistics and affine parameters of each channel.
+#[derive(Debug)]
+pub struct Channels<'a, B: Memory> {
+    /// μ.
+    pub mean: &'a Vector<B>,
+    /// σ², biased.
+    pub variance: &'a Vector<B>,
+    /// γ.
+    pub weight: &'a Vector<B>,
+    /// β.
+    pub bias: &'a Vector<B>,
+}
+
+/// Where the gradients of γ and β gather.
+#[derive(Debug)]
+pub struct ChannelGradients<'a, B: Memory> {
+    /// dγ.
+    pub weight: &'a mut Slot<B>,
+    /// dβ.
+    pub bias: &'a mut Slot<B>,
+}
+
+/// Kernels of the normalisation.
+pub trait BatchNorm2dKernel: Memory {
+    /// Mean and biased variance of each channel.
+    #[allow(clippy::type_complexity)]
+    fn channel_statistics(
+        &self,
+        shape: [usize; 4],
+        x: &Self::Buffer,
+    ) -> Result<(Vector<Self>, Vector<Self>), Self::Err>
+    where
+        Self: Sized;
+
+    /// `y` from `x`.
+    fn batch_norm2d(
+        &self,
+        op: &Normalization,
+        channels: Channels<'_, Self>,
+        x: &Self::Buffer,
+        y: &mut Self::Buffer,
+    ) -> Result<(), Self::Err>
+    where
+        Self: Sized;
+
+    /// The gradients in training: adds to dγ and dβ, and writes or adds to `dx`, if there is one.
+    fn batch_norm2d_gradient(
+        &self,
+        op: &Normalization,
+        channels: Channels<'_, Self>,
+        x: &Self::Buffer,
+        dy: &Self::Buffer,
+        gradients: ChannelGradients<'_, Self>,
+        dx: Option<(&mut Self::Buffer, Accumulate)>,
+    ) -> Result<(), Self::Err>
+    where
+        Self: Sized;
+}
+
+/// A normalisation's parameters.
+#[derive(Debug)]
+pub struct Parameters<'a, B: Backend> {
+    /// γ.
+    pub weight: &'a Parameter<B>,
+    /// β.
+    pub bias: &'a Parameter<B>,
+    /// The moving mean.
+    pub running_mean: &'a mut Parameter<B>,
+    /// The moving variance, unbiased.
+    pub running_var: &'a mut Parameter<B>,
+}
+
+/// Applies the normalisation and, in training, moves the statistics; formula and shapes are the module's.
+///
+/// # Errors
+/// Shapes that do not fit each other, or a failure of the device.
+pub fn batch_norm2d<B: Backend>(
+    x: &FeatureMap<B>,
+    parameters: Parameters<'_, B>,
+    relu: bool,
+    pass: &mut Pass<B>,
+) -> Result<FeatureMap<B>> {
+    let Parameters { weight, bias, running_mean, running_var } = parameters;
+    let op = weight.name.trim_end_matches(".weight").to_owned();
+    let shape @ [n, c, h, w] = x.shape;
+    for parameter in [weight, bias, running_mean, running_var] {
+        if parameter.shape != [c] {
+            return Err(Error::new(format!("cannot apply `{op}` to images of shape {shape:?}"))
+                .because(format!("`{}` has shape {:?}", parameter.name, parameter.shape)));
+        }
+    }
+    let x_data = x.activations(&op)?.clone();
+    let normalization = Normalization { shape, epsilon: EPSILON, relu };
+    let (weight, bias) = (weight.tensor.clone(), bias.tensor.clone());
+    let training = pass.is_training();
+    let (y, mean, variance) = pass.forward(&op, |device| {
+        let (mean, variance) = if training {
+            device.channel_statistics(shape, &x_data)?
+        } else {
+            (running_mean.tensor.clone(), running_var.tensor.clone())
+        };
+        let mut y = device.allocate(pass.pool(), shape)?;
+        let channels = Channels { mean: &mean, variance: &variance, weight: &weight, bias: &bias };
+        device.batch_norm2d(&normalization, channels, &x_data, &mut y)?;
+        Ok((y, mean, variance))
+    })?;
+    if training {
+        let count = (n * h * w) as f64;
+        let unbiased = count / (count - 1.0).max(1.0);
+        for (moving, batch, factor) in [(running_mean, &mean, 1.0), (running_var, &variance, unbiased)] {
+            moving.tensor.try_axpy(1.0 - MOMENTUM, batch, MOMENTUM * factor).map_err(device_error(&op))?;
+        }
+    }
+    let y = FeatureMap::new(shape, y, pass);
+    let Some(y_gradient) = y.gradient.clone() else { return Ok(y) };
+    let x_gradient = x.gradient.clone();
+    pass.on_backward(&op, move |device, pool, gradients| {
+        let Some(dy) = y_gradient.take() else { return Ok(()) };
+        let mut dbias = take_gradient(gradients, &bias)?;
+        let dweight = gradients.get_or_alloc_mut(&weight)?;
+        let channels = Channels { mean: &mean, variance: &variance, weight: &weight, bias: &bias };
+        let sums = ChannelGradients { weight: dweight, bias: &mut dbias };
+        match &x_gradient {
+            Some(cell) => cell.add_with(device, pool, shape, |dx, accumulate| {
+                device.batch_norm2d_gradient(&normalization, channels, &x_data, &dy, sums, Some((dx, accumulate)))
+            })?,
+            None => device.batch_norm2d_gradient(&normalization, channels, &x_data, &dy, sums, None)?,
+        }
+        *gradients.get_or_alloc_mut(&bias)? = dbias;
+        Ok(())
+    });
+    Ok(y)
+}

@@ -1,0 +1,241 @@
+//! Two-dimensional convolution (cross-correlation, as in all frameworks) with bias, and optionally a residual and ReLU.
+//!
+//! ```text
+//! y[n,o,i,j] = relu( b[o] + r[n,o,i,j] + Σ_{c,u,v} w[o,c,u,v] · x[n,c, i·s+u-p, j·s+v-q] )
+//! ```
+//! with `x` `[n, c, h, w]`, `w` `[o, c, kh, kw]`, `b` `[o]`, stride `s`, `p` rows and `q` columns of zeros before the image,
+//! and a residual `r` of `y`'s shape. Gradients, with `d` the gradient of what is inside the ReLU:
+//! ```text
+//! db[o] = Σ_{n,i,j} d[n,o,i,j]      dr = d      dw[o,c,u,v] = Σ_{n,i,j} d[n,o,i,j] · x[n,c, i·s+u-p, j·s+v-q]
+//! dx[n,c,k,l] = Σ_{o,u,v} w[o,c,u,v] · d[n,o,i,j]   where i·s+u-p = k and j·s+v-q = l
+//! ```
+
+mod cpu;
+mod direct;
+pub mod reference;
+mod tile;
+
+use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
+use crate::feature_map::{Accumulate, FeatureMap, Layout};
+use crate::parameter::Parameter;
+use crate::pass::{Op, Pass};
+use preprocess::{Error, Result};
+
+/// What lies around the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Padding {
+    /// Nothing: the kernel stays inside.
+    Valid,
+    /// Zeros, so that the output has `ceil(size / stride)` rows and columns; an odd one comes after the image, as in Keras.
+    Same,
+}
+
+/// Sizes of one convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Images.
+    pub n: usize,
+    /// Input channels.
+    pub c: usize,
+    /// Input rows.
+    pub h: usize,
+    /// Input columns.
+    pub w: usize,
+    /// Output channels.
+    pub o: usize,
+    /// Kernel rows.
+    pub kernel_h: usize,
+    /// Kernel columns.
+    pub kernel_w: usize,
+    /// Step of the kernel, both ways.
+    pub stride: usize,
+    /// Rows of zeros above the image.
+    pub pad_top: usize,
+    /// Columns of zeros to the left of the image.
+    pub pad_left: usize,
+    /// Output rows.
+    pub out_h: usize,
+    /// Output columns.
+    pub out_w: usize,
+}
+
+impl Geometry {
+    /// The convolution of images `[n, c, h, w]` by a kernel `[o, c, kernel_h, kernel_w]`; none where the kernel does not fit
+    /// into the image.
+    pub fn new(input: [usize; 4], kernel: [usize; 4], stride: usize, padding: Padding) -> Option<Self> {
+        let ([n, c, h, w], [o, _, kernel_h, kernel_w]) = (input, kernel);
+        let (out_h, pad_top) = padded(h, kernel_h, stride, padding)?;
+        let (out_w, pad_left) = padded(w, kernel_w, stride, padding)?;
+        Some(Self { n, c, h, w, o, kernel_h, kernel_w, stride, pad_top, pad_left, out_h, out_w })
+    }
+
+    /// `[n, c, h, w]` of the input.
+    pub fn input(&self) -> [usize; 4] {
+        [self.n, self.c, self.h, self.w]
+    }
+
+    /// `[n, c, h, w]` of the output.
+    pub fn output(&self) -> [usize; 4] {
+        [self.n, self.o, self.out_h, self.out_w]
+    }
+
+    /// `[o, c, kernel_h, kernel_w]`.
+    pub fn kernel(&self) -> [usize; 4] {
+        [self.o, self.c, self.kernel_h, self.kernel_w]
+    }
+
+    /// Floating-point operations of one direction, computed directly.
+    pub fn flops(&self) -> usize {
+        2 * self.output().iter().product::<usize>() * self.c * self.kernel_h * self.kernel_w
+    }
+}
+
+/// Output size and zeros before the image, along one axis.
+fn padded(size: usize, kernel: usize, stride: usize, padding: Padding) -> Option<(usize, usize)> {
+    match padding {
+        Padding::Valid => Some(((size.checked_sub(kernel)?) / stride + 1, 0)),
+        Padding::Same => {
+            let out = size.div_ceil(stride);
+            let zeros = ((out - 1) * stride + kernel).saturating_sub(size);
+            (size > 0).then_some((out, zeros / 2))
+        }
+    }
+}
+
+/// What is added to a convolution's result before it is stored.
+#[derive(Debug)]
+pub struct Epilogue<'a, T> {
+    /// Added to the output: same shape.
+    pub residual: Option<&'a T>,
+    /// Clamp at zero.
+    pub relu: bool,
+}
+
+/// Kernels of the convolution.
+pub trait Conv2dKernel: Memory {
+    /// `y` from `x`, which is laid out as `layout` says.
+    #[allow(clippy::too_many_arguments)]
+    fn conv2d(
+        &self,
+        geometry: &Geometry,
+        x: &Self::Buffer,
+        layout: Layout,
+        weight: &Vector<Self>,
+        bias: &Vector<Self>,
+        epilogue: Epilogue<'_, Self::Buffer>,
+        y: &mut Self::Buffer,
+    ) -> Result<(), Self::Err>
+    where
+        Self: Sized;
+
+    /// The gradient by the input, from that by the output.
+    fn conv2d_input_gradient(
+        &self,
+        geometry: &Geometry,
+        dy: &Self::Buffer,
+        weight: &Vector<Self>,
+        dx: &mut Self::Buffer,
+        accumulate: Accumulate,
+    ) -> Result<(), Self::Err>
+    where
+        Self: Sized;
+
+    /// Adds the gradients by the weight and the bias to what their slots hold.
+    fn conv2d_weight_gradient(
+        &self,
+        geometry: &Geometry,
+        x: &Self::Buffer,
+        layout: Layout,
+        dy: &Self::Buffer,
+        dweight: &mut Slot<Self>,
+        dbias: &mut Slot<Self>,
+    ) -> Result<(), Self::Err>
+    where
+        Self: Sized;
+}
+
+/// How [`conv2d`] is applied.
+#[derive(Debug)]
+pub struct Options<'a, B: Backend> {
+    /// Step of the kernel, both ways.
+    pub stride: usize,
+    /// What lies around the image.
+    pub padding: Padding,
+    /// Added to the output before the ReLU: same shape.
+    pub residual: Option<&'a FeatureMap<B>>,
+    /// Clamp the output at zero.
+    pub relu: bool,
+}
+
+/// Applies a convolution; formula and shapes are the module's.
+///
+/// # Errors
+/// Shapes that do not fit each other, or a failure of the device.
+pub fn conv2d<B: Backend>(
+    x: &FeatureMap<B>,
+    weight: &Parameter<B>,
+    bias: &Parameter<B>,
+    options: Options<'_, B>,
+    pass: &mut Pass<B>,
+) -> Result<FeatureMap<B>> {
+    let op = weight.name.trim_end_matches(".weight").to_owned();
+    let geometry = checked_geometry(x, weight, bias, &options)?;
+    let Options { residual, relu, .. } = options;
+    let residual_data = residual.map(|r| r.activations(&op)).transpose()?;
+    let flops = geometry.flops();
+    let y = pass.forward(Op { name: &op, flops }, |device| {
+        let mut y = device.allocate(pass.pool(), geometry.output())?;
+        let epilogue = Epilogue { residual: residual_data.map(|r| &**r), relu };
+        device.conv2d(&geometry, &x.data, x.layout, &weight.tensor, &bias.tensor, epilogue, &mut y)?;
+        Ok(y)
+    })?;
+    let y = FeatureMap::new(geometry.output(), y, pass);
+    let Some(y_gradient) = y.gradient.clone() else { return Ok(y) };
+
+    let (x, y_data, residual_gradient) = (x.clone(), y.data.clone(), residual.and_then(|r| r.gradient.clone()));
+    let (weight, bias) = (weight.tensor.clone(), bias.tensor.clone());
+    let directions = if x.gradient.is_some() { 2 } else { 1 };
+    pass.on_backward(Op { name: &op, flops: directions * flops }, move |device, pool, gradients| {
+        let Some(mut dy) = y_gradient.take() else { return Ok(()) };
+        if relu {
+            device.relu_gradient(&y_data, &mut dy)?;
+        }
+        drop(y_data);
+        let mut dbias = take_gradient(gradients, &bias)?;
+        let dweight = gradients.get_or_alloc_mut(&weight)?;
+        device.conv2d_weight_gradient(&geometry, &x.data, x.layout, &dy, dweight, &mut dbias)?;
+        *gradients.get_or_alloc_mut(&bias)? = dbias;
+        if let Some(cell) = &x.gradient {
+            cell.add_with(device, pool, geometry.input(), |dx, accumulate| {
+                device.conv2d_input_gradient(&geometry, &dy, &weight, dx, accumulate)
+            })?;
+        }
+        residual_gradient.map_or(Ok(()), |cell| cell.add(device, dy))
+    });
+    Ok(y)
+}
+
+fn checked_geometry<B: Backend>(
+    x: &FeatureMap<B>,
+    weight: &Parameter<B>,
+    bias: &Parameter<B>,
+    options: &Options<'_, B>,
+) -> Result<Geometry> {
+    let refused = |why: String| {
+        Error::new(format!("cannot apply `{}` to images of shape {:?}", weight.name, x.shape)).because(why)
+    };
+    let &[o, c, kernel_h, kernel_w] = weight.shape.as_slice() else {
+        return Err(refused(format!("a kernel has four sizes, this one {:?}", weight.shape)));
+    };
+    if c != x.shape[1] || bias.shape != [o] {
+        return Err(refused(format!("the kernel's shape is {:?}, the bias' {:?}", weight.shape, bias.shape)));
+    }
+    let geometry = Geometry::new(x.shape, [o, c, kernel_h, kernel_w], options.stride, options.padding)
+        .ok_or_else(|| refused(format!("a {kernel_h}x{kernel_w} kernel does not fit")))?;
+    match options.residual {
+        Some(residual) if residual.shape != geometry.output() => {
+            Err(refused(format!("the residual's shape is {:?}, the output's {:?}", residual.shape, geometry.output())))
+        }
+        _ => Ok(geometry),
+    }
+}

@@ -1,0 +1,126 @@
+//! The dense layer on the CPU, vectorised along the inputs.
+
+use super::{DenseGradients, DenseKernel, Sizes};
+use crate::backend::{Matrix, Slot, Vector};
+use crate::ops::simd::vectorized;
+use dfdx::tensor::{Cpu, HasErr, TensorFromVec};
+use rayon::prelude::*;
+
+/// Inputs worked on at a time: a chunk of a few rows stays in the first-level cache.
+const CHUNK: usize = 1024;
+
+/// Rows that a task writes.
+const ROWS: usize = 8;
+
+/// Partial sums of a dot product, side by side.
+const SUMS: usize = 32;
+
+impl DenseKernel for Cpu {
+    fn dense(
+        &self,
+        sizes: Sizes,
+        x: &Matrix<Self>,
+        weight: &Vector<Self>,
+        bias: &Vector<Self>,
+        relu: bool,
+    ) -> Result<Matrix<Self>, <Self as HasErr>::Err> {
+        let Sizes { n, inputs, outputs } = sizes;
+        let [x, weight, bias] = [matrix(x, n * inputs), vector(weight, inputs * outputs), vector(bias, outputs)];
+        // Partial results of each chunk of inputs, added up in order whatever thread made them.
+        let partial: Vec<Vec<f32>> = (0..inputs.div_ceil(CHUNK))
+            .into_par_iter()
+            .map(|chunk| {
+                let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(inputs);
+                vectorized(|| {
+                    let mut y = vec![0.0; n * outputs];
+                    for (o, w) in weight.chunks_exact(inputs).enumerate() {
+                        for (row, x) in x.chunks_exact(inputs).enumerate() {
+                            y[row * outputs + o] = dot(&x[range.clone()], &w[range.clone()]);
+                        }
+                    }
+                    y
+                })
+            })
+            .collect();
+        let value = |at: usize| {
+            let sum = bias[at % outputs] + partial.iter().map(|y| y[at]).sum::<f32>();
+            if relu { sum.max(0.0) } else { sum }
+        };
+        self.try_tensor_from_vec((0..n * outputs).map(value).collect(), (n, outputs))
+    }
+
+    fn dense_gradient(
+        &self,
+        sizes: Sizes,
+        x: &Matrix<Self>,
+        weight: &Vector<Self>,
+        dy: &Slot<Self>,
+        gradients: DenseGradients<'_, Self>,
+    ) -> Result<(), <Self as HasErr>::Err> {
+        let Sizes { n, inputs, outputs } = sizes;
+        let [x, weight] = [matrix(x, n * inputs), vector(weight, inputs * outputs)];
+        let dy: &[f32] = dy;
+        for row in dy.chunks_exact(outputs) {
+            gradients.bias.iter_mut().zip(row).for_each(|(sum, d)| *sum += d);
+        }
+        gradients.input.par_chunks_mut(ROWS * inputs).enumerate().for_each(|(block, dx)| {
+            let factor = |row: usize, o: usize| dy[(block * ROWS + row) * outputs + o];
+            vectorized(|| add_products(inputs, &weight, factor, dx));
+        });
+        gradients.weight.par_chunks_mut(ROWS * inputs).enumerate().for_each(|(block, dw)| {
+            let factor = |o: usize, row: usize| dy[row * outputs + block * ROWS + o];
+            vectorized(|| add_products(inputs, &x, factor, dw));
+        });
+        Ok(())
+    }
+}
+
+fn matrix(matrix: &Matrix<Cpu>, len: usize) -> Vec<f32> {
+    let mut values = vec![0.0; len];
+    matrix.copy_into(&mut values);
+    values
+}
+
+fn vector(vector: &Vector<Cpu>, len: usize) -> Vec<f32> {
+    let mut values = vec![0.0; len];
+    vector.copy_into(&mut values);
+    values
+}
+
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0; SUMS];
+    let (a_runs, b_runs) = (a.chunks_exact(SUMS), b.chunks_exact(SUMS));
+    let rest: f32 = a_runs.remainder().iter().zip(b_runs.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a_runs.zip(b_runs) {
+        for lane in 0..SUMS {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f32>() + rest
+}
+
+/// `target[r] += Σ_s factor(r, s) · source[s]` for rows of `width` floats.
+#[inline(always)]
+fn add_products(width: usize, source: &[f32], factor: impl Fn(usize, usize) -> f32, target: &mut [f32]) {
+    let rows = source.len() / width;
+    for start in (0..width).step_by(CHUNK) {
+        let end = (start + CHUNK).min(width);
+        for (row, target) in target.chunks_exact_mut(width).enumerate() {
+            let target = &mut target[start..end];
+            let part = |s: usize| &source[s * width + start..s * width + end];
+            let fours = rows / 4 * 4;
+            for s in (0..fours).step_by(4) {
+                let [f0, f1, f2, f3] = [0, 1, 2, 3].map(|k| factor(row, s + k));
+                let sources = part(s).iter().zip(part(s + 1)).zip(part(s + 2).iter().zip(part(s + 3)));
+                for (target, ((s0, s1), (s2, s3))) in target.iter_mut().zip(sources) {
+                    *target += f0 * s0 + f1 * s1 + f2 * s2 + f3 * s3;
+                }
+            }
+            for s in fours..rows {
+                let f = factor(row, s);
+                target.iter_mut().zip(part(s)).for_each(|(target, source)| *target += f * source);
+            }
+        }
+    }
+}

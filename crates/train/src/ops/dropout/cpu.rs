@@ -1,0 +1,77 @@
+//! Dropout on the CPU.
+
+use super::DropoutKernel;
+use crate::backend::{Matrix, Slot};
+use crate::pass::Randomness;
+use dfdx::shapes::HasShape;
+use dfdx::tensor::{Cpu, HasErr, TensorFromVec};
+
+impl DropoutKernel for Cpu {
+    fn dropout(
+        &self,
+        rate: f32,
+        randomness: Randomness,
+        x: &Matrix<Self>,
+    ) -> Result<Matrix<Self>, <Self as HasErr>::Err> {
+        let &(n, features) = x.shape();
+        let mut values = vec![0.0; n * features];
+        x.copy_into(&mut values);
+        values.iter_mut().zip(factors(rate, randomness)).for_each(|(value, factor)| *value *= factor);
+        self.try_tensor_from_vec(values, (n, features))
+    }
+
+    fn dropout_gradient(
+        &self,
+        rate: f32,
+        randomness: Randomness,
+        dy: &Slot<Self>,
+        dx: &mut Slot<Self>,
+    ) -> Result<(), <Self as HasErr>::Err> {
+        for ((dx, dy), factor) in dx.iter_mut().zip(dy.iter()).zip(factors(rate, randomness)) {
+            *dx += dy * factor;
+        }
+        Ok(())
+    }
+}
+
+/// `k / (1 - rate)` position by position.
+fn factors(rate: f32, randomness: Randomness) -> impl Iterator<Item = f32> {
+    let key = [randomness.seed, randomness.step, randomness.layer].into_iter().fold(0, |key, part| mix(key ^ part));
+    let kept = 1.0 / (1.0 - rate);
+    (0u64..).map(move |position| {
+        let uniform = (mix(key.wrapping_add(position)) >> 40) as f32 / (1u64 << 24) as f32;
+        if uniform >= rate { kept } else { 0.0 }
+    })
+}
+
+/// One step of SplitMix64 (Steele, Lea and Flood 2014): neighbouring inputs, unrelated outputs.
+fn mix(input: u64) -> u64 {
+    let mut z = input.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_of_values_is_dropped_and_the_rest_scaled() {
+        for rate in [0.0f32, 0.25, 0.5] {
+            let values: Vec<f32> = factors(rate, Randomness { seed: 1, step: 2, layer: 3 }).take(40_000).collect();
+            let dropped = values.iter().filter(|&&v| v == 0.0).count() as f32 / 40_000.0;
+            assert!((dropped - rate).abs() < 0.01, "rate {rate}: {dropped} dropped");
+            assert!(values.iter().all(|&v| v == 0.0 || v == 1.0 / (1.0 - rate)));
+        }
+    }
+
+    #[test]
+    fn every_part_of_the_randomness_matters() {
+        let of = |seed, step, layer| factors(0.5, Randomness { seed, step, layer }).take(64).collect::<Vec<_>>();
+        assert_eq!(of(1, 2, 3), of(1, 2, 3));
+        for (name, other) in [("seed", of(2, 2, 3)), ("step", of(1, 3, 3)), ("layer", of(1, 2, 4))] {
+            assert_ne!(of(1, 2, 3), other, "{name}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The pooling on the CPU: one task a plane of 16 channels.
+
+use super::MaxPool2dKernel;
+use crate::backend::{Buffer, BufferPool};
+use crate::feature_map::Accumulate;
+use crate::ops::layout::{LANES, blocks};
+use crate::ops::simd::vectorized;
+use dfdx::tensor::{Cpu, HasErr};
+use rayon::prelude::*;
+
+impl MaxPool2dKernel for Cpu {
+    fn max_pool2d(
+        &self,
+        pool: &BufferPool,
+        [n, c, h, w]: [usize; 4],
+        x: &Buffer,
+        y: &mut Buffer,
+    ) -> Result<Buffer, <Self as HasErr>::Err> {
+        let outputs = n * blocks(c) * (h / 2) * (w / 2) * LANES;
+        let mut largest = pool.take(outputs.div_ceil(4));
+        let out_plane = (h / 2) * (w / 2) * LANES;
+        y.par_chunks_mut(out_plane)
+            .zip(largest.as_bytes_mut().par_chunks_mut(out_plane))
+            .zip(x.par_chunks(h * w * LANES))
+            .for_each(|((y, largest), x)| vectorized(|| pool_plane(w, x, y, largest)));
+        Ok(largest)
+    }
+
+    fn max_pool2d_gradient(
+        &self,
+        [_, _, h, w]: [usize; 4],
+        largest: &Buffer,
+        dy: &Buffer,
+        dx: &mut Buffer,
+        accumulate: Accumulate,
+    ) -> Result<(), <Self as HasErr>::Err> {
+        let out_plane = (h / 2) * (w / 2) * LANES;
+        dx.par_chunks_mut(h * w * LANES)
+            .zip(largest.as_bytes().par_chunks(out_plane))
+            .zip(dy.par_chunks(out_plane))
+            .for_each(|((dx, largest), dy)| {
+                if accumulate == Accumulate::Overwrite && (h % 2 == 1 || w % 2 == 1) {
+                    dx.fill(0.0);
+                }
+                match accumulate {
+                    Accumulate::Overwrite => vectorized(|| spread_plane::<false>(w, largest, dy, dx)),
+                    Accumulate::Add => vectorized(|| spread_plane::<true>(w, largest, dy, dx)),
+                }
+            });
+        Ok(())
+    }
+}
+
+#[inline(always)]
+fn pool_plane(w: usize, x: &[f32], y: &mut [f32], largest: &mut [u8]) {
+    let out_row = w / 2 * LANES;
+    let rows = y.chunks_exact_mut(out_row).zip(largest.chunks_exact_mut(out_row)).zip(x.chunks_exact(2 * w * LANES));
+    for ((y, largest), x) in rows {
+        let (top, bottom) = x.split_at(w * LANES);
+        let pixels = y.chunks_exact_mut(LANES).zip(largest.chunks_exact_mut(LANES));
+        let windows = top.chunks_exact(2 * LANES).zip(bottom.chunks_exact(2 * LANES));
+        for ((y, largest), (top, bottom)) in pixels.zip(windows) {
+            for lane in 0..LANES {
+                let (mut best, mut at) = (top[lane], 0);
+                for (value, index) in [(top[lane + LANES], 1), (bottom[lane], 2), (bottom[lane + LANES], 3)] {
+                    at = if value > best { index } else { at };
+                    best = if value > best { value } else { best };
+                }
+                y[lane] = best;
+                largest[lane] = at;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn spread_plane<const ADD: bool>(w: usize, largest: &[u8], dy: &[f32], dx: &mut [f32]) {
+    let out_row = w / 2 * LANES;
+    let rows = dy.chunks_exact(out_row).zip(largest.chunks_exact(out_row)).zip(dx.chunks_exact_mut(2 * w * LANES));
+    for ((dy, largest), dx) in rows {
+        let (top, bottom) = dx.split_at_mut(w * LANES);
+        let pixels = dy.chunks_exact(LANES).zip(largest.chunks_exact(LANES));
+        let windows = top.chunks_exact_mut(2 * LANES).zip(bottom.chunks_exact_mut(2 * LANES));
+        for ((dy, largest), (top, bottom)) in pixels.zip(windows) {
+            for lane in 0..LANES {
+                let share = |index| if largest[lane] == index { dy[lane] } else { 0.0 };
+                store::<ADD>(&mut top[lane], share(0));
+                store::<ADD>(&mut top[lane + LANES], share(1));
+                store::<ADD>(&mut bottom[lane], share(2));
+                store::<ADD>(&mut bottom[lane + LANES], share(3));
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn store<const ADD: bool>(target: &mut f32, value: f32) {
+    *target = if ADD { *target + value } else { value };
+}

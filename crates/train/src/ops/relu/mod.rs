@@ -1,0 +1,18 @@
+//! The rectifier of a fused op: `y = max(x, 0)`, `dx = dy` where `y > 0` and zero elsewhere.
+//!
+//! Convolutions and dense layers clamp as they store, so there is only a gradient here.
+
+mod cpu;
+
+use crate::backend::{Matrix, Memory, Slot};
+
+/// Kernels of the rectifier's gradient.
+pub trait ReluKernel: Memory {
+    /// Zeroes `gradient` where the output `y` of the ReLU is not positive.
+    fn relu_gradient(&self, y: &Self::Buffer, gradient: &mut Self::Buffer) -> Result<(), Self::Err>;
+
+    /// The same for a matrix.
+    fn relu_gradient_matrix(&self, y: &Matrix<Self>, gradient: &mut Slot<Self>) -> Result<(), Self::Err>
+    where
+        Self: Sized;
+}

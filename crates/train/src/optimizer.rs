@@ -1,0 +1,133 @@
+//! Adam over all trainable parameters of a network, through dfdx's kernel.
+
+use crate::backend::{Backend, Slot};
+use crate::parameter::Parameter;
+use crate::pass::device_error;
+use dfdx::tensor::{Gradients, Storage};
+use dfdx::tensor_ops::AdamConfig;
+use preprocess::{Error, Result};
+
+/// Decay rates of the moments' moving averages, as in the paper and everywhere else.
+pub const BETAS: [f64; 2] = [0.9, 0.999];
+
+/// Added to the root of the second moment: Keras' default. PyTorch's is 1e-8.
+pub const EPSILON: f64 = 1e-7;
+
+/// Adam (Kingma and Ba 2015) with bias correction.
+#[derive(Debug)]
+pub struct Adam<B: Backend> {
+    device: B,
+    config: AdamConfig,
+    step: u32,
+    moments: Vec<Moments<B>>,
+}
+
+/// The moving averages of one parameter's gradient.
+#[derive(Debug)]
+struct Moments<B: Backend> {
+    name: String,
+    first: Slot<B>,
+    second: Slot<B>,
+}
+
+/// The moving averages of one parameter's gradient, on the host: for checkpoints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedMoments {
+    /// The parameter's name.
+    pub name: String,
+    /// Mean of the gradient.
+    pub first: Vec<f32>,
+    /// Mean of the gradient's square.
+    pub second: Vec<f32>,
+}
+
+impl<B: Backend> Adam<B> {
+    /// An optimiser for these parameters (those that are not trainable are passed over), its moments zero.
+    ///
+    /// # Errors
+    /// The device has no memory left.
+    pub fn new(learning_rate: f64, parameters: &[&Parameter<B>], device: &B) -> Result<Self> {
+        let config = AdamConfig { lr: learning_rate, betas: BETAS, eps: EPSILON, weight_decay: None };
+        let zeros = |p: &Parameter<B>| {
+            Storage::<f32>::try_alloc_len(device, p.len()).map_err(device_error("allocate Adam's moments"))
+        };
+        let moments = parameters
+            .iter()
+            .filter(|p| p.trainable)
+            .map(|p| Ok(Moments { name: p.name.clone(), first: zeros(p)?, second: zeros(p)? }))
+            .collect::<Result<_>>()?;
+        Ok(Self { device: device.clone(), config, step: 0, moments })
+    }
+
+    /// Steps taken so far.
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// The learning rate of the next step.
+    pub fn learning_rate(&self) -> f64 {
+        self.config.lr
+    }
+
+    /// Changes the learning rate of the steps to come.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.config.lr = learning_rate;
+    }
+
+    /// One step. `parameters` are those given to [`Adam::new`], in the same order.
+    ///
+    /// # Errors
+    /// Other parameters, or a failure of the device.
+    pub fn update(&mut self, parameters: Vec<&mut Parameter<B>>, gradients: &mut Gradients<f32, B>) -> Result<()> {
+        self.step += 1;
+        let trainable = parameters.into_iter().filter(|p| p.trainable);
+        for (parameter, moments) in trainable.zip(&mut self.moments) {
+            if parameter.name != moments.name {
+                return Err(Error::new(format!(
+                    "Adam holds moments of `{}`, not of `{}`",
+                    moments.name, parameter.name
+                )));
+            }
+            let failed = || format!("Adam's step on {}", parameter.name);
+            let gradient = gradients.get_or_alloc_mut(&parameter.tensor).map_err(|e| device_error(&failed())(e))?;
+            self.config
+                .try_update(self.step as i32, &mut parameter.tensor, &mut moments.first, &mut moments.second, gradient)
+                .map_err(|e| device_error("Adam's step")(e))?;
+        }
+        Ok(())
+    }
+
+    /// Copies of all moments, in the order of the trainable parameters.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn save(&self) -> Result<Vec<SavedMoments>> {
+        let read =
+            |storage: &Slot<B>| self.device.storage_to_host(storage).map_err(device_error("read Adam's moments"));
+        let saved = |m: &Moments<B>| {
+            Ok(SavedMoments { name: m.name.clone(), first: read(&m.first)?, second: read(&m.second)? })
+        };
+        self.moments.iter().map(saved).collect()
+    }
+
+    /// Goes back to the state after `step` steps.
+    ///
+    /// # Errors
+    /// Moments of other parameters, or the device failed.
+    pub fn restore(&mut self, step: u32, saved: &[SavedMoments]) -> Result<()> {
+        let len = |storage: &Slot<B>| Storage::<f32>::len(&self.device, storage);
+        let fits = |m: &Moments<B>, s: &SavedMoments| {
+            m.name == s.name && [s.first.len(), s.second.len()] == [len(&m.first), len(&m.second)]
+        };
+        if saved.len() != self.moments.len() || !self.moments.iter().zip(saved).all(|(m, s)| fits(m, s)) {
+            return Err(Error::new("the saved optimiser state is not of this network"));
+        }
+        let failed = || device_error("write Adam's moments");
+        for (moments, saved) in self.moments.iter_mut().zip(saved) {
+            self.device.storage_from_host(&mut moments.first, &saved.first).map_err(failed())?;
+            self.device.storage_from_host(&mut moments.second, &saved.second).map_err(failed())?;
+        }
+        self.step = step;
+        Ok(())
+    }
+}
