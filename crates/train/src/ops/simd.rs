@@ -239,7 +239,7 @@ mod x86 {
 
     impl Simd for Avx512 {
         type Block = __m512;
-        const PIXELS: usize = 14;
+        const PIXELS: usize = 11;
         const OUTPUTS: usize = 2;
         const ROWS: usize = 24;
 

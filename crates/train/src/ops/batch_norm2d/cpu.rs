@@ -217,3 +217,68 @@ fn masked(affine: &Affine, relu: bool, lane: usize, dy: f32, x: f32) -> f32 {
     let clamped = relu && x * affine.scale[lane] + affine.shift[lane] <= 0.0;
     if clamped { 0.0 } else { dy }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::reference;
+    use super::*;
+    use crate::backend::{BufferPool, Memory};
+    use crate::ops::testing::{assert_close, noise};
+
+    #[test]
+    fn fast_equals_reference() {
+        let (device, pool) = (Cpu::default(), BufferPool::default());
+        for (shape, relu) in
+            [([1, 1, 1, 2], false), ([3, 17, 2, 3], true), ([2, 32, 9, 17], true), ([5, 3, 1, 1], false)]
+        {
+            let what = |what: &str| format!("{what}, {shape:?}");
+            let c = shape[1];
+            // A mean far from zero, as a network's activations have it.
+            let x: Vec<f32> = noise(1, shape.iter().product()).iter().map(|v| v + 30.0).collect();
+            let (weight, bias, dy) = (noise(2, c), noise(3, c), noise(4, x.len()));
+            let op = Normalization { shape, epsilon: 1e-3, relu };
+            let vector = |values: &[f32]| device.try_tensor_from_vec(values.to_vec(), (c,)).unwrap();
+            let [x_blocked, dy_blocked] = [&x, &dy].map(|values| device.upload(&pool, shape, values).unwrap());
+            let (mean, variance) = device.channel_statistics(shape, &x_blocked).unwrap();
+            let (expected_mean, expected_variance) = reference::statistics(shape, &x);
+            let single = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<_>>();
+            assert_close(&what("mean"), &mean.as_vec(), &single(&expected_mean));
+            assert_close(&what("variance"), &variance.as_vec(), &single(&expected_variance));
+
+            // From here on the same statistics, in single precision, for both.
+            let [mean64, variance64] =
+                [&mean, &variance].map(|v| v.as_vec().iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
+            let (weight_vector, bias_vector) = (vector(&weight), vector(&bias));
+            let channels = || Channels { mean: &mean, variance: &variance, weight: &weight_vector, bias: &bias_vector };
+            let mut y = device.allocate(&pool, shape).unwrap();
+            device.batch_norm2d(&op, channels(), &x_blocked, &mut y).unwrap();
+            let y = device.download(shape, &y).unwrap();
+            let expected_y = reference::forward(shape, &x, &mean64, &variance64, &weight, &bias, op.epsilon, relu);
+            let loose = |what: &str, actual: &[f32], expected: &[f32]| {
+                let scale = expected.iter().fold(1e-3f32, |largest, v| largest.max(v.abs()));
+                assert!(
+                    actual.iter().zip(expected).all(|(a, e)| (a - e).abs() < 1e-4 * scale),
+                    "{what}: {actual:?} {expected:?}"
+                );
+            };
+            loose(&what("y"), &y, &expected_y);
+
+            let d: Vec<f32> =
+                dy.iter().zip(&expected_y).map(|(&d, &y)| if relu && y <= 0.0 { 0.0 } else { d }).collect();
+            let (expected_dx, expected_dweight, expected_dbias) =
+                reference::gradient(shape, &x, &weight, op.epsilon, &d);
+            let (mut dweight, mut dbias) = (slot(c), slot(c));
+            let mut dx = device.allocate(&pool, shape).unwrap();
+            let gradients = ChannelGradients { weight: &mut dweight, bias: &mut dbias };
+            let target = Some((&mut dx, Accumulate::Overwrite));
+            device.batch_norm2d_gradient(&op, channels(), &x_blocked, &dy_blocked, gradients, target).unwrap();
+            loose(&what("dweight"), &dweight, &expected_dweight);
+            loose(&what("dbias"), &dbias, &expected_dbias);
+            loose(&what("dx"), &device.download(shape, &dx).unwrap(), &expected_dx);
+        }
+    }
+
+    fn slot(len: usize) -> crate::backend::Slot<Cpu> {
+        dfdx::tensor::Storage::<f32>::try_alloc_len(&Cpu::default(), len).unwrap()
+    }
+}

@@ -84,7 +84,8 @@ impl Direct {
         };
         let row = columns * LANES;
         let in_place = self.needs_no_expansion();
-        let band = if in_place { out_h } else { band_rows(BAND_FLOATS / (planes * row), kernel_h, self.stride).min(out_h) };
+        let band =
+            if in_place { out_h } else { band_rows(BAND_FLOATS / (planes * row), kernel_h, self.stride).min(out_h) };
         let rows = (band - 1) * self.stride + kernel_h;
         let at = |plane: usize, u: usize| (plane * rows + u) * row;
         let mut runs = Vec::new();

@@ -124,3 +124,45 @@ fn add_products(width: usize, source: &[f32], factor: impl Fn(usize, usize) -> f
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::reference;
+    use super::*;
+    use crate::ops::testing::{assert_close, noise};
+    use dfdx::tensor::Storage;
+
+    #[test]
+    fn fast_equals_reference() {
+        let device = Cpu::default();
+        for [n, inputs, outputs] in [[1, 1, 1], [3, 5, 2], [2, 1024, 9], [7, 2100, 19], [33, 70, 4]] {
+            let what = |what: &str| format!("{what}, {n}x{inputs} to {outputs}");
+            let sizes = Sizes { n, inputs, outputs };
+            let (x, weight) = (noise(1, n * inputs), noise(2, inputs * outputs));
+            let (bias, dy) = (noise(3, outputs), noise(4, n * outputs));
+            let x_matrix = device.try_tensor_from_vec(x.clone(), (n, inputs)).unwrap();
+            let weight_vector = device.try_tensor_from_vec(weight.clone(), (inputs * outputs,)).unwrap();
+            let bias_vector = device.try_tensor_from_vec(bias.clone(), (outputs,)).unwrap();
+            let expected = reference::forward(sizes, &x, &weight, &bias);
+            for relu in [false, true] {
+                let y = device.dense(sizes, &x_matrix, &weight_vector, &bias_vector, relu).unwrap();
+                let clamped: Vec<f32> = expected.iter().map(|&y| if relu { y.max(0.0) } else { y }).collect();
+                assert_close(&what("y"), &y.as_vec(), &clamped);
+            }
+            let slot = |values: &[f32]| {
+                let mut slot: Slot<Cpu> = Storage::<f32>::try_alloc_len(&device, values.len()).unwrap();
+                slot.copy_from_slice(values);
+                slot
+            };
+            let start = noise(5, n * inputs);
+            let (mut dw, mut db, mut dx) = (slot(&vec![0.0; weight.len()]), slot(&vec![0.0; outputs]), slot(&start));
+            let gradients = DenseGradients { weight: &mut dw, bias: &mut db, input: &mut dx };
+            device.dense_gradient(sizes, &x_matrix, &weight_vector, &slot(&dy), gradients).unwrap();
+            let (expected_dx, expected_dw, expected_db) = reference::gradient(sizes, &x, &weight, &dy);
+            assert_close(&what("dw"), &dw, &expected_dw);
+            assert_close(&what("db"), &db, &expected_db);
+            let sum: Vec<f32> = start.iter().zip(&expected_dx).map(|(a, b)| a + b).collect();
+            assert_close(&what("dx, added"), &dx, &sum);
+        }
+    }
+}

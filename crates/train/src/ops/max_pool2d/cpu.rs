@@ -97,3 +97,36 @@ fn spread_plane<const ADD: bool>(w: usize, largest: &[u8], dy: &[f32], dx: &mut 
 fn store<const ADD: bool>(target: &mut f32, value: f32) {
     *target = if ADD { *target + value } else { value };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::reference;
+    use super::*;
+    use crate::backend::Memory;
+    use crate::ops::testing::{assert_close, noise};
+
+    #[test]
+    fn fast_equals_reference() {
+        let (device, pool) = (Cpu::default(), BufferPool::default());
+        for shape in [[1, 1, 2, 2], [2, 3, 5, 4], [1, 17, 3, 7], [3, 16, 8, 8], [1, 33, 2, 9]] {
+            let out = [shape[0], shape[1], shape[2] / 2, shape[3] / 2];
+            // Few different values, so that windows have ties.
+            let x: Vec<f32> = noise(1, shape.iter().product()).iter().map(|v| (v * 4.0).round()).collect();
+            let (dy, start) = (noise(2, out.iter().product()), noise(3, x.len()));
+            let (expected, best) = reference::forward(shape, &x);
+            let blocked = device.upload(&pool, shape, &x).unwrap();
+            let mut y = device.allocate(&pool, out).unwrap();
+            let largest = device.max_pool2d(&pool, shape, &blocked, &mut y).unwrap();
+            assert_close(&format!("{shape:?}"), &device.download(out, &y).unwrap(), &expected);
+
+            let dy_blocked = device.upload(&pool, out, &dy).unwrap();
+            let expected = reference::gradient(shape, &best, &dy);
+            let mut dx = device.upload(&pool, shape, &start).unwrap();
+            device.max_pool2d_gradient(shape, &largest, &dy_blocked, &mut dx, Accumulate::Add).unwrap();
+            let sum: Vec<f32> = start.iter().zip(&expected).map(|(a, b)| a + b).collect();
+            assert_close(&format!("{shape:?}, added"), &device.download(shape, &dx).unwrap(), &sum);
+            device.max_pool2d_gradient(shape, &largest, &dy_blocked, &mut dx, Accumulate::Overwrite).unwrap();
+            assert_close(&format!("{shape:?}, overwritten"), &device.download(shape, &dx).unwrap(), &expected);
+        }
+    }
+}

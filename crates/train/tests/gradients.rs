@@ -1,0 +1,168 @@
+//! Gradients of every op against finite differences, through the tape.
+
+use dfdx::prelude::*;
+use train::backend::{BufferPool, Matrix};
+use train::feature_map::FeatureMap;
+use train::ops::batch_norm2d::{Parameters, batch_norm2d};
+use train::ops::conv2d::{Options, Padding, conv2d};
+use train::ops::{dense::dense, dropout::dropout, flatten::flatten, max_pool2d::max_pool2d};
+use train::parameter::Parameter;
+use train::pass::Pass;
+
+type Run = dyn Fn(&FeatureMap<Cpu>, &mut [Parameter<Cpu>], &mut Pass<Cpu>) -> Matrix<Cpu>;
+
+struct Case {
+    name: &'static str,
+    /// `[n, c, h, w]`.
+    input: [usize; 4],
+    /// Shapes of the parameters; the gradient by each is checked.
+    parameters: &'static [&'static [usize]],
+    run: Box<Run>,
+}
+
+fn cases() -> Vec<Case> {
+    let conv = |stride, padding, relu, residual: bool| -> Box<Run> {
+        Box::new(move |x, p, pass| {
+            let residual = residual.then_some(x);
+            let y = conv2d(x, &p[0], &p[1], Options { stride, padding, residual, relu }, pass).unwrap();
+            flatten(&y, pass).unwrap()
+        })
+    };
+    let norm = |relu| -> Box<Run> {
+        Box::new(move |x, p, pass| {
+            let [weight, bias, running_mean, running_var] = p else { unreachable!("four parameters") };
+            let y = batch_norm2d(x, Parameters { weight, bias, running_mean, running_var }, relu, pass).unwrap();
+            flatten(&y, pass).unwrap()
+        })
+    };
+    let linear = |relu| -> Box<Run> {
+        Box::new(move |x, p, pass| {
+            let x = flatten(x, pass).unwrap();
+            dense(&x, &p[0], &p[1], relu, pass).unwrap()
+        })
+    };
+    vec![
+        Case {
+            name: "convolution",
+            input: [2, 3, 5, 6],
+            parameters: &[&[4, 3, 3, 3], &[4]],
+            run: conv(1, Padding::Same, false, false),
+        },
+        Case {
+            name: "stride 2",
+            input: [1, 17, 6, 7],
+            parameters: &[&[2, 17, 3, 3], &[2]],
+            run: conv(2, Padding::Valid, false, false),
+        },
+        Case {
+            name: "fused ReLU",
+            input: [2, 3, 4, 4],
+            parameters: &[&[5, 3, 3, 3], &[5]],
+            run: conv(1, Padding::Valid, true, false),
+        },
+        Case {
+            name: "residual",
+            input: [2, 3, 4, 4],
+            parameters: &[&[3, 3, 3, 3], &[3]],
+            run: conv(1, Padding::Same, true, true),
+        },
+        Case { name: "batch norm", input: [3, 17, 2, 3], parameters: &[&[17], &[17], &[17], &[17]], run: norm(false) },
+        Case { name: "batch norm, ReLU", input: [4, 3, 3, 3], parameters: &[&[3], &[3], &[3], &[3]], run: norm(true) },
+        Case {
+            name: "max pooling",
+            input: [2, 3, 5, 4],
+            parameters: &[],
+            run: Box::new(|x, _, pass| {
+                let y = max_pool2d("pool", x, pass).unwrap();
+                flatten(&y, pass).unwrap()
+            }),
+        },
+        Case { name: "dense", input: [5, 3, 2, 3], parameters: &[&[7, 18], &[7]], run: linear(false) },
+        Case { name: "dense, ReLU", input: [5, 3, 2, 3], parameters: &[&[7, 18], &[7]], run: linear(true) },
+        Case {
+            name: "dropout",
+            input: [4, 2, 3, 3],
+            parameters: &[],
+            run: Box::new(|x, _, pass| {
+                let x = flatten(x, pass).unwrap();
+                dropout("dropout", x, 0.4, pass).unwrap()
+            }),
+        },
+        Case {
+            name: "two readers",
+            input: [2, 3, 4, 4],
+            parameters: &[&[3, 3, 1, 1], &[3]],
+            run: Box::new(|x, p, pass| {
+                let plain = |residual| Options { stride: 1, padding: Padding::Valid, residual, relu: false };
+                let first = conv2d(x, &p[0], &p[1], plain(Some(x)), pass).unwrap();
+                let second = conv2d(&first, &p[0], &p[1], plain(Some(x)), pass).unwrap();
+                flatten(&second, pass).unwrap()
+            }),
+        },
+    ]
+}
+
+fn noise(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Everything that the output depends on: the input, then the parameters.
+fn evaluate(case: &Case, values: &[Vec<f32>]) -> (f64, Vec<Vec<f32>>) {
+    let (device, pool) = (Cpu::default(), BufferPool::default());
+    let parameter = |(at, shape): (usize, &&[usize])| {
+        Parameter::new(format!("p{at}"), shape, values[at + 1].clone(), true, &device)
+    };
+    let mut parameters: Vec<_> = case.parameters.iter().enumerate().map(|p| parameter(p).unwrap()).collect();
+    let mut pass = Pass::train(&device, &pool, 3, 4);
+    let x = FeatureMap::from_nchw(&values[0], case.input, &pass).unwrap();
+    let y = (case.run)(&x, &mut parameters, &mut pass);
+    let factors = noise(99, y.shape().num_elements());
+    let sum = y.as_vec().iter().zip(&factors).map(|(y, f)| f64::from(*y) * f64::from(*f)).sum();
+    let factors = device.tensor_from_vec(factors, *y.shape());
+    let mut gradients = (y.put_tape(pass.take_tape()) * factors).sum::<(), _>().backward();
+    let mut all = vec![x.gradient_to_nchw(&device).unwrap().expect("the input's gradient")];
+    for parameter in &parameters {
+        gradients.get_or_alloc_mut(&parameter.tensor).unwrap();
+        all.push(gradients.get(&parameter.tensor).as_vec());
+    }
+    (sum, all)
+}
+
+/// Moves each input and parameter a little in a random direction, forth and back: the change of the sum must be the gradient
+/// times the direction.
+#[test]
+fn gradients_are_slopes() {
+    for case in cases() {
+        let lens = std::iter::once(case.input.iter().product())
+            .chain(case.parameters.iter().map(|shape| shape.iter().product()));
+        let values: Vec<Vec<f32>> = lens.enumerate().map(|(seed, len)| noise(seed as u64 + 1, len)).collect();
+        let (_, gradients) = evaluate(&case, &values);
+        let differentiable = if case.parameters.len() == 4 { 3 } else { values.len() };
+        for which in 0..differentiable {
+            let direction = noise(50 + which as u64, values[which].len());
+            // Small enough to stay on one side of every kink, for these seeds.
+            let step = 1e-3;
+            let moved = |factor: f32| {
+                let mut values = values.clone();
+                values[which].iter_mut().zip(&direction).for_each(|(v, d)| *v += factor * d);
+                evaluate(&case, &values).0
+            };
+            let slope = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
+            let product = |(g, d): (&f32, &f32)| f64::from(*g) * f64::from(*d);
+            let expected: f64 = gradients[which].iter().zip(&direction).map(product).sum();
+            let scale = gradients[which].iter().zip(&direction).map(|p| product(p).abs()).sum::<f64>();
+            assert!(
+                (slope - expected).abs() < 2e-3 * scale,
+                "{}, input {which}: slope {slope}, gradient {expected}",
+                case.name
+            );
+        }
+    }
+}

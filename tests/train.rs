@@ -1,0 +1,85 @@
+//! Shards to models.
+
+use crate::harness::{Bench, fashion_images};
+use serde_json::Value;
+
+#[test]
+fn predict_names_the_class_of_new_images() {
+    let bench = Bench::small();
+    bench.stage("preprocess", &[]).succeeds();
+    bench.stage("train", &["--set", "train.models.small.epochs=4"]).succeeds();
+    for (name, bytes) in fashion_images("trouser").into_iter().skip(200).take(10) {
+        bench.write(&format!("new/{name}"), bytes);
+    }
+    bench.write("new/broken.png", &fashion_images("trouser")[0].1[..100]);
+    let finished = bench.run("train", &["predict", "--model", "out/models/small", "new", "--format", "json", "--top", "2"]);
+    assert!(finished.stderr.contains("broken.png"), "the broken file is named\n{finished}");
+    let rows: Value = serde_json::from_str(&finished.stdout).expect("JSON on standard output");
+    let rows = rows.as_array().expect("an array");
+    let first = |row: &Value| row["predictions"][0]["class"].as_str().map(str::to_owned);
+    let trousers = rows.iter().filter(|row| first(row).as_deref() == Some("trouser")).count();
+    assert!(trousers >= 8, "{trousers} of 10 trousers recognised\n{finished}");
+    for format in ["table", "csv"] {
+        bench.run("train", &["predict", "--model", "out/models/small", "new", "--format", format]).says("trouser");
+    }
+}
+
+#[test]
+fn evaluate_agrees_with_the_predictions_of_training() {
+    let bench = Bench::small();
+    bench.stage("preprocess", &[]).succeeds();
+    bench.stage("train", &[]).succeeds();
+    let file = bench.path("out/models/small/predictions-test.parquet");
+    let predictions = train::predictions::Predictions::read(&file).unwrap();
+    for row in &predictions.rows {
+        bench.write(&format!("held-out/{}", row.path), std::fs::read(bench.path("images").join(&row.path)).unwrap());
+    }
+    let right = predictions.rows.iter().filter(|row| row.label == row.prediction).count();
+    let finished = bench
+        .run("train", &["evaluate", "--model", "out/models/small", "--images", "held-out", "--format", "json"])
+        .succeeds();
+    let scores: Value = serde_json::from_str(&finished.stdout).expect("JSON on standard output");
+    let accuracy = scores["accuracy"].as_f64().expect("an accuracy");
+    assert!((accuracy - right as f64 / predictions.rows.len() as f64).abs() < 1e-9, "{accuracy}\n{finished}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_model() {
+    let bench = Bench::small();
+    bench.stage("preprocess", &[]).succeeds();
+    bench.stage("train", &[]).succeeds();
+    let model = |name: &str| std::fs::read(bench.path("out/models/small").join(name)).unwrap();
+    let (weights, history) = (model("model.safetensors"), model("history.csv"));
+    std::fs::remove_dir_all(bench.path("out/models")).unwrap();
+    bench.stage("train", &[]).succeeds();
+    assert!(weights == model("model.safetensors") && history == model("history.csv"));
+    std::fs::remove_dir_all(bench.path("out/models")).unwrap();
+    bench.stage("train", &["--set", "train.seed=2"]).succeeds();
+    assert!(weights != model("model.safetensors"), "another seed, another model");
+}
+
+#[test]
+fn summary_counts_the_notebooks_parameters() {
+    let bench = Bench::new();
+    let nineteen: Vec<String> = (0..19).map(|class| format!("class-{class:02}")).collect();
+    for (class, (name, bytes)) in nineteen.iter().zip(fashion_images("bag")) {
+        bench.write(&format!("images/{class}/{name}"), bytes);
+    }
+    bench.pipeline(
+        "source: images",
+        "models:\n  baseline: { architecture: baseline-cnn }\n  resnet: { architecture: resnet }",
+        "",
+    );
+    for (model, count) in [("baseline", "3,491,603"), ("resnet", "1,157,267")] {
+        bench.run("train", &["summary", "--pipeline", "pipeline.yaml", "--model", model]).succeeds().says(count);
+    }
+}
+
+#[test]
+fn divergence_stops_with_the_epoch_and_step() {
+    let bench = Bench::small();
+    bench.stage("preprocess", &[]).succeeds();
+    bench
+        .stage("train", &["--set", "train.models.small.learning_rate=1e30"])
+        .is_refused_with(&["epoch 1", "step", "learning_rate"]);
+}
