@@ -155,7 +155,7 @@ fn results_that_do_not_belong_together_are_refused() {
         (
             "not preprocessed",
             |run| std::fs::remove_dir_all(run.pipeline.shards_dir()).unwrap(),
-            "there is no data set at",
+            "holds no finished data set",
         ),
         (
             "another data set",
