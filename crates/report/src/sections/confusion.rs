@@ -9,6 +9,8 @@ use crate::run::confusion_csv_name;
 
 /// Pairs listed of each model.
 const PAIRS: usize = 10;
+/// Matrices of so many classes can be read at half the page's width.
+const SIDE_BY_SIDE: usize = 12;
 
 pub(super) fn section(material: &Material) -> Option<Section> {
     let metrics = material.metrics;
@@ -24,18 +26,21 @@ pub(super) fn section(material: &Material) -> Option<Section> {
     let pairs =
         measured.iter().map(|(name, matrix)| (format!("Most confused by {name}"), pairs_table(matrix, classes)));
     let mut blocks = vec![Block::Columns(pairs.collect())];
-    for (name, matrix) in measured {
-        blocks.push(Block::Heading(of(name)));
-        let figure = ConfusionFigure { classes: classes.clone(), matrix, of: of(name) };
-        blocks.push(Block::Wide(Drawing {
-            name: format!("confusion-{name}-{}", split.name()),
-            figure: Box::new(figure),
-            caption: String::new(),
+    let drawings = measured.into_iter().map(|(name, matrix)| Drawing {
+        name: format!("confusion-{name}-{}", split.name()),
+        figure: Box::new(ConfusionFigure { classes: classes.clone(), matrix, of: of(name) }),
+        caption: of(name),
+    });
+    if classes.len() <= SIDE_BY_SIDE {
+        blocks.push(Block::Gallery(drawings.collect()));
+    } else {
+        blocks.extend(drawings.map(Block::Wide));
+    }
+    for (name, model) in &metrics.models {
+        blocks.extend(model.splits.keys().map(|&split| Block::File {
+            path: confusion_csv_name(name, split),
+            label: format!("Confusion matrix of {name} on the {} split as CSV", split.name()),
         }));
-        for &split in metrics.models[name].splits.keys() {
-            let label = format!("Confusion matrix of {name} on the {} split as CSV", split.name());
-            blocks.push(Block::File { path: confusion_csv_name(name, split), label });
-        }
     }
     Some(Section { id: "confusion", title: "Confusions".into(), blocks })
 }
