@@ -42,6 +42,8 @@ pub(super) struct Winograd {
     columns: usize,
     /// Rows of tiles in a band.
     band: usize,
+    /// Rows of tiles in a band of the weight gradient.
+    gradient_band: usize,
 }
 
 /// Channels from which on the transforms are worth their time.
@@ -61,8 +63,10 @@ impl Winograd {
         let tile_bytes = POINTS * LANES * size_of::<f32>() * (blocks[0] + blocks[1]);
         let most = (BAND_BYTES / (tile_bytes * columns)).clamp(1, rows);
         // Bands of nearly equal height.
-        let band = rows.div_ceil(rows.div_ceil(most));
-        Some(Self { input, pad, out, blocks, columns, band })
+        let even = |most: usize| rows.div_ceil(rows.div_ceil(most));
+        // The weight gradient's sums are read and written for every band: so many tiles that this is not most of the traffic.
+        let balanced = (input[0] * outputs / (input[0] + outputs)).div_ceil(columns).min(rows);
+        Some(Self { input, pad, out, blocks, columns, band: even(most), gradient_band: even(most.max(balanced)) })
     }
 
     /// Rows of 16 of the transformed weights of one output block, for each of the 36 points.
@@ -75,20 +79,23 @@ impl Winograd {
         POINTS * self.weight_rows() * LANES
     }
 
-    fn bands(&self) -> impl Iterator<Item = Band<'_>> {
+    /// All rows of tiles, `height` at a time.
+    fn bands(&self, height: usize) -> impl Iterator<Item = Band<'_>> {
         let rows = self.out[0].div_ceil(OUT);
-        (0..rows).step_by(self.band).map(move |top| Band { of: self, rows: top..(top + self.band).min(rows) })
+        (0..rows).step_by(height).map(move |top| Band { of: self, rows: top..(top + height).min(rows) })
     }
 
     /// `G g Gᵀ` of all kernels, packed `[output block][point][rows][16]`; `value` gives a weight by output, input, row, column.
     pub fn transform_weights(
         &self,
+        pool: &BufferPool,
         outputs: usize,
         value: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Buffer {
-        let mut packed = BufferPool::default().take(self.blocks[1] * self.weights_len());
+        let mut packed = pool.take(self.blocks[1] * self.weights_len());
         let rows = self.weight_rows();
         packed.par_chunks_mut(self.weights_len()).enumerate().for_each(|(block, packed)| {
+            packed.fill(0.0);
             for (input, lane) in (0..self.input[0]).flat_map(|input| (0..LANES).map(move |lane| (input, lane))) {
                 let output = block * LANES + lane;
                 if output >= outputs {
@@ -144,7 +151,7 @@ impl Winograd {
         };
         let zeros = vec![0.0; count * LANES];
         SCRATCH.with_borrow_mut(|[transformed, products]| {
-            for band in self.bands() {
+            for band in self.bands(self.band) {
                 let tiles = band.tiles();
                 let runs: Vec<Run> =
                     (0..self.blocks[0]).map(|block| Run { offset: block * tiles * LANES, len: LANES }).collect();
@@ -194,7 +201,7 @@ impl Winograd {
         assert_eq!(dy.len(), count * block_stride);
         assert_eq!(dweights.len(), count * self.weights_len());
         SCRATCH.with_borrow_mut(|[transformed, gradients]| {
-            for band in self.bands() {
+            for band in self.bands(self.gradient_band) {
                 let tiles = band.tiles();
                 let transformed = sized(transformed, POINTS * self.blocks[0] * tiles * LANES);
                 let gradients = sized(gradients, POINTS * count * tiles * LANES);
