@@ -155,20 +155,21 @@ impl Winograd {
                 let tiles = band.tiles();
                 let runs: Vec<Run> =
                     (0..self.blocks[0]).map(|block| Run { offset: block * tiles * LANES, len: LANES }).collect();
-                let transformed = sized(transformed, POINTS * self.blocks[0] * tiles * LANES);
-                let products = sized(products, POINTS * count * tiles * LANES);
+                let (input_point, output_point) = (band.point_len(self.blocks[0]), band.point_len(count));
+                let transformed = sized(transformed, POINTS * input_point);
+                let products = sized(products, POINTS * output_point);
                 // SAFETY: the image holds the blocks that the band says, and `transformed` their transformed tiles.
                 unsafe { dispatch(level, TransformInput { band: &band, image, transformed }) };
                 for point in 0..POINTS {
                     let row = Row {
-                        x: transformed[point * self.blocks[0] * tiles * LANES..].as_ptr(),
+                        x: transformed[point * input_point..].as_ptr(),
                         runs: &runs,
                         weights: weights[point * self.weight_rows() * LANES..].as_ptr(),
                         weights_stride: self.weights_len(),
                         bias: zeros.as_ptr(),
                         residual: None,
                         relu: false,
-                        y: products[point * count * tiles * LANES..].as_mut_ptr(),
+                        y: products[point * output_point..].as_mut_ptr(),
                         pixels: tiles,
                         pixel_stride: LANES,
                         block_stride: tiles * LANES,
@@ -203,8 +204,9 @@ impl Winograd {
         SCRATCH.with_borrow_mut(|[transformed, gradients]| {
             for band in self.bands(self.gradient_band) {
                 let tiles = band.tiles();
-                let transformed = sized(transformed, POINTS * self.blocks[0] * tiles * LANES);
-                let gradients = sized(gradients, POINTS * count * tiles * LANES);
+                let (input_point, output_point) = (band.point_len(self.blocks[0]), band.point_len(count));
+                let transformed = sized(transformed, POINTS * input_point);
+                let gradients = sized(gradients, POINTS * output_point);
                 // SAFETY: the image and the gradient hold the blocks that the band says, the scratch their transformed tiles.
                 unsafe {
                     dispatch(level, TransformInput { band: &band, image, transformed });
@@ -214,9 +216,9 @@ impl Winograd {
                     for input in 0..self.blocks[0] {
                         let weight_row = (point * self.blocks[0] + input) * LANES;
                         let outer = Outer {
-                            x: transformed[(point * self.blocks[0] + input) * tiles * LANES..].as_ptr(),
+                            x: transformed[point * input_point + input * tiles * LANES..].as_ptr(),
                             x_stride: 0,
-                            dy: gradients[(point * count + block) * tiles * LANES..].as_ptr(),
+                            dy: gradients[point * output_point + block * tiles * LANES..].as_ptr(),
                             dy_stride: 0,
                             rows: 1,
                             pixels: tiles,
@@ -257,6 +259,12 @@ impl Band<'_> {
         self.rows.len() * self.of.columns
     }
 
+    /// Floats of one point of all tiles of some blocks: an odd number of cache lines, so that a tile's 36 points do not fall on
+    /// the same few sets of the first-level cache.
+    fn point_len(&self, blocks: usize) -> usize {
+        (blocks * self.tiles() | 1) * LANES
+    }
+
     /// Each tile's number in the band, and its first output row and column.
     #[inline(always)]
     fn each(&self) -> impl Iterator<Item = (usize, usize, usize)> {
@@ -266,7 +274,7 @@ impl Band<'_> {
     }
 }
 
-/// `Bᵀ d B` of every tile and input block: to `[point][block][tile][16]`.
+/// `Bᵀ d B` of every tile and input block: to `[point][block][tile][16]`, a point being [`Band::point_len`] long.
 struct TransformInput<'a> {
     band: &'a Band<'a>,
     image: &'a [f32],
@@ -290,7 +298,7 @@ impl Kernel for TransformInput<'_> {
                     (&edge[..], IN * LANES)
                 };
                 let target = &mut self.transformed[(block * tiles + at) * LANES..];
-                let point = blocks * tiles * LANES;
+                let point = self.band.point_len(blocks);
                 assert!(
                     source.len() >= ((IN - 1) * stride + IN * LANES) && target.len() >= (POINTS - 1) * point + LANES
                 );
@@ -345,7 +353,7 @@ impl Kernel for TransformOutput<'_> {
         let [h, w] = self.band.of.out;
         let tiles = self.band.tiles();
         let count = self.bias.len() / LANES;
-        let point = count * tiles * LANES;
+        let point = self.band.point_len(count);
         for block in 0..count {
             for (at, top, left) in self.band.each() {
                 let source = &self.products[(block * tiles + at) * LANES..];
