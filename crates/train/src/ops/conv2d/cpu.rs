@@ -3,7 +3,7 @@
 use super::direct::{Direct, Expansion, Extras, Residual, input_gradient_phases};
 use super::winograd::Winograd;
 use super::{Conv2dKernel, Epilogue, Geometry};
-use crate::backend::{Buffer, Slot, Vector};
+use crate::backend::{Buffer, BufferPool, Slot, Vector};
 use crate::feature_map::{Accumulate, Layout};
 use crate::ops::layout::{LANES, blocks};
 use crate::ops::parallel;
@@ -19,6 +19,7 @@ const GROUPS: usize = 8;
 impl Conv2dKernel for Cpu {
     fn conv2d(
         &self,
+        pool: &BufferPool,
         geometry: &Geometry,
         x: &Buffer,
         layout: Layout,
@@ -29,24 +30,26 @@ impl Conv2dKernel for Cpu {
     ) -> Result<(), <Self as HasErr>::Err> {
         let residual = epilogue.residual.map(|map| &**map);
         let (weight, bias) = (host(weight), host(bias));
-        forward(level(), geometry, (x, layout), &weight, &bias, (residual, epilogue.relu), y);
+        forward((level(), pool), geometry, (x, layout), &weight, &bias, (residual, epilogue.relu), y);
         Ok(())
     }
 
     fn conv2d_input_gradient(
         &self,
+        pool: &BufferPool,
         geometry: &Geometry,
         dy: &Buffer,
         weight: &Vector<Self>,
         dx: &mut Buffer,
         accumulate: Accumulate,
     ) -> Result<(), <Self as HasErr>::Err> {
-        input_gradient(level(), geometry, dy, &host(weight), dx, accumulate);
+        input_gradient((level(), pool), geometry, dy, &host(weight), dx, accumulate);
         Ok(())
     }
 
     fn conv2d_weight_gradient(
         &self,
+        pool: &BufferPool,
         geometry: &Geometry,
         x: &Buffer,
         layout: Layout,
@@ -54,7 +57,7 @@ impl Conv2dKernel for Cpu {
         dweight: &mut Slot<Self>,
         dbias: &mut Slot<Self>,
     ) -> Result<(), <Self as HasErr>::Err> {
-        weight_gradient(level(), geometry, (x, layout), dy, dweight, dbias);
+        weight_gradient((level(), pool), geometry, (x, layout), dy, dweight, dbias);
         Ok(())
     }
 }
@@ -90,7 +93,7 @@ enum Algorithm {
 /// Runs one convolution over a batch. `weight` gives a weight by output, input, kernel row and column; the bias has a value for
 /// every lane.
 fn run_batch(
-    level: Level,
+    (level, pool): (Level, &BufferPool),
     direct: &Direct,
     x: &[f32],
     weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
@@ -99,7 +102,7 @@ fn run_batch(
 ) {
     let algorithm = match Winograd::new(direct) {
         Some(winograd) => {
-            let weights = winograd.transform_weights(direct.outputs, weight);
+            let weights = winograd.transform_weights(pool, direct.outputs, weight);
             Algorithm::Winograd(winograd, weights)
         }
         None => {
@@ -135,7 +138,7 @@ fn run_batch(
 }
 
 fn forward(
-    level: Level,
+    on: (Level, &BufferPool),
     g: &Geometry,
     (x, layout): (&[f32], Layout),
     weight: &[f32],
@@ -148,10 +151,17 @@ fn forward(
     let mut lanes = vec![0.0; blocks(g.o) * LANES];
     lanes[..g.o].copy_from_slice(bias);
     let extras = Extras { bias: &lanes, residual: residual.map_or(Residual::None, Residual::Map), relu };
-    run_batch(level, &direct, &x[..g.n * image_len(direct.input, layout)], weight, extras, y);
+    run_batch(on, &direct, &x[..g.n * image_len(direct.input, layout)], weight, extras, y);
 }
 
-fn input_gradient(level: Level, g: &Geometry, dy: &[f32], weight: &[f32], dx: &mut [f32], accumulate: Accumulate) {
+fn input_gradient(
+    on: (Level, &BufferPool),
+    g: &Geometry,
+    dy: &[f32],
+    weight: &[f32],
+    dx: &mut [f32],
+    accumulate: Accumulate,
+) {
     let phases = input_gradient_phases(g);
     let all_written = phases.len() == g.stride * g.stride;
     if accumulate == Accumulate::Overwrite && !all_written {
@@ -168,13 +178,13 @@ fn input_gradient(level: Level, g: &Geometry, dy: &[f32], weight: &[f32], dx: &m
             let (u, v) = (tap_y + (kernel_h - 1 - u) * g.stride, tap_x + (kernel_w - 1 - v) * g.stride);
             weight[((o * g.c + c) * g.kernel_h + u) * g.kernel_w + v]
         };
-        run_batch(level, &phase.direct, dy, turned, Extras { bias: &bias, residual, relu: false }, dx);
+        run_batch(on, &phase.direct, dy, turned, Extras { bias: &bias, residual, relu: false }, dx);
     }
 }
 
 /// Adds to `dweight` and `dbias`.
 fn weight_gradient(
-    level: Level,
+    (level, pool): (Level, &BufferPool),
     g: &Geometry,
     x: (&[f32], Layout),
     dy: &[f32],
@@ -184,7 +194,7 @@ fn weight_gradient(
     let direct = Direct::forward(g, x.1);
     if let Some(winograd) = Winograd::new(&direct) {
         let add = |image: &[f32], dy: &[f32], sums: &mut [f32]| winograd.add_weight_gradient(level, image, dy, sums);
-        let sums = GroupSums::new(g, x, dy, winograd.weights_len(), add);
+        let sums = GroupSums::new(pool, g, x, dy, winograd.weights_len(), add);
         dweight.par_chunks_mut(LANES * g.c * 9).enumerate().for_each(|(block, dweight)| {
             vectorized(|| winograd.add_kernel_gradients(sums.weights(block), dweight));
         });
@@ -193,7 +203,7 @@ fn weight_gradient(
         let plan = direct.plan();
         let add =
             |image: &[f32], dy: &[f32], sums: &mut [f32]| direct.add_weight_gradient(level, &plan, image, dy, sums);
-        let sums = GroupSums::new(g, x, dy, plan.weight_rows() * LANES, add);
+        let sums = GroupSums::new(pool, g, x, dy, plan.weight_rows() * LANES, add);
         let mut rows = Vec::new();
         direct.for_each_weight_row(|row, c, u, v| rows.push((row, (c * g.kernel_h + u) * g.kernel_w + v)));
         let kernels = g.c * g.kernel_h * g.kernel_w;
@@ -209,7 +219,7 @@ fn weight_gradient(
 
 /// Weight and bias gradients over the batch: for each task the packed weights of all its output blocks, then their biases.
 struct GroupSums {
-    sums: Vec<f32>,
+    sums: Buffer,
     /// Output blocks in all, and in a task.
     blocks: [usize; 2],
     weights_len: usize,
@@ -219,6 +229,7 @@ impl GroupSums {
     /// Sums over the batch. `add` adds an image's products with `dy`, for some output blocks, to their packed weights of
     /// `weights_len` floats a block.
     fn new(
+        pool: &BufferPool,
         g: &Geometry,
         (x, layout): (&[f32], Layout),
         dy: &[f32],
@@ -229,9 +240,10 @@ impl GroupSums {
         let (groups, all) = (GROUPS.min(g.n), blocks(g.o));
         let per_task = blocks_per_task(groups, all);
         let block = weights_len + LANES;
-        let mut sums = vec![0.0; groups * all * block];
+        let mut sums = pool.take(groups * all * block);
         sums.par_chunks_mut(all * block).enumerate().for_each(|(group, sums)| {
             sums.par_chunks_mut(per_task * block).enumerate().for_each(|(part, sums)| {
+                sums.fill(0.0);
                 let (first, count) = (part * per_task, sums.len() / block);
                 let (weights, biases) = sums.split_at_mut(count * weights_len);
                 for n in group * g.n / groups..(group + 1) * g.n / groups {
@@ -251,7 +263,6 @@ impl GroupSums {
                 total.iter_mut().zip(other).for_each(|(sum, term)| *sum += term);
             }
         });
-        sums.truncate(all * block);
         Self { sums, blocks: [all, per_task], weights_len }
     }
 
@@ -341,6 +352,7 @@ mod tests {
     /// All three directions of each case, at every level of the machine, against the reference.
     #[test]
     fn fast_equals_reference() {
+        let pool = BufferPool::default();
         for Case { name, input, outputs, kernel: [kernel_h, kernel_w], stride, padding } in CASES {
             let g = Geometry::new(input, [outputs, input[1], kernel_h, kernel_w], stride, padding).unwrap();
             let x = noise(1, g.input().iter().product());
@@ -354,18 +366,18 @@ mod tests {
                 let of = |what: &str| format!("{name}, {what}, {level:?}");
                 for (layout, x) in [(Layout::Activations, block(&x, input)), (Layout::Images, interleave(&x, input))] {
                     let mut y = vec![f32::NAN; layout::blocked_len(g.output())];
-                    forward(level, &g, (&x, layout), &weight, &bias, (None, false), &mut y);
+                    forward((level, &pool), &g, (&x, layout), &weight, &bias, (None, false), &mut y);
                     assert_close(&of("forward"), &unblock(&y, g.output()), &expected_y);
                     let (mut dw, mut db) = (vec![0.0; weight.len()], vec![0.0; g.o]);
-                    weight_gradient(level, &g, (&x, layout), &block(&dy, g.output()), &mut dw, &mut db);
+                    weight_gradient((level, &pool), &g, (&x, layout), &block(&dy, g.output()), &mut dw, &mut db);
                     assert_close(&of("weight gradient"), &dw, &expected_dw);
                     assert_close(&of("bias gradient"), &db, &expected_db);
                 }
                 let mut dx = vec![f32::NAN; layout::blocked_len(input)];
-                input_gradient(level, &g, &block(&dy, g.output()), &weight, &mut dx, Accumulate::Overwrite);
+                input_gradient((level, &pool), &g, &block(&dy, g.output()), &weight, &mut dx, Accumulate::Overwrite);
                 assert_close(&of("input gradient"), &unblock(&dx, input), &expected_dx);
                 let mut dx = block(&start, input);
-                input_gradient(level, &g, &block(&dy, g.output()), &weight, &mut dx, Accumulate::Add);
+                input_gradient((level, &pool), &g, &block(&dy, g.output()), &weight, &mut dx, Accumulate::Add);
                 let sum: Vec<f32> = start.iter().zip(&expected_dx).map(|(a, b)| a + b).collect();
                 assert_close(&of("input gradient, added"), &unblock(&dx, input), &sum);
             }
@@ -374,6 +386,7 @@ mod tests {
 
     #[test]
     fn residual_is_added_before_the_relu() {
+        let pool = BufferPool::default();
         let g = Geometry::new([2, 5, 6, 7], [20, 5, 3, 3], 1, Same).unwrap();
         let (x, weight, bias) = (noise(1, 2 * 5 * 6 * 7), noise(2, 20 * 5 * 9), noise(3, 20));
         let residual = noise(4, g.output().iter().product());
@@ -383,7 +396,7 @@ mod tests {
             let mut y = vec![f32::NAN; layout::blocked_len(g.output())];
             let blocked = block(&residual, g.output());
             forward(
-                level,
+                (level, &pool),
                 &g,
                 (&block(&x, g.input()), Layout::Activations),
                 &weight,
@@ -398,12 +411,13 @@ mod tests {
     /// The same bits on one thread and on many.
     #[test]
     fn threads_do_not_change_the_sums() {
+        let buffers = BufferPool::default();
         let g = Geometry::new([9, 20, 8, 9], [70, 20, 3, 3], 1, Same).unwrap();
         let (x, dy) = (block(&noise(1, 9 * 20 * 72), g.input()), block(&noise(2, 9 * 70 * 72), g.output()));
         let run = |threads: usize| {
             let (mut dw, mut db) = (vec![0.0; 70 * 20 * 9], vec![0.0; 70]);
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| weight_gradient(level(), &g, (&x, Layout::Activations), &dy, &mut dw, &mut db));
+            pool.install(|| weight_gradient((level(), &buffers), &g, (&x, Layout::Activations), &dy, &mut dw, &mut db));
             (dw, db)
         };
         assert_eq!(run(1), run(2));
