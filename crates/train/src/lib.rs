@@ -4,6 +4,8 @@
 //! layout of our own, [`ops`] compute on them and record their gradients on dfdx's tape through a [`pass`], [`layers`]
 //! own the parameters, [`architectures`] put layers together, [`optimizer`] moves the parameters.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod architectures;
 pub mod backend;
 pub mod cli;
