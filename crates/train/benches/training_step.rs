@@ -1,4 +1,4 @@
-//! How long a training step takes, and which ops take it: `cargo bench -p train [-- STEPS]`.
+//! How long a training step takes, and which ops take it: `cargo bench -p train --bench training_step [-- STEPS]`.
 //!
 //! 128x128 images, 32 a batch, 19 classes. Medians over the steps, of each op the fastest run; operations are those of the direct algorithm.
 
@@ -37,7 +37,7 @@ impl Bench {
         device.enable_cache();
         let network = build(architecture, CLASSES, SIDE, SIDE, 1, &device)?;
         let adam = Adam::new(1e-3, &network.parameters(), &device)?;
-        let images = (0..BATCH * SIDE * SIDE * 3).map(|at| (at * 2_654_435_761 >> 13) as u8).collect();
+        let images = (0..BATCH * SIDE * SIDE * 3).map(|at| ((at * 2_654_435_761) >> 13) as u8).collect();
         let targets =
             (0..BATCH * CLASSES).map(|at| f32::from(u8::from(at % CLASSES == at / CLASSES % CLASSES))).collect();
         Ok(Self { device, pool, network, adam, images, targets, step: 0, update: Duration::MAX })

@@ -13,7 +13,7 @@ use crate::ops::flatten::FlattenKernel;
 use crate::ops::max_pool2d::MaxPool2dKernel;
 use crate::ops::relu::ReluKernel;
 use crate::ops::{self, add::AddKernel};
-use dfdx::shapes::Shape;
+use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Cpu, Gradients, Storage, Tensor};
 use dfdx::tensor_ops::Device;
 
@@ -76,6 +76,13 @@ pub trait Backend:
 }
 
 impl Backend for Cpu {}
+
+/// A copy of a vector's values: dfdx shows its storage to nobody, not even on the CPU.
+pub(crate) fn host(vector: &Vector<Cpu>) -> Vec<f32> {
+    let mut values = vec![0.0; vector.shape().0];
+    vector.copy_into(&mut values);
+    values
+}
 
 impl Memory for Cpu {
     type Buffer = Buffer;

@@ -8,6 +8,8 @@
 //! [`early_stopping`] and [`checkpoint`], [`run`] does it for every model and publishes the [`model_directory`] with its
 //! [`history`] and [`predictions`]. [`predict`] and [`evaluate`] use a finished [`model`] on image files.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
 pub mod architectures;
 pub mod arrays;
 pub mod backend;

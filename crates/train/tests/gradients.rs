@@ -1,5 +1,7 @@
 //! Gradients of every op against finite differences, through the tape.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use dfdx::prelude::*;
 use train::backend::{BufferPool, Matrix};
 use train::feature_map::FeatureMap;

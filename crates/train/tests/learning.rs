@@ -1,4 +1,6 @@
-//! Whole networks on the tape: they learn, and the same seed gives the same weights to the last bit.
+//! Whole networks on the tape: they learn, and the same seed gives the same weights to the last bit on any number of threads.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use dfdx::losses::cross_entropy_with_logits_loss;
 use dfdx::shapes::HasShape;
@@ -53,6 +55,13 @@ fn both_architectures_learn_and_repeat_themselves() {
     for architecture in [Architecture::BaselineCnn, Architecture::Resnet] {
         let (losses, weights) = train(architecture, 12);
         assert!(losses[11] < 0.5 * losses[0], "{architecture:?}: {losses:?}");
-        assert_eq!((losses, weights), train(architecture, 12), "{architecture:?}");
+        let again = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| train(architecture, 12))
+        };
+        let first = (losses, weights);
+        for threads in [1, 3] {
+            assert!(first == again(threads), "{architecture:?} differs on {threads} threads");
+        }
     }
 }

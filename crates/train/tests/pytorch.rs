@@ -2,6 +2,8 @@
 //! (`fixtures/pytorch_step.py`): logits, loss, every gradient, every parameter after a step of Adam, the moving statistics,
 //! and the logits in inference.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use dfdx::losses::cross_entropy_with_logits_loss;
 use dfdx::tensor::{AsArray, Cpu, PutTape, TensorFromVec};
 use dfdx::tensor_ops::Backward;

@@ -1,11 +1,14 @@
 //! Cache-line aligned memory on the CPU, reused from step to step.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Floats in a cache line, and lanes in a channel block.
 const LINE_FLOATS: usize = 16;
+
+/// A buffer may be longer than asked for by one in so many: then the last, smaller batch of an epoch finds buffers too.
+const SPARE_SHARE: usize = 2;
 
 /// One cache line.
 #[derive(Debug, Clone, Copy)]
@@ -13,9 +16,9 @@ const LINE_FLOATS: usize = 16;
 struct Line([f32; LINE_FLOATS]);
 
 /// Free lines by their number.
-type FreeLists = HashMap<usize, Vec<Vec<Line>>>;
+type FreeLists = BTreeMap<usize, Vec<Vec<Line>>>;
 
-/// Free buffers, by length. Clones share them. A buffer that is dropped goes back to its pool.
+/// Free buffers of all lengths. Clones share them. A buffer that is dropped goes back to its pool.
 #[derive(Debug, Clone, Default)]
 pub struct BufferPool {
     free: Arc<Mutex<FreeLists>>,
@@ -25,7 +28,8 @@ impl BufferPool {
     /// A buffer of `len` floats aligned to 64 bytes; zeros, or whatever its last user left behind.
     pub fn take(&self, len: usize) -> Buffer {
         let count = len.div_ceil(LINE_FLOATS);
-        let recycled = lock(&self.free).get_mut(&count).and_then(Vec::pop);
+        let largest = count + count / SPARE_SHARE;
+        let recycled = lock(&self.free).range_mut(count..=largest).find_map(|(_, list)| list.pop());
         let lines = recycled.unwrap_or_else(|| vec![Line([0.0; LINE_FLOATS]); count]);
         Buffer { lines, len, home: Arc::downgrade(&self.free) }
     }
@@ -101,8 +105,10 @@ mod tests {
         assert_eq!(address % 64, 0);
         drop(first);
         assert_eq!(pool.free_bytes(), 3 * 64);
+        assert_eq!(pool.take(16).as_ptr() as usize % 64, 0, "too short for the buffer that is free");
         let second = pool.take(40);
         assert_eq!((second.as_ptr() as usize, second.len(), second[32]), (address, 40, 7.0));
+        assert_eq!(pool.free_bytes(), 64);
         drop(pool);
         assert_eq!(second.as_bytes().len(), 160);
     }

@@ -17,7 +17,7 @@ pub enum Level {
 /// The environment variable that chooses a lower level: `portable`, `avx2` or `avx512`.
 pub const LEVEL_VARIABLE: &str = "TRAIN_SIMD";
 
-/// The best level of this machine, or the one that [`LEVEL_VARIABLE`] names if the machine has it.
+/// The best level of this machine, or a lower one that [`LEVEL_VARIABLE`] names.
 pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
@@ -25,7 +25,11 @@ pub fn level() -> Level {
         match std::env::var(LEVEL_VARIABLE).as_deref() {
             Ok("portable") => Level::Portable,
             Ok("avx2") => best.min(Level::Avx2),
-            _ => best,
+            Ok("avx512") | Err(_) => best,
+            Ok(other) => {
+                eprintln!("warning: {LEVEL_VARIABLE}={other} is not one of portable, avx2, avx512: using {best:?}");
+                best
+            }
         }
     })
 }

@@ -3,11 +3,10 @@
 //! Sums are taken per plane and combined in the order of the planes, so that the result does not depend on the threads.
 
 use super::{BatchNorm2dKernel, ChannelGradients, Channels, Normalization};
-use crate::backend::{Buffer, Vector};
+use crate::backend::{Buffer, Vector, host};
 use crate::feature_map::Accumulate;
 use crate::ops::layout::{LANES, blocks};
 use crate::ops::simd::vectorized;
-use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, HasErr, TensorFromVec};
 use rayon::prelude::*;
 
@@ -121,12 +120,6 @@ fn coefficients(op: &Normalization, channels: &Channels<'_, Cpu>) -> Vec<Affine>
         affine.shift[lane] = bias[channel] - mean[channel] * affine.scale[lane];
     }
     all
-}
-
-fn host(vector: &Vector<Cpu>) -> Vec<f32> {
-    let mut values = vec![0.0; vector.shape().0];
-    vector.copy_into(&mut values);
-    values
 }
 
 /// Pixels after which single-precision sums are added to the plane's: keeps rounding errors small.

@@ -3,12 +3,11 @@
 use super::direct::{Direct, Expansion, Extras, Residual, input_gradient_phases};
 use super::winograd::Winograd;
 use super::{Conv2dKernel, Epilogue, Geometry};
-use crate::backend::{Buffer, BufferPool, Slot, Vector};
+use crate::backend::{Buffer, BufferPool, Slot, Vector, host};
 use crate::feature_map::{Accumulate, Layout};
 use crate::ops::layout::{LANES, blocks};
 use crate::ops::parallel;
 use crate::ops::simd::{Level, level, vectorized};
-use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
 
@@ -60,12 +59,6 @@ impl Conv2dKernel for Cpu {
         weight_gradient((level(), pool), geometry, (x, layout), dy, dweight, dbias);
         Ok(())
     }
-}
-
-fn host(vector: &Vector<Cpu>) -> Vec<f32> {
-    let mut values = vec![0.0; vector.shape().0];
-    vector.copy_into(&mut values);
-    values
 }
 
 /// Output blocks that a task computes: all of an image's, unless there are too few images to keep the threads busy.
