@@ -11,11 +11,11 @@ mod walk;
 pub use layout::Layout;
 pub use natural_order::natural_order;
 pub(crate) use signature::format;
+pub use signature::{Content, inspect};
 
 use crate::manifest::Split;
 use crate::{Error, Result};
 use rayon::prelude::*;
-use signature::Content;
 use std::path::{Path, PathBuf};
 
 /// One image file and where it was found.
