@@ -99,9 +99,7 @@ impl Memory for Cpu {
 
     fn upload_images(&self, pool: &BufferPool, shape: [usize; 4], rgb: &[u8]) -> Result<Buffer, Self::Err> {
         let mut buffer = pool.take(shape.iter().product());
-        for (value, &byte) in buffer.iter_mut().zip(rgb) {
-            *value = f32::from(byte) / 255.0;
-        }
+        ops::parallel::scale_bytes(&mut buffer, rgb, 1.0 / 255.0);
         Ok(buffer)
     }
 

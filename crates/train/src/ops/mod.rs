@@ -9,7 +9,7 @@ pub mod dropout;
 pub mod flatten;
 pub mod layout;
 pub mod max_pool2d;
-mod parallel;
+pub(crate) mod parallel;
 pub mod relu;
 pub mod simd;
 #[cfg(test)]

@@ -15,3 +15,10 @@ pub fn zip2(a: &mut [f32], b: &[f32], f: impl Fn(&mut [f32], &[f32]) + Sync) {
 pub fn fill(a: &mut [f32], value: f32) {
     a.par_chunks_mut(CHUNK).for_each(|a| a.fill(value));
 }
+
+/// Bytes as floats, times `factor`.
+pub fn scale_bytes(a: &mut [f32], bytes: &[u8], factor: f32) {
+    a.par_chunks_mut(CHUNK).zip(bytes.par_chunks(CHUNK)).for_each(|(a, bytes)| {
+        vectorized(|| a.iter_mut().zip(bytes).for_each(|(a, &byte)| *a = f32::from(byte) * factor));
+    });
+}

@@ -3,11 +3,11 @@
 use super::direct::{Direct, Expansion, Extras, Residual, input_gradient_phases};
 use super::winograd::Winograd;
 use super::{Conv2dKernel, Epilogue, Geometry};
-use crate::backend::{Buffer, Slot, Vector};
+use crate::backend::{Buffer, BufferPool, Slot, Vector};
 use crate::feature_map::{Accumulate, Layout};
 use crate::ops::layout::{LANES, blocks};
 use crate::ops::parallel;
-use crate::ops::simd::{Level, level};
+use crate::ops::simd::{Level, level, vectorized};
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
@@ -19,6 +19,7 @@ const GROUPS: usize = 8;
 impl Conv2dKernel for Cpu {
     fn conv2d(
         &self,
+        pool: &BufferPool,
         geometry: &Geometry,
         x: &Buffer,
         layout: Layout,
@@ -29,24 +30,26 @@ impl Conv2dKernel for Cpu {
     ) -> Result<(), <Self as HasErr>::Err> {
         let residual = epilogue.residual.map(|map| &**map);
         let (weight, bias) = (host(weight), host(bias));
-        forward(level(), geometry, (x, layout), &weight, &bias, (residual, epilogue.relu), y);
+        forward((level(), pool), geometry, (x, layout), &weight, &bias, (residual, epilogue.relu), y);
         Ok(())
     }
 
     fn conv2d_input_gradient(
         &self,
+        pool: &BufferPool,
         geometry: &Geometry,
         dy: &Buffer,
         weight: &Vector<Self>,
         dx: &mut Buffer,
         accumulate: Accumulate,
     ) -> Result<(), <Self as HasErr>::Err> {
-        input_gradient(level(), geometry, dy, &host(weight), dx, accumulate);
+        input_gradient((level(), pool), geometry, dy, &host(weight), dx, accumulate);
         Ok(())
     }
 
     fn conv2d_weight_gradient(
         &self,
+        pool: &BufferPool,
         geometry: &Geometry,
         x: &Buffer,
         layout: Layout,
@@ -54,7 +57,7 @@ impl Conv2dKernel for Cpu {
         dweight: &mut Slot<Self>,
         dbias: &mut Slot<Self>,
     ) -> Result<(), <Self as HasErr>::Err> {
-        weight_gradient(level(), geometry, (x, layout), dy, dweight, dbias);
+        weight_gradient((level(), pool), geometry, (x, layout), dy, dweight, dbias);
         Ok(())
     }
 }
@@ -90,7 +93,7 @@ enum Algorithm {
 /// Runs one convolution over a batch. `weight` gives a weight by output, input, kernel row and column; the bias has a value for
 /// every lane.
 fn run_batch(
-    level: Level,
+    (level, pool): (Level, &BufferPool),
     direct: &Direct,
     x: &[f32],
     weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
@@ -99,7 +102,7 @@ fn run_batch(
 ) {
     let algorithm = match Winograd::new(direct) {
         Some(winograd) => {
-            let weights = winograd.transform_weights(direct.outputs, weight);
+            let weights = winograd.transform_weights(pool, direct.outputs, weight);
             Algorithm::Winograd(winograd, weights)
         }
         None => {
@@ -135,7 +138,7 @@ fn run_batch(
 }
 
 fn forward(
-    level: Level,
+    on: (Level, &BufferPool),
     g: &Geometry,
     (x, layout): (&[f32], Layout),
     weight: &[f32],
@@ -148,10 +151,17 @@ fn forward(
     let mut lanes = vec![0.0; blocks(g.o) * LANES];
     lanes[..g.o].copy_from_slice(bias);
     let extras = Extras { bias: &lanes, residual: residual.map_or(Residual::None, Residual::Map), relu };
-    run_batch(level, &direct, &x[..g.n * image_len(direct.input, layout)], weight, extras, y);
+    run_batch(on, &direct, &x[..g.n * image_len(direct.input, layout)], weight, extras, y);
 }
 
-fn input_gradient(level: Level, g: &Geometry, dy: &[f32], weight: &[f32], dx: &mut [f32], accumulate: Accumulate) {
+fn input_gradient(
+    on: (Level, &BufferPool),
+    g: &Geometry,
+    dy: &[f32],
+    weight: &[f32],
+    dx: &mut [f32],
+    accumulate: Accumulate,
+) {
     let phases = input_gradient_phases(g);
     let all_written = phases.len() == g.stride * g.stride;
     if accumulate == Accumulate::Overwrite && !all_written {
@@ -168,13 +178,13 @@ fn input_gradient(level: Level, g: &Geometry, dy: &[f32], weight: &[f32], dx: &m
             let (u, v) = (tap_y + (kernel_h - 1 - u) * g.stride, tap_x + (kernel_w - 1 - v) * g.stride);
             weight[((o * g.c + c) * g.kernel_h + u) * g.kernel_w + v]
         };
-        run_batch(level, &phase.direct, dy, turned, Extras { bias: &bias, residual, relu: false }, dx);
+        run_batch(on, &phase.direct, dy, turned, Extras { bias: &bias, residual, relu: false }, dx);
     }
 }
 
 /// Adds to `dweight` and `dbias`.
 fn weight_gradient(
-    level: Level,
+    (level, pool): (Level, &BufferPool),
     g: &Geometry,
     x: (&[f32], Layout),
     dy: &[f32],
@@ -184,36 +194,32 @@ fn weight_gradient(
     let direct = Direct::forward(g, x.1);
     if let Some(winograd) = Winograd::new(&direct) {
         let add = |image: &[f32], dy: &[f32], sums: &mut [f32]| winograd.add_weight_gradient(level, image, dy, sums);
-        let sums = GroupSums::new(g, x, dy, winograd.weights_len(), add);
-        let point = blocks(g.c) * LANES * LANES;
-        dweight.par_chunks_mut(g.c * 9).enumerate().for_each(|(o, dweight)| {
-            for (c, dweight) in dweight.chunks_exact_mut(9).enumerate() {
-                let kernel = Winograd::kernel_gradient(|at| sums.weight(o, at * point + c * LANES));
-                dweight.iter_mut().zip(kernel.as_flattened()).for_each(|(sum, d)| *sum += d);
-            }
+        let sums = GroupSums::new(pool, g, x, dy, winograd.weights_len(), add);
+        dweight.par_chunks_mut(LANES * g.c * 9).enumerate().for_each(|(block, dweight)| {
+            vectorized(|| winograd.add_kernel_gradients(sums.weights(block), dweight));
         });
         sums.add_biases(dbias);
     } else {
         let plan = direct.plan();
         let add =
             |image: &[f32], dy: &[f32], sums: &mut [f32]| direct.add_weight_gradient(level, &plan, image, dy, sums);
-        let sums = GroupSums::new(g, x, dy, plan.weight_rows() * LANES, add);
+        let sums = GroupSums::new(pool, g, x, dy, plan.weight_rows() * LANES, add);
         let mut rows = Vec::new();
         direct.for_each_weight_row(|row, c, u, v| rows.push((row, (c * g.kernel_h + u) * g.kernel_w + v)));
-        dweight.par_chunks_mut(g.c * g.kernel_h * g.kernel_w).enumerate().for_each(|(o, dweight)| {
-            for &(row, at) in &rows {
-                dweight[at] += sums.weight(o, row * LANES);
+        let kernels = g.c * g.kernel_h * g.kernel_w;
+        dweight.par_chunks_mut(LANES * kernels).enumerate().for_each(|(block, dweight)| {
+            let sums = sums.weights(block);
+            for (lane, dweight) in dweight.chunks_exact_mut(kernels).enumerate() {
+                rows.iter().for_each(|&(row, at)| dweight[at] += sums[row * LANES + lane]);
             }
         });
         sums.add_biases(dbias);
     }
 }
 
-/// Weight and bias gradients of each group of images: for each group and task the weights of all its output blocks, then
-/// their biases.
+/// Weight and bias gradients over the batch: for each task the packed weights of all its output blocks, then their biases.
 struct GroupSums {
-    sums: Vec<f32>,
-    groups: usize,
+    sums: Buffer,
     /// Output blocks in all, and in a task.
     blocks: [usize; 2],
     weights_len: usize,
@@ -223,6 +229,7 @@ impl GroupSums {
     /// Sums over the batch. `add` adds an image's products with `dy`, for some output blocks, to their packed weights of
     /// `weights_len` floats a block.
     fn new(
+        pool: &BufferPool,
         g: &Geometry,
         (x, layout): (&[f32], Layout),
         dy: &[f32],
@@ -233,9 +240,10 @@ impl GroupSums {
         let (groups, all) = (GROUPS.min(g.n), blocks(g.o));
         let per_task = blocks_per_task(groups, all);
         let block = weights_len + LANES;
-        let mut sums = vec![0.0; groups * all * block];
+        let mut sums = pool.take(groups * all * block);
         sums.par_chunks_mut(all * block).enumerate().for_each(|(group, sums)| {
             sums.par_chunks_mut(per_task * block).enumerate().for_each(|(part, sums)| {
+                sums.fill(0.0);
                 let (first, count) = (part * per_task, sums.len() / block);
                 let (weights, biases) = sums.split_at_mut(count * weights_len);
                 for n in group * g.n / groups..(group + 1) * g.n / groups {
@@ -247,32 +255,37 @@ impl GroupSums {
                 }
             });
         });
-        Self { sums, groups, blocks: [all, per_task], weights_len }
+        // The first group's sums take up the others', in order.
+        let (total, others) = sums.split_at_mut(all * block);
+        total.par_chunks_mut(SUM_CHUNK).enumerate().for_each(|(chunk, total)| {
+            for other in others.chunks_exact(all * block) {
+                let other = &other[chunk * SUM_CHUNK..][..total.len()];
+                total.iter_mut().zip(other).for_each(|(sum, term)| *sum += term);
+            }
+        });
+        Self { sums, blocks: [all, per_task], weights_len }
     }
 
-    /// The sum over all groups at a place of the packed weights of output channel `o`'s block.
-    fn weight(&self, o: usize, at: usize) -> f32 {
-        let inside = o / LANES % self.blocks[1];
-        self.total(o, inside * self.weights_len + at + o % LANES)
+    /// The packed weights of an output block.
+    fn weights(&self, block: usize) -> &[f32] {
+        let [_, per_task] = self.blocks;
+        let start = block / per_task * per_task * (self.weights_len + LANES) + block % per_task * self.weights_len;
+        &self.sums[start..start + self.weights_len]
     }
 
     fn add_biases(&self, dbias: &mut [f32]) {
         let [all, per_task] = self.blocks;
-        for (o, dbias) in dbias.iter_mut().enumerate() {
-            let (part, inside) = (o / LANES / per_task, o / LANES % per_task);
-            let count = per_task.min(all - part * per_task);
-            *dbias += self.total(o, count * self.weights_len + inside * LANES + o % LANES);
+        for (block, dbias) in dbias.chunks_mut(LANES).enumerate() {
+            let first = block / per_task * per_task;
+            let count = per_task.min(all - first);
+            let start = first * (self.weights_len + LANES) + count * self.weights_len + (block - first) * LANES;
+            dbias.iter_mut().zip(&self.sums[start..]).for_each(|(sum, d)| *sum += d);
         }
     }
-
-    /// Adds up the groups, in order, at a place of the task that output channel `o` belongs to.
-    fn total(&self, o: usize, at: usize) -> f32 {
-        let [all, per_task] = self.blocks;
-        let first = o / LANES / per_task * per_task;
-        let start = |group: usize| (group * all + first) * (self.weights_len + LANES);
-        (0..self.groups).map(|group| self.sums[start(group) + at]).sum()
-    }
 }
+
+/// Floats of the groups' sums that a task adds up.
+const SUM_CHUNK: usize = 1 << 14;
 
 /// Adds all pixels to `sums`, lane by lane.
 fn add_pixels(pixels: &[f32], sums: &mut [f32]) {
@@ -339,6 +352,7 @@ mod tests {
     /// All three directions of each case, at every level of the machine, against the reference.
     #[test]
     fn fast_equals_reference() {
+        let pool = BufferPool::default();
         for Case { name, input, outputs, kernel: [kernel_h, kernel_w], stride, padding } in CASES {
             let g = Geometry::new(input, [outputs, input[1], kernel_h, kernel_w], stride, padding).unwrap();
             let x = noise(1, g.input().iter().product());
@@ -352,18 +366,18 @@ mod tests {
                 let of = |what: &str| format!("{name}, {what}, {level:?}");
                 for (layout, x) in [(Layout::Activations, block(&x, input)), (Layout::Images, interleave(&x, input))] {
                     let mut y = vec![f32::NAN; layout::blocked_len(g.output())];
-                    forward(level, &g, (&x, layout), &weight, &bias, (None, false), &mut y);
+                    forward((level, &pool), &g, (&x, layout), &weight, &bias, (None, false), &mut y);
                     assert_close(&of("forward"), &unblock(&y, g.output()), &expected_y);
                     let (mut dw, mut db) = (vec![0.0; weight.len()], vec![0.0; g.o]);
-                    weight_gradient(level, &g, (&x, layout), &block(&dy, g.output()), &mut dw, &mut db);
+                    weight_gradient((level, &pool), &g, (&x, layout), &block(&dy, g.output()), &mut dw, &mut db);
                     assert_close(&of("weight gradient"), &dw, &expected_dw);
                     assert_close(&of("bias gradient"), &db, &expected_db);
                 }
                 let mut dx = vec![f32::NAN; layout::blocked_len(input)];
-                input_gradient(level, &g, &block(&dy, g.output()), &weight, &mut dx, Accumulate::Overwrite);
+                input_gradient((level, &pool), &g, &block(&dy, g.output()), &weight, &mut dx, Accumulate::Overwrite);
                 assert_close(&of("input gradient"), &unblock(&dx, input), &expected_dx);
                 let mut dx = block(&start, input);
-                input_gradient(level, &g, &block(&dy, g.output()), &weight, &mut dx, Accumulate::Add);
+                input_gradient((level, &pool), &g, &block(&dy, g.output()), &weight, &mut dx, Accumulate::Add);
                 let sum: Vec<f32> = start.iter().zip(&expected_dx).map(|(a, b)| a + b).collect();
                 assert_close(&of("input gradient, added"), &unblock(&dx, input), &sum);
             }
@@ -372,6 +386,7 @@ mod tests {
 
     #[test]
     fn residual_is_added_before_the_relu() {
+        let pool = BufferPool::default();
         let g = Geometry::new([2, 5, 6, 7], [20, 5, 3, 3], 1, Same).unwrap();
         let (x, weight, bias) = (noise(1, 2 * 5 * 6 * 7), noise(2, 20 * 5 * 9), noise(3, 20));
         let residual = noise(4, g.output().iter().product());
@@ -381,7 +396,7 @@ mod tests {
             let mut y = vec![f32::NAN; layout::blocked_len(g.output())];
             let blocked = block(&residual, g.output());
             forward(
-                level,
+                (level, &pool),
                 &g,
                 (&block(&x, g.input()), Layout::Activations),
                 &weight,
@@ -396,12 +411,13 @@ mod tests {
     /// The same bits on one thread and on many.
     #[test]
     fn threads_do_not_change_the_sums() {
+        let buffers = BufferPool::default();
         let g = Geometry::new([9, 20, 8, 9], [70, 20, 3, 3], 1, Same).unwrap();
         let (x, dy) = (block(&noise(1, 9 * 20 * 72), g.input()), block(&noise(2, 9 * 70 * 72), g.output()));
         let run = |threads: usize| {
             let (mut dw, mut db) = (vec![0.0; 70 * 20 * 9], vec![0.0; 70]);
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| weight_gradient(level(), &g, (&x, Layout::Activations), &dy, &mut dw, &mut db));
+            pool.install(|| weight_gradient((level(), &buffers), &g, (&x, Layout::Activations), &dy, &mut dw, &mut db));
             (dw, db)
         };
         assert_eq!(run(1), run(2));

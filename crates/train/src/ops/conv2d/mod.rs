@@ -118,6 +118,7 @@ pub trait Conv2dKernel: Memory {
     #[allow(clippy::too_many_arguments)]
     fn conv2d(
         &self,
+        pool: &Self::Pool,
         geometry: &Geometry,
         x: &Self::Buffer,
         layout: Layout,
@@ -132,6 +133,7 @@ pub trait Conv2dKernel: Memory {
     /// The gradient by the input, from that by the output.
     fn conv2d_input_gradient(
         &self,
+        pool: &Self::Pool,
         geometry: &Geometry,
         dy: &Self::Buffer,
         weight: &Vector<Self>,
@@ -142,8 +144,10 @@ pub trait Conv2dKernel: Memory {
         Self: Sized;
 
     /// Adds the gradients by the weight and the bias to what their slots hold.
+    #[allow(clippy::too_many_arguments)]
     fn conv2d_weight_gradient(
         &self,
+        pool: &Self::Pool,
         geometry: &Geometry,
         x: &Self::Buffer,
         layout: Layout,
@@ -187,7 +191,7 @@ pub fn conv2d<B: Backend>(
     let y = pass.forward(Op { name: &op, flops }, |device| {
         let mut y = device.allocate(pass.pool(), geometry.output())?;
         let epilogue = Epilogue { residual: residual_data.map(|r| &**r), relu };
-        device.conv2d(&geometry, &x.data, x.layout, &weight.tensor, &bias.tensor, epilogue, &mut y)?;
+        device.conv2d(pass.pool(), &geometry, &x.data, x.layout, &weight.tensor, &bias.tensor, epilogue, &mut y)?;
         Ok(y)
     })?;
     let y = FeatureMap::new(geometry.output(), y, pass);
@@ -204,11 +208,11 @@ pub fn conv2d<B: Backend>(
         drop(y_data);
         let mut dbias = take_gradient(gradients, &bias)?;
         let dweight = gradients.get_or_alloc_mut(&weight)?;
-        device.conv2d_weight_gradient(&geometry, &x.data, x.layout, &dy, dweight, &mut dbias)?;
+        device.conv2d_weight_gradient(pool, &geometry, &x.data, x.layout, &dy, dweight, &mut dbias)?;
         *gradients.get_or_alloc_mut(&bias)? = dbias;
         if let Some(cell) = &x.gradient {
             cell.add_with(device, pool, geometry.input(), |dx, accumulate| {
-                device.conv2d_input_gradient(&geometry, &dy, &weight, dx, accumulate)
+                device.conv2d_input_gradient(pool, &geometry, &dy, &weight, dx, accumulate)
             })?;
         }
         residual_gradient.map_or(Ok(()), |cell| cell.add(device, dy))

@@ -42,6 +42,8 @@ pub(super) struct Winograd {
     columns: usize,
     /// Rows of tiles in a band.
     band: usize,
+    /// Rows of tiles in a band of the weight gradient.
+    gradient_band: usize,
 }
 
 /// Channels from which on the transforms are worth their time.
@@ -61,8 +63,10 @@ impl Winograd {
         let tile_bytes = POINTS * LANES * size_of::<f32>() * (blocks[0] + blocks[1]);
         let most = (BAND_BYTES / (tile_bytes * columns)).clamp(1, rows);
         // Bands of nearly equal height.
-        let band = rows.div_ceil(rows.div_ceil(most));
-        Some(Self { input, pad, out, blocks, columns, band })
+        let even = |most: usize| rows.div_ceil(rows.div_ceil(most));
+        // The weight gradient's sums are read and written for every band: so many tiles that this is not most of the traffic.
+        let balanced = (input[0] * outputs / (input[0] + outputs)).div_ceil(columns).min(rows);
+        Some(Self { input, pad, out, blocks, columns, band: even(most), gradient_band: even(most.max(balanced)) })
     }
 
     /// Rows of 16 of the transformed weights of one output block, for each of the 36 points.
@@ -75,20 +79,23 @@ impl Winograd {
         POINTS * self.weight_rows() * LANES
     }
 
-    fn bands(&self) -> impl Iterator<Item = Band<'_>> {
+    /// All rows of tiles, `height` at a time.
+    fn bands(&self, height: usize) -> impl Iterator<Item = Band<'_>> {
         let rows = self.out[0].div_ceil(OUT);
-        (0..rows).step_by(self.band).map(move |top| Band { of: self, rows: top..(top + self.band).min(rows) })
+        (0..rows).step_by(height).map(move |top| Band { of: self, rows: top..(top + height).min(rows) })
     }
 
     /// `G g Gᵀ` of all kernels, packed `[output block][point][rows][16]`; `value` gives a weight by output, input, row, column.
     pub fn transform_weights(
         &self,
+        pool: &BufferPool,
         outputs: usize,
         value: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     ) -> Buffer {
-        let mut packed = BufferPool::default().take(self.blocks[1] * self.weights_len());
+        let mut packed = pool.take(self.blocks[1] * self.weights_len());
         let rows = self.weight_rows();
         packed.par_chunks_mut(self.weights_len()).enumerate().for_each(|(block, packed)| {
+            packed.fill(0.0);
             for (input, lane) in (0..self.input[0]).flat_map(|input| (0..LANES).map(move |lane| (input, lane))) {
                 let output = block * LANES + lane;
                 if output >= outputs {
@@ -106,11 +113,24 @@ impl Winograd {
         packed
     }
 
-    /// `Gᵀ u G` of the gradient of one transformed kernel, whose 36 points are `stride` floats apart.
-    pub fn kernel_gradient(points: impl Fn(usize) -> f32) -> [[f32; 3]; 3] {
-        let half: [[f32; IN]; 3] =
-            transpose(std::array::from_fn(|j| g_transposed(std::array::from_fn(|i| points(i * IN + j)))));
-        half.map(g_transposed)
+    /// `Gᵀ u G` of the gradients `[point][rows][16]` of one block of transformed kernels, added to those of its kernels `[o, c, 3, 3]`.
+    #[inline(always)]
+    pub fn add_kernel_gradients(&self, points: &[f32], dweight: &mut [f32]) {
+        let channels = self.input[0];
+        for channel in 0..channels {
+            let point = |at: usize| -> [f32; LANES] {
+                let start = (at * self.weight_rows() + channel) * LANES;
+                std::array::from_fn(|lane| points[start + lane])
+            };
+            let half: [[[f32; LANES]; IN]; 3] =
+                transpose(std::array::from_fn(|j| g_transposed(std::array::from_fn(|i| point(i * IN + j)))));
+            for (u, row) in half.into_iter().enumerate() {
+                for (v, lanes) in g_transposed(row).into_iter().enumerate() {
+                    let kernels = dweight.chunks_exact_mut(channels * 9);
+                    kernels.zip(lanes).for_each(|(kernel, d)| kernel[channel * 9 + u * 3 + v] += d);
+                }
+            }
+        }
     }
 
     /// Some output blocks of one image: `weights` and `y` `[block][h][w][16]` hold these blocks alone.
@@ -131,24 +151,25 @@ impl Winograd {
         };
         let zeros = vec![0.0; count * LANES];
         SCRATCH.with_borrow_mut(|[transformed, products]| {
-            for band in self.bands() {
+            for band in self.bands(self.band) {
                 let tiles = band.tiles();
                 let runs: Vec<Run> =
                     (0..self.blocks[0]).map(|block| Run { offset: block * tiles * LANES, len: LANES }).collect();
-                let transformed = sized(transformed, POINTS * self.blocks[0] * tiles * LANES);
-                let products = sized(products, POINTS * count * tiles * LANES);
+                let (input_point, output_point) = (band.point_len(self.blocks[0]), band.point_len(count));
+                let transformed = sized(transformed, POINTS * input_point);
+                let products = sized(products, POINTS * output_point);
                 // SAFETY: the image holds the blocks that the band says, and `transformed` their transformed tiles.
                 unsafe { dispatch(level, TransformInput { band: &band, image, transformed }) };
                 for point in 0..POINTS {
                     let row = Row {
-                        x: transformed[point * self.blocks[0] * tiles * LANES..].as_ptr(),
+                        x: transformed[point * input_point..].as_ptr(),
                         runs: &runs,
                         weights: weights[point * self.weight_rows() * LANES..].as_ptr(),
                         weights_stride: self.weights_len(),
                         bias: zeros.as_ptr(),
                         residual: None,
                         relu: false,
-                        y: products[point * count * tiles * LANES..].as_mut_ptr(),
+                        y: products[point * output_point..].as_mut_ptr(),
                         pixels: tiles,
                         pixel_stride: LANES,
                         block_stride: tiles * LANES,
@@ -181,10 +202,11 @@ impl Winograd {
         assert_eq!(dy.len(), count * block_stride);
         assert_eq!(dweights.len(), count * self.weights_len());
         SCRATCH.with_borrow_mut(|[transformed, gradients]| {
-            for band in self.bands() {
+            for band in self.bands(self.gradient_band) {
                 let tiles = band.tiles();
-                let transformed = sized(transformed, POINTS * self.blocks[0] * tiles * LANES);
-                let gradients = sized(gradients, POINTS * count * tiles * LANES);
+                let (input_point, output_point) = (band.point_len(self.blocks[0]), band.point_len(count));
+                let transformed = sized(transformed, POINTS * input_point);
+                let gradients = sized(gradients, POINTS * output_point);
                 // SAFETY: the image and the gradient hold the blocks that the band says, the scratch their transformed tiles.
                 unsafe {
                     dispatch(level, TransformInput { band: &band, image, transformed });
@@ -194,9 +216,9 @@ impl Winograd {
                     for input in 0..self.blocks[0] {
                         let weight_row = (point * self.blocks[0] + input) * LANES;
                         let outer = Outer {
-                            x: transformed[(point * self.blocks[0] + input) * tiles * LANES..].as_ptr(),
+                            x: transformed[point * input_point + input * tiles * LANES..].as_ptr(),
                             x_stride: 0,
-                            dy: gradients[(point * count + block) * tiles * LANES..].as_ptr(),
+                            dy: gradients[point * output_point + block * tiles * LANES..].as_ptr(),
                             dy_stride: 0,
                             rows: 1,
                             pixels: tiles,
@@ -237,6 +259,12 @@ impl Band<'_> {
         self.rows.len() * self.of.columns
     }
 
+    /// Floats of one point of all tiles of some blocks: an odd number of cache lines, so that a tile's 36 points do not fall on
+    /// the same few sets of the first-level cache.
+    fn point_len(&self, blocks: usize) -> usize {
+        (blocks * self.tiles() | 1) * LANES
+    }
+
     /// Each tile's number in the band, and its first output row and column.
     #[inline(always)]
     fn each(&self) -> impl Iterator<Item = (usize, usize, usize)> {
@@ -246,7 +274,7 @@ impl Band<'_> {
     }
 }
 
-/// `Bᵀ d B` of every tile and input block: to `[point][block][tile][16]`.
+/// `Bᵀ d B` of every tile and input block: to `[point][block][tile][16]`, a point being [`Band::point_len`] long.
 struct TransformInput<'a> {
     band: &'a Band<'a>,
     image: &'a [f32],
@@ -270,7 +298,7 @@ impl Kernel for TransformInput<'_> {
                     (&edge[..], IN * LANES)
                 };
                 let target = &mut self.transformed[(block * tiles + at) * LANES..];
-                let point = blocks * tiles * LANES;
+                let point = self.band.point_len(blocks);
                 assert!(
                     source.len() >= ((IN - 1) * stride + IN * LANES) && target.len() >= (POINTS - 1) * point + LANES
                 );
@@ -325,7 +353,7 @@ impl Kernel for TransformOutput<'_> {
         let [h, w] = self.band.of.out;
         let tiles = self.band.tiles();
         let count = self.bias.len() / LANES;
-        let point = count * tiles * LANES;
+        let point = self.band.point_len(count);
         for block in 0..count {
             for (at, top, left) in self.band.each() {
                 let source = &self.products[(block * tiles + at) * LANES..];
@@ -462,12 +490,21 @@ fn g([a, b, c]: [f32; 3]) -> [f32; IN] {
     [a / 4.0, -(outer + b) / 6.0, -(outer - b) / 6.0, quarter + b / 12.0, quarter - b / 12.0, c]
 }
 
-/// `Gᵀ u` of one column.
-fn g_transposed(u: [f32; IN]) -> [f32; 3] {
-    let (sum1, sum2) = (u[1] + u[2], u[3] + u[4]);
-    [u[0] / 4.0 - sum1 / 6.0 + sum2 / 24.0, (u[2] - u[1]) / 6.0 + (u[3] - u[4]) / 12.0, (sum2 - sum1) / 6.0 + u[5]]
+/// `Gᵀ u` of one column of 16 kernels.
+#[inline(always)]
+fn g_transposed(u: [[f32; LANES]; IN]) -> [[f32; LANES]; 3] {
+    let mut columns = [[0.0; LANES]; 3];
+    for lane in 0..LANES {
+        let [u0, u1, u2, u3, u4, u5] = std::array::from_fn(|i| u[i][lane]);
+        let (sum1, sum2) = (u1 + u2, u3 + u4);
+        columns[0][lane] = u0 / 4.0 - sum1 / 6.0 + sum2 / 24.0;
+        columns[1][lane] = (u2 - u1) / 6.0 + (u3 - u4) / 12.0;
+        columns[2][lane] = (sum2 - sum1) / 6.0 + u5;
+    }
+    columns
 }
 
-fn transpose<const R: usize, const C: usize>(rows: [[f32; C]; R]) -> [[f32; R]; C] {
+#[inline(always)]
+fn transpose<T: Copy, const R: usize, const C: usize>(rows: [[T; C]; R]) -> [[T; R]; C] {
     std::array::from_fn(|c| std::array::from_fn(|r| rows[r][c]))
 }

@@ -1,8 +1,9 @@
 //! The dense layer on the CPU, vectorised along the inputs.
 
 use super::{DenseGradients, DenseKernel, Sizes};
-use crate::backend::{Matrix, Slot, Vector};
-use crate::ops::simd::vectorized;
+use crate::backend::{Buffer, BufferPool, Matrix, Slot, Vector};
+use crate::ops::layout::LANES;
+use crate::ops::simd::{Kernel, Simd, dispatch, level, vectorized};
 use dfdx::tensor::{Cpu, HasErr, TensorFromVec};
 use rayon::prelude::*;
 
@@ -12,12 +13,10 @@ const CHUNK: usize = 1024;
 /// Rows that a task writes.
 const ROWS: usize = 8;
 
-/// Partial sums of a dot product, side by side.
-const SUMS: usize = 32;
-
 impl DenseKernel for Cpu {
     fn dense(
         &self,
+        pool: &BufferPool,
         sizes: Sizes,
         x: &Matrix<Self>,
         weight: &Vector<Self>,
@@ -25,21 +24,19 @@ impl DenseKernel for Cpu {
         relu: bool,
     ) -> Result<Matrix<Self>, <Self as HasErr>::Err> {
         let Sizes { n, inputs, outputs } = sizes;
-        let [x, weight, bias] = [matrix(x, n * inputs), vector(weight, inputs * outputs), vector(bias, outputs)];
+        let (x, weight, bias) =
+            (matrix(pool, x, n * inputs), vector(pool, weight, inputs * outputs), vector(pool, bias, outputs));
+        let (x, weight): (&[f32], &[f32]) = (&x, &weight);
         // Partial results of each chunk of inputs, added up in order whatever thread made them.
         let partial: Vec<Vec<f32>> = (0..inputs.div_ceil(CHUNK))
             .into_par_iter()
             .map(|chunk| {
-                let range = chunk * CHUNK..((chunk + 1) * CHUNK).min(inputs);
-                vectorized(|| {
-                    let mut y = vec![0.0; n * outputs];
-                    for (o, w) in weight.chunks_exact(inputs).enumerate() {
-                        for (row, x) in x.chunks_exact(inputs).enumerate() {
-                            y[row * outputs + o] = dot(&x[range.clone()], &w[range.clone()]);
-                        }
-                    }
-                    y
-                })
+                let mut y = vec![0.0; n * outputs];
+                let (start, end) = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(inputs));
+                assert!(x.len() == n * inputs && weight.len() == outputs * inputs);
+                // SAFETY: `level` is the machine's; all rows of both matrices have `inputs` floats, as asserted.
+                unsafe { dispatch(level(), Dots { sizes, x, weight, start, end, y: &mut y }) };
+                y
             })
             .collect();
         let value = |at: usize| {
@@ -51,6 +48,7 @@ impl DenseKernel for Cpu {
 
     fn dense_gradient(
         &self,
+        pool: &BufferPool,
         sizes: Sizes,
         x: &Matrix<Self>,
         weight: &Vector<Self>,
@@ -58,46 +56,96 @@ impl DenseKernel for Cpu {
         gradients: DenseGradients<'_, Self>,
     ) -> Result<(), <Self as HasErr>::Err> {
         let Sizes { n, inputs, outputs } = sizes;
-        let [x, weight] = [matrix(x, n * inputs), vector(weight, inputs * outputs)];
-        let dy: &[f32] = dy;
+        let (x, weight) = (matrix(pool, x, n * inputs), vector(pool, weight, inputs * outputs));
+        let (x, weight, dy): (&[f32], &[f32], &[f32]) = (&x, &weight, dy);
         for row in dy.chunks_exact(outputs) {
             gradients.bias.iter_mut().zip(row).for_each(|(sum, d)| *sum += d);
         }
         gradients.input.par_chunks_mut(ROWS * inputs).enumerate().for_each(|(block, dx)| {
             let factor = |row: usize, o: usize| dy[(block * ROWS + row) * outputs + o];
-            vectorized(|| add_products(inputs, &weight, factor, dx));
+            vectorized(|| add_products(inputs, weight, factor, dx));
         });
         gradients.weight.par_chunks_mut(ROWS * inputs).enumerate().for_each(|(block, dw)| {
             let factor = |o: usize, row: usize| dy[row * outputs + block * ROWS + o];
-            vectorized(|| add_products(inputs, &x, factor, dw));
+            vectorized(|| add_products(inputs, x, factor, dw));
         });
         Ok(())
     }
 }
 
-fn matrix(matrix: &Matrix<Cpu>, len: usize) -> Vec<f32> {
-    let mut values = vec![0.0; len];
+fn matrix(pool: &BufferPool, matrix: &Matrix<Cpu>, len: usize) -> Buffer {
+    let mut values = pool.take(len);
     matrix.copy_into(&mut values);
     values
 }
 
-fn vector(vector: &Vector<Cpu>, len: usize) -> Vec<f32> {
-    let mut values = vec![0.0; len];
+fn vector(pool: &BufferPool, vector: &Vector<Cpu>, len: usize) -> Buffer {
+    let mut values = pool.take(len);
     vector.copy_into(&mut values);
     values
 }
 
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0; SUMS];
-    let (a_runs, b_runs) = (a.chunks_exact(SUMS), b.chunks_exact(SUMS));
-    let rest: f32 = a_runs.remainder().iter().zip(b_runs.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_runs.zip(b_runs) {
-        for lane in 0..SUMS {
-            sums[lane] += a[lane] * b[lane];
+/// `y[n,o] = Σ x[n,i] · w[o,i]` over the inputs from `start` to `end`.
+struct Dots<'a> {
+    sizes: Sizes,
+    x: &'a [f32],
+    weight: &'a [f32],
+    start: usize,
+    end: usize,
+    y: &'a mut [f32],
+}
+
+/// Rows of `x` whose products with a row of weights are summed at once.
+const TILE: usize = 4;
+
+impl Kernel for Dots<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(mut self) {
+        let whole = self.sizes.n / TILE * TILE;
+        for o in 0..self.sizes.outputs {
+            for n in (0..whole).step_by(TILE) {
+                // SAFETY: the caller vouches for the rows.
+                unsafe { self.tile::<S, TILE>(n, o) };
+            }
+            for n in whole..self.sizes.n {
+                // SAFETY: as above.
+                unsafe { self.tile::<S, 1>(n, o) };
+            }
         }
     }
-    sums.iter().sum::<f32>() + rest
+}
+
+impl Dots<'_> {
+    /// Rows `n` to `n + N` of `x` with row `o` of the weights.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const N: usize>(&mut self, n: usize, o: usize) {
+        let Sizes { inputs, outputs, .. } = self.sizes;
+        let whole = self.start + (self.end - self.start) / LANES * LANES;
+        // SAFETY: blocks of 16 inputs up to `whole` lie inside the rows.
+        let sums: [[f32; LANES]; N] = unsafe {
+            let (x, weight) = (self.x.as_ptr().add(n * inputs), self.weight.as_ptr().add(o * inputs));
+            let mut sums = [S::splat(0.0); N];
+            for i in (self.start..whole).step_by(LANES) {
+                let weights = S::load(weight.add(i));
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    *sum = S::multiply_add(S::load(x.add(row * inputs + i)), weights, *sum);
+                }
+            }
+            sums.map(|sum| {
+                let mut lanes = [0.0; LANES];
+                S::store(lanes.as_mut_ptr(), sum);
+                lanes
+            })
+        };
+        for (row, lanes) in sums.into_iter().enumerate() {
+            let rest =
+                (whole..self.end).map(|i| self.x[(n + row) * inputs + i] * self.weight[o * inputs + i]).sum::<f32>();
+            let [a, b] = [&lanes[..8], &lanes[8..]];
+            let eight: [f32; 8] = std::array::from_fn(|lane| a[lane] + b[lane]);
+            let four: [f32; 4] = std::array::from_fn(|lane| eight[lane] + eight[lane + 4]);
+            self.y[(n + row) * outputs + o] = (four[0] + four[2]) + (four[1] + four[3]) + rest;
+        }
+    }
 }
 
 /// `target[r] += Σ_s factor(r, s) · source[s]` for rows of `width` floats.
@@ -134,7 +182,7 @@ mod tests {
 
     #[test]
     fn fast_equals_reference() {
-        let device = Cpu::default();
+        let (device, pool) = (Cpu::default(), BufferPool::default());
         for [n, inputs, outputs] in [[1, 1, 1], [3, 5, 2], [2, 1024, 9], [7, 2100, 19], [33, 70, 4]] {
             let what = |what: &str| format!("{what}, {n}x{inputs} to {outputs}");
             let sizes = Sizes { n, inputs, outputs };
@@ -145,7 +193,7 @@ mod tests {
             let bias_vector = device.try_tensor_from_vec(bias.clone(), (outputs,)).unwrap();
             let expected = reference::forward(sizes, &x, &weight, &bias);
             for relu in [false, true] {
-                let y = device.dense(sizes, &x_matrix, &weight_vector, &bias_vector, relu).unwrap();
+                let y = device.dense(&pool, sizes, &x_matrix, &weight_vector, &bias_vector, relu).unwrap();
                 let clamped: Vec<f32> = expected.iter().map(|&y| if relu { y.max(0.0) } else { y }).collect();
                 assert_close(&what("y"), &y.as_vec(), &clamped);
             }
@@ -157,7 +205,7 @@ mod tests {
             let start = noise(5, n * inputs);
             let (mut dw, mut db, mut dx) = (slot(&vec![0.0; weight.len()]), slot(&vec![0.0; outputs]), slot(&start));
             let gradients = DenseGradients { weight: &mut dw, bias: &mut db, input: &mut dx };
-            device.dense_gradient(sizes, &x_matrix, &weight_vector, &slot(&dy), gradients).unwrap();
+            device.dense_gradient(&pool, sizes, &x_matrix, &weight_vector, &slot(&dy), gradients).unwrap();
             let (expected_dx, expected_dw, expected_db) = reference::gradient(sizes, &x, &weight, &dy);
             assert_close(&what("dw"), &dw, &expected_dw);
             assert_close(&what("db"), &db, &expected_db);

@@ -42,6 +42,7 @@ pub trait DenseKernel: Memory {
     /// `y` from `x`.
     fn dense(
         &self,
+        pool: &Self::Pool,
         sizes: Sizes,
         x: &Matrix<Self>,
         weight: &Vector<Self>,
@@ -54,6 +55,7 @@ pub trait DenseKernel: Memory {
     /// Adds to all gradients.
     fn dense_gradient(
         &self,
+        pool: &Self::Pool,
         sizes: Sizes,
         x: &Matrix<Self>,
         weight: &Vector<Self>,
@@ -83,10 +85,10 @@ pub fn dense<B: Backend>(
             .because(format!("the weight's shape is {:?}, the bias' {:?}", weight.shape, bias.shape)));
     }
     let (weight, bias) = (&weight.tensor, &bias.tensor);
-    let y = pass.forward(&op, |device| device.dense(sizes, x, weight, bias, relu))?;
+    let y = pass.forward(&op, |device| device.dense(pass.pool(), sizes, x, weight, bias, relu))?;
     if pass.has_tape() {
         let (x, y, weight, bias) = (x.clone(), y.clone(), weight.clone(), bias.clone());
-        pass.on_backward(&op, move |device, _, gradients| {
+        pass.on_backward(&op, move |device, pool, gradients| {
             let mut dy = take_gradient(gradients, &y)?;
             if relu {
                 device.relu_gradient_matrix(&y, &mut dy)?;
@@ -95,7 +97,7 @@ pub fn dense<B: Backend>(
             let mut dx = take_gradient(gradients, &x)?;
             let dweight = gradients.get_or_alloc_mut(&weight)?;
             let gathered = DenseGradients { weight: dweight, bias: &mut dbias, input: &mut dx };
-            device.dense_gradient(sizes, &x, &weight, &dy, gathered)?;
+            device.dense_gradient(pool, sizes, &x, &weight, &dy, gathered)?;
             *gradients.get_or_alloc_mut(&bias)? = dbias;
             *gradients.get_or_alloc_mut(&x)? = dx;
             Ok(())
