@@ -10,7 +10,7 @@ use preprocess::{Error, say};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PART: &str = "STAGE_TEST_PART";
 const DIRECTORY: &str = "STAGE_TEST_DIRECTORY";
@@ -32,7 +32,9 @@ fn child() {
             }
             "interrupt" => {
                 say!("ready");
+                let started = Instant::now();
                 while !interrupt::requested() {
+                    assert!(started.elapsed() < Duration::from_secs(10), "no signal within 10 s");
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 say!("asked to stop");
@@ -47,7 +49,14 @@ fn child() {
 }
 
 fn start(part: &str, directory: &Path, stdout: Stdio) -> Child {
-    Command::new(std::env::current_exe().expect("this program"))
+    start_in("exec \"$0\" \"$@\"", part, directory, stdout)
+}
+
+/// Starts the child from a line of shell.
+fn start_in(shell: &str, part: &str, directory: &Path, stdout: Stdio) -> Child {
+    Command::new("sh")
+        .args(["-c", shell])
+        .arg(std::env::current_exe().expect("this program"))
         .args(["child", "--exact", "--nocapture", "--quiet"])
         .env(PART, part)
         .env(DIRECTORY, directory)
@@ -109,16 +118,40 @@ fn a_lock_ends_with_its_process_however_that_ends() {
     OutputLock::acquire(directory.path(), "report").expect("free again");
 }
 
+fn signal(name: &str, child: &Child) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill runs").success());
+}
+
 #[test]
 fn the_second_signal_ends_the_process_at_once() {
     let mut child = start("interrupt", Path::new(""), Stdio::piped());
-    let signal =
-        |child: &Child| Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
     wait_for("ready", &mut child);
-    assert!(signal(&child).success());
+    signal("-INT", &child);
     wait_for("asked to stop", &mut child);
-    assert!(signal(&child).success());
+    signal("-TERM", &child);
     let (code, stderr) = end(child);
     assert_eq!(code, Some(2));
     assert_eq!(stderr, "stage: interrupted; stopping at the next safe point (once more to stop at once)\n");
+}
+
+#[test]
+fn a_closed_terminal_stops_the_stage_unless_nohup_says_otherwise() {
+    let mut child = start("interrupt", Path::new(""), Stdio::piped());
+    wait_for("ready", &mut child);
+    signal("-HUP", &child);
+    wait_for("asked to stop", &mut child);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+
+    let mut child = start_in("trap '' HUP; exec \"$0\" \"$@\"", "interrupt", Path::new(""), Stdio::piped());
+    wait_for("ready", &mut child);
+    // Were the hang-up not ignored, the other would be the second request to stop, which ends the process at once.
+    signal("-HUP", &child);
+    std::thread::sleep(Duration::from_millis(50));
+    signal("-TERM", &child);
+    wait_for("asked to stop", &mut child);
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(child.try_wait().expect("running"), None);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
 }
