@@ -2,6 +2,7 @@
 
 use crate::backend::Backend;
 use crate::model::Model;
+use preprocess::folder::{Content, inspect};
 use preprocess::image::{self, ImageError};
 use preprocess::stage::{error::Context, interrupt, progress::Progress};
 use preprocess::{Error, Result};
@@ -13,30 +14,33 @@ use std::path::{Path, PathBuf};
 /// Images that are decoded and classified at a time.
 const BATCH_SIZE: usize = 32;
 
-/// Files under `path` in the order of their names; `path` itself if it is a file. Hidden files and directories are passed over.
+/// The images under `path` in the order of their names, told from other files by their content; `path` itself if it is a file.
+/// Hidden files and directories are passed over.
 ///
 /// # Errors
 /// The path is missing, or a directory cannot be listed.
 pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
+    let about = || format!("cannot read `{}`", path.display());
+    if !fs::metadata(path).context(about)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
     let mut files = Vec::new();
     collect(path, &mut files, &mut HashSet::new())?;
     Ok(files)
 }
 
 /// `seen` holds the directories visited, so that symbolic links do not lead in circles.
-fn collect(path: &Path, files: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Result<()> {
-    let about = || format!("cannot read `{}`", path.display());
-    if !fs::metadata(path).context(about)?.is_dir() {
-        files.push(path.to_owned());
+fn collect(directory: &Path, files: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Result<()> {
+    let identity = fs::canonicalize(directory).context(|| format!("cannot read `{}`", directory.display()))?;
+    if !seen.insert(identity) {
         return Ok(());
     }
-    if !seen.insert(fs::canonicalize(path).context(about)?) {
-        return Ok(());
-    }
-    for entry in sorted_entries(path)? {
+    for entry in sorted_entries(directory)? {
         // Links that lead nowhere are no images; pipes and devices are none either, and opening them may block.
-        if fs::metadata(&entry).is_ok_and(|metadata| metadata.is_dir() || metadata.is_file()) {
-            collect(&entry, files, seen)?;
+        match fs::metadata(&entry) {
+            Ok(metadata) if metadata.is_dir() => collect(&entry, files, seen)?,
+            Ok(metadata) if metadata.is_file() && inspect(&entry) == Content::Image => files.push(entry),
+            _ => {}
         }
     }
     Ok(())
@@ -93,7 +97,7 @@ mod tests {
     #[test]
     fn files_are_found_in_order_and_hidden_ones_are_not() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["b/2.png", "b/10.png", "a/deep/er/x.jpg", ".hidden/y.png", "b/.z.png", "c.png"] {
+        for name in ["b/2.png", "b/10.png", "a/deep/er/x.jpg", ".hidden/y.png", "b/.z.png", "c.png", "notes.txt"] {
             let file = directory.path().join(name);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, "").unwrap();

@@ -11,11 +11,11 @@ mod walk;
 pub use layout::Layout;
 pub use natural_order::natural_order;
 pub(crate) use signature::format;
+pub use signature::{Content, inspect};
 
 use crate::manifest::Split;
 use crate::{Error, Result};
 use rayon::prelude::*;
-use signature::Content;
 use std::path::{Path, PathBuf};
 
 /// One image file and where it was found.
@@ -62,7 +62,7 @@ impl Folder {
             walk.class_directory(directory, class)?;
         }
         let classes = layout.classes();
-        let kinds: Vec<Content> = walk.files.par_iter().map(|file| signature::inspect(&file.path)).collect();
+        let kinds: Vec<Content> = walk.files.par_iter().map(|file| inspect(&file.path)).collect();
         let not_images = kinds.iter().filter(|&&kind| kind == Content::Other).count() + walk.special;
         let mut images: Vec<ImageFile> = std::iter::zip(walk.files, kinds)
             .filter(|(_, kind)| *kind == Content::Image)
@@ -74,7 +74,7 @@ impl Folder {
             .map_err(|_| Error::new(format!("the classes of `{}` changed while it was read", directory.display())))?;
         images.sort_by(|a, b| a.source.cmp(&b.source));
 
-        let outside = layout.loose_files.iter().filter(|path| signature::inspect(path) == Content::Image).count();
+        let outside = layout.loose_files.iter().filter(|path| inspect(path) == Content::Image).count();
         let folder = Self {
             hidden: layout.hidden + walk.hidden,
             not_images: not_images + layout.loose_files.len() - outside,
