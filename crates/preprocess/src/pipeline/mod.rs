@@ -1,30 +1,58 @@
 //! The pipeline file: one YAML document that describes one pipeline, for all three stages.
+//!
+//! Text becomes values with their `<<` merged ([`merge`]), `--set` is put over them ([`overrides`]), they become
+//! [`settings`] ([`reader`]) whose values are possible ([`check`]). Whatever is wrong on the way is a [`problem`], told with
+//! the key's line ([`lines`]).
 
+pub mod check;
+mod lines;
+mod merge;
 mod overrides;
+mod problem;
+mod reader;
 mod settings;
 
 pub use settings::*;
 
-use crate::Result;
 use crate::stage::error::Context;
+use crate::{Error, Result};
+use lines::Lines;
+use problem::{KeyPath, Sources};
+use serde_yaml::Value;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// Bytes of a pipeline file: what is larger is something else, given by mistake.
+const MAXIMUM_BYTES: u64 = 256 * 1024;
 
 impl Pipeline {
     /// Reads `file`, applies `overrides` (`key.path=value`, as given to `--set`) and refuses unknown keys, wrong types and
     /// impossible values with the key's path, its line and the nearest valid key.
+    ///
+    /// # Errors
+    /// The file cannot be read or is no YAML; or all that is wrong with it, in one error.
     pub fn load(file: &Path, overrides: &[String]) -> Result<Self> {
-        let about = || format!("cannot read the pipeline file `{}`", file.display());
-        let text = std::fs::read_to_string(file).context(about)?;
-        let mut document: serde_yaml::Value = serde_yaml::from_str(&text).context(about)?;
-        document.apply_merge().context(about)?;
+        let text = read_text(file)?;
+        let mut sources = Sources { file, lines: Lines::index(&text), overrides: Vec::new() };
+        let mut document = parse(&text, &sources)?;
+        let mut problems = Vec::new();
+        merge::apply(&mut document, &KeyPath::default(), &mut problems);
         for given in overrides {
-            overrides::apply(&mut document, given)?;
+            sources.overrides.push(overrides::apply(&mut document, given)?);
         }
-        let mut pipeline: Self = serde_path_to_error::deserialize(document).context(about)?;
-        if pipeline.output.as_os_str().is_empty() {
+        let names_output = document.get("output").is_some();
+        let (pipeline, mismatches) = reader::read::<Self>(document);
+        problems.extend(mismatches);
+        let Some(mut pipeline) = pipeline else { return Err(sources.error(problems)) };
+        if !names_output {
             pipeline.output = PathBuf::from("runs").join(&pipeline.name);
         }
-        Ok(pipeline)
+        problems.extend(check::values(&pipeline));
+        if problems.is_empty() {
+            problems = check::combinations(&pipeline);
+        }
+        if problems.is_empty() { Ok(pipeline) } else { Err(sources.error(problems)) }
     }
 
     /// `<output>/shards`: what `preprocess` writes.
@@ -41,4 +69,47 @@ impl Pipeline {
     pub fn report_dir(&self) -> PathBuf {
         self.output.join("report")
     }
+}
+
+fn read_text(file: &Path) -> Result<String> {
+    let about = || format!("cannot read the pipeline file `{}`", file.display());
+    if file.is_dir() {
+        return Err(Error::new(about()).because("it is a directory").hint("name the YAML file inside it"));
+    }
+    let mut bytes = Vec::new();
+    File::open(file)
+        .and_then(|open| open.take(MAXIMUM_BYTES + 1).read_to_end(&mut bytes))
+        .context(about)
+        .map_err(|error| error.hint("name a pipeline file with `--pipeline FILE`; `pipelines/` holds some"))?;
+    if bytes.len() as u64 > MAXIMUM_BYTES {
+        return Err(Error::new(about()).because(format!("it is larger than {MAXIMUM_BYTES} bytes")));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
+        Error::new(about()).because(format!("line {line} is not UTF-8 text")).hint("save the file as UTF-8")
+    })?;
+    // Some editors put a byte order mark first.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+fn parse(text: &str, sources: &Sources<'_>) -> Result<Value> {
+    let file = sources.file.display();
+    if !sources.lines.duplicates.is_empty() {
+        return Err(sources.error(sources.lines.duplicates.clone()));
+    }
+    let document: Value = serde_yaml::from_str(text).map_err(|error| {
+        let place = error.location().map(|at| format!(" (line {})", at.line())).unwrap_or_default();
+        let hint = if text.lines().any(|line| line.trim_start_matches(' ').starts_with('\t')) {
+            "indent with spaces: YAML does not allow tabs"
+        } else {
+            "check the indentation, the colons (`key: value`) and the brackets around that line"
+        };
+        Error::new(format!("the pipeline file `{file}` is not valid YAML{place}")).caused_by(error).hint(hint)
+    })?;
+    if document.is_null() {
+        return Err(Error::new(format!("the pipeline file `{file}` is empty"))
+            .hint("it needs `name`, `preprocess.source` and `train.models` at least; see docs/pipeline-file.md"));
+    }
+    Ok(document)
 }

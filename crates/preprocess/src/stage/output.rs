@@ -5,22 +5,40 @@ use crate::Result;
 use crate::stage::error::Context;
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Whether stdout still takes lines, and why not.
-static FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
+static STDOUT: Mutex<Lines> = Mutex::new(Lines { failure: None });
+
+/// Lines on their way to a person, up to the first that could not be written.
+struct Lines {
+    failure: Option<io::Error>,
+}
+
+impl Lines {
+    fn write(&mut self, to: &mut impl Write, line: fmt::Arguments<'_>) {
+        if self.failure.is_none() {
+            // Flushed line by line: progress goes to stderr, and the two should keep their order in a log.
+            self.failure = writeln!(to, "{line}").and_then(|()| to.flush()).err();
+        }
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        match self.failure.take() {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(error).context(|| "cannot write to the standard output".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn stdout_lines() -> MutexGuard<'static, Lines> {
+    STDOUT.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Prints a line to stdout, as `println!` does, but never panics. See [`say!`](crate::say).
 pub fn say(line: fmt::Arguments<'_>) {
-    let mut failure = FAILURE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    if failure.is_some() {
-        return;
-    }
-    let mut stdout = io::stdout().lock();
-    // Flushed line by line: progress goes to stderr, and the two should keep their order in a log.
-    if let Err(error) = writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
-        *failure = Some(error);
-    }
+    stdout_lines().write(&mut io::stdout().lock(), line);
 }
 
 /// Prints a line to stderr, as `eprintln!` does, but never panics. For what a person should know while the work goes on.
@@ -34,12 +52,7 @@ pub fn note(line: fmt::Arguments<'_>) {
 /// # Errors
 /// Stdout could not be written to (a full disk, say) for another reason than a closed pipe.
 pub fn finish() -> Result<()> {
-    match FAILURE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
-        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context(|| "cannot write to the standard output".to_owned())
-        }
-        _ => Ok(()),
-    }
+    stdout_lines().finish()
 }
 
 /// Prints a line to stdout; see [`output::say`](crate::stage::output::say).
@@ -53,4 +66,47 @@ macro_rules! say {
 #[macro_export]
 macro_rules! note {
     ($($argument:tt)+) => { $crate::stage::output::note(format_args!($($argument)+)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails from the second line on.
+    struct Broken {
+        with: io::ErrorKind,
+        taken: usize,
+    }
+
+    impl Write for Broken {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.taken > 0 && !bytes.is_empty() {
+                return Err(self.with.into());
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.taken += 1;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_a_reader_may_refuse_what_is_said() {
+        for (with, outcome) in [
+            (io::ErrorKind::BrokenPipe, Ok(())),
+            (
+                io::ErrorKind::StorageFull,
+                Err("error: cannot write to the standard output\n  caused by: no storage space".to_owned()),
+            ),
+        ] {
+            let (mut lines, mut to) = (Lines { failure: None }, Broken { with, taken: 0 });
+            for number in 0..3 {
+                lines.write(&mut to, format_args!("line {number}"));
+            }
+            assert_eq!(to.taken, 1, "{with}");
+            assert_eq!(lines.finish().map_err(|error| error.to_string()), outcome, "{with}");
+        }
+    }
 }

@@ -220,9 +220,9 @@ impl fmt::Display for Seconds {
         let seconds = self.0.as_secs_f64();
         let whole = seconds.round() as u64;
         match whole {
-            ..10 => write!(f, "{seconds:.1} s"),
-            ..60 => write!(f, "{whole} s"),
-            ..3600 => write!(f, "{} min {:02} s", whole / 60, whole % 60),
+            0..=9 => write!(f, "{seconds:.1} s"),
+            10..=59 => write!(f, "{whole} s"),
+            60..=3599 => write!(f, "{} min {:02} s", whole / 60, whole % 60),
             _ => write!(f, "{} h {:02} min", whole / 3600, whole % 3600 / 60),
         }
     }

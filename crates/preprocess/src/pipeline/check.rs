@@ -1,0 +1,181 @@
+//! Which values are possible. After this, nothing needs to ask whether a setting makes sense.
+
+use super::problem::{KeyPath, Problem};
+use super::{AugmentSettings, ImageSettings, ModelSettings, Pipeline, SplitSettings};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+/// Pixels of either side of the images.
+pub const IMAGE_SIDE: RangeInclusive<usize> = 1..=4096;
+/// Augmented copies of each training image.
+pub const COPIES: RangeInclusive<usize> = 0..=1000;
+/// Images a step.
+pub const BATCH_SIZE: RangeInclusive<usize> = 1..=65_536;
+/// Epochs of a model.
+pub const EPOCHS: RangeInclusive<usize> = 1..=1_000_000;
+/// Bytes of a pipeline's or model's name, which become directories.
+const NAME_LENGTH: usize = 100;
+
+/// Every value that is impossible by itself.
+pub fn values(pipeline: &Pipeline) -> Vec<Problem> {
+    let mut checks = Checks(Vec::new());
+    checks.name(KeyPath::of(&["name"]), &pipeline.name);
+    checks.path(&["output"], &pipeline.output);
+    let preprocess = &pipeline.preprocess;
+    checks.path(&["preprocess", "source"], &preprocess.source);
+    checks.image(&preprocess.image);
+    checks.split(&preprocess.split);
+    checks.augment(&preprocess.augment);
+    checks.within(KeyPath::of(&["train", "batch_size"]), pipeline.train.batch_size, BATCH_SIZE);
+    for (name, model) in &pipeline.train.models {
+        checks.model(name, model);
+    }
+    if let Some(gate) = &pipeline.report.gate {
+        checks.path(&["report", "gate", "baseline"], &gate.baseline);
+        checks.fraction(&["report", "gate", "tolerance"], gate.tolerance);
+    }
+    checks.0
+}
+
+/// Every pair of values that is impossible together. Only for settings of which none is impossible by itself.
+pub fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
+    let mut checks = Checks(Vec::new());
+    let (source, output) = (&pipeline.preprocess.source, &pipeline.output);
+    if absolute(output).starts_with(absolute(source)) {
+        checks.add(
+            KeyPath::of(&["output"]),
+            format!("`output` ({}) lies inside `preprocess.source` ({})", output.display(), source.display()),
+            "what the stages write would be taken for classes: choose another directory",
+        );
+    }
+    let SplitSettings { validation, test, .. } = pipeline.preprocess.split;
+    if validation + test >= 1.0 {
+        checks.add(
+            KeyPath::of(&["preprocess", "split"]),
+            format!(
+                "`preprocess.split` leaves nothing to train on: validation {validation} + test {test} is not below 1"
+            ),
+            "they are fractions of the images of each class; 0.2 and 0.1 are usual",
+        );
+    }
+    if pipeline.train.models.is_empty() {
+        checks.add(
+            KeyPath::of(&["train", "models"]),
+            "`train.models` has no model".to_owned(),
+            "add one, as `baseline: { architecture: baseline-cnn }`",
+        );
+    }
+    for (name, model) in &pipeline.train.models {
+        if model.augmented && pipeline.preprocess.augment.copies == 0 {
+            let key = model_key(name, "augmented");
+            checks.add(
+                key.clone(),
+                format!("`{key}` is true, but `preprocess.augment.copies` is 0: there are no augmented images"),
+                "set `preprocess.augment.copies` to 1 or more, or `augmented` to false",
+            );
+        }
+    }
+    checks.0
+}
+
+fn model_key(model: &str, key: &str) -> KeyPath {
+    KeyPath::of(&["train", "models", model, key])
+}
+
+/// The path from the root, for comparing. Symbolic links and `..` are taken as they are written.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+struct Checks(Vec<Problem>);
+
+impl Checks {
+    fn add(&mut self, at: KeyPath, what: String, hint: &str) {
+        self.0.push(Problem { at, what, hint: Some(hint.to_owned()) });
+    }
+
+    fn require(&mut self, holds: bool, key: KeyPath, found: impl Display, must: impl Display) {
+        if !holds {
+            let what = format!("`{key}` is {found}; it must be {must}");
+            self.0.push(Problem { at: key, what, hint: None });
+        }
+    }
+
+    /// A name that becomes a directory.
+    fn name(&mut self, at: KeyPath, name: &str) {
+        let possible = !name.is_empty()
+            && name.len() <= NAME_LENGTH
+            && !name.starts_with('.')
+            && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
+        if !possible {
+            let what = format!("`{at}`: `{name}` cannot be the name of a directory");
+            let hint = format!("use letters, digits, `-`, `_` and `.` (not first), {NAME_LENGTH} bytes at most");
+            self.add(at, what, &hint);
+        }
+    }
+
+    fn path(&mut self, key: &[&str], path: &Path) {
+        let text = path.to_string_lossy();
+        let possible = !text.trim().is_empty() && !text.contains('\0');
+        self.require(possible, KeyPath::of(key), "empty", "the path of a file or directory");
+    }
+
+    fn within(&mut self, key: KeyPath, value: usize, range: RangeInclusive<usize>) {
+        let must = format!("from {} to {}", range.start(), range.end());
+        self.require(range.contains(&value), key, value, must);
+    }
+
+    /// A part of something that is not all of it.
+    fn fraction(&mut self, key: &[&str], value: f64) {
+        self.require((0.0..1.0).contains(&value), KeyPath::of(key), value, "at least 0 and below 1");
+    }
+
+    fn image(&mut self, image: &ImageSettings) {
+        for (key, side) in [("width", image.width), ("height", image.height)] {
+            self.require(
+                IMAGE_SIDE.contains(&side),
+                KeyPath::of(&["preprocess", "image", key]),
+                format!("{side} pixels"),
+                format!("from {} to {} pixels", IMAGE_SIDE.start(), IMAGE_SIDE.end()),
+            );
+        }
+    }
+
+    fn split(&mut self, split: &SplitSettings) {
+        self.fraction(&["preprocess", "split", "validation"], split.validation);
+        self.fraction(&["preprocess", "split", "test"], split.test);
+    }
+
+    fn augment(&mut self, augment: &AugmentSettings) {
+        let key = |name: &str| KeyPath::of(&["preprocess", "augment", name]);
+        let AugmentSettings { copies, rotation, shift, shear, zoom, brightness: [low, high], .. } = *augment;
+        self.within(key("copies"), copies, COPIES);
+        let turns = (0.0..=180.0).contains(&rotation);
+        self.require(turns, key("rotation"), format!("{rotation} degrees"), "from 0 to 180 degrees");
+        for (index, part) in shift.into_iter().enumerate() {
+            self.fraction(&["preprocess", "augment", "shift", &format!("[{index}]")], part);
+        }
+        // At 90 degrees the sheared image is a line.
+        let shears = (0.0..90.0).contains(&shear);
+        self.require(shears, key("shear"), format!("{shear} degrees"), "at least 0 and below 90 degrees");
+        self.fraction(&["preprocess", "augment", "zoom"], zoom);
+        let brightens = low >= 0.0 && low <= high && high.is_finite();
+        let must = "two factors, 0 or more, the lower first";
+        self.require(brightens, key("brightness"), format!("[{low}, {high}]"), must);
+    }
+
+    fn model(&mut self, name: &str, model: &ModelSettings) {
+        self.name(KeyPath::of(&["train", "models", name]), name);
+        self.within(model_key(name, "epochs"), model.epochs, EPOCHS);
+        if let Some(stopping) = model.early_stopping {
+            let key = KeyPath::of(&["train", "models", name, "early_stopping", "patience"]);
+            self.require(stopping.patience > 0, key, stopping.patience, "1 or more epochs");
+        }
+        // The optimiser computes in single precision, in which smaller numbers are 0.
+        let rate = model.learning_rate as f32;
+        let learns = rate > 0.0 && rate.is_finite();
+        let found = format!("{:?}", model.learning_rate);
+        self.require(learns, model_key(name, "learning_rate"), found, "a number above 0; 0.001 is usual");
+    }
+}
