@@ -111,3 +111,49 @@ fn draws_are_determined_by_seed_image_and_copy() {
     let other = Transform::draw(&flipped, 1, "a/1.jpg", 1, 64, 64);
     assert!((other.affine.matrix[0][0] - first.affine.matrix[0][0]).abs() < 1e-12);
 }
+
+#[derive(serde::Deserialize)]
+struct KerasFixture {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+    cases: Vec<KerasCase>,
+}
+
+#[derive(serde::Deserialize)]
+struct KerasCase {
+    name: String,
+    theta: f64,
+    tx: f64,
+    ty: f64,
+    shear: f64,
+    zx: f64,
+    zy: f64,
+    flip: bool,
+    fill: Fill,
+    expected: Vec<f64>,
+}
+
+/// `tests/fixtures/make_affine.py`: Keras' matrices, scipy's resampling.
+#[test]
+fn warps_agree_with_keras() {
+    let fixture: KerasFixture =
+        serde_json::from_str(include_str!("../../tests/fixtures/affine.json")).expect("a fixture");
+    let (width, height) = (fixture.width, fixture.height);
+    let image = Pixels { width, height, data: fixture.pixels };
+    for case in fixture.cases {
+        let zoom = Affine::linear([[case.zx, 0.0], [0.0, case.zy]]);
+        let shifted = rotation::rotation(case.theta) * Affine::translation(case.tx, case.ty);
+        let mut affine = (shifted * shear::shear(case.shear) * zoom).about_centre(width, height);
+        if case.flip {
+            affine = affine * flip::flip(width);
+        }
+        let warped = warp(&image, &Transform { affine, brightness: 1.0 }, case.fill);
+        // Positions are rounded to 1/256 pixel, which at the steepest edge is half a level on each axis; then the value is.
+        for (index, (value, expected)) in std::iter::zip(&warped.data, &case.expected).enumerate() {
+            let (pixel, channel) = (index / 3, index % 3);
+            let difference = (f64::from(*value) - expected).abs();
+            assert!(difference <= 1.5, "{} at {pixel}, channel {channel}: {value}, Keras {expected}", case.name);
+        }
+    }
+}

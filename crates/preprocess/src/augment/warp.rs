@@ -4,7 +4,7 @@
 //! over 4096), the position between four pixels is rounded to 1/256 pixel, and
 //!
 //! ```text
-//! value = brightness * ((256-fy) ((256-fx) p00 + fx p01) + fy ((256-fx) p10 + fx p11)) / 65536, rounded, at most 255
+//! value = brightness ((256-fx) (256-fy) p00 + fx (256-fy) p01 + (256-fx) fy p10 + fx fy p11) / 65536, rounded, at most 255
 //! ```
 
 use super::Transform;
@@ -51,13 +51,17 @@ fn split(coordinate: i64) -> (i64, u32) {
     (coordinate >> FRACTION, (coordinate >> (FRACTION - 8)) as u32 & 255)
 }
 
-/// The interpolated value of one channel.
+/// The weights of the four pixels around a point, of sum 65536.
 #[inline(always)]
-fn blend([p00, p01, p10, p11]: [u8; 4], fx: u32, fy: u32, brightness: u64) -> u8 {
-    let top = u32::from(p00) * (256 - fx) + u32::from(p01) * fx;
-    let bottom = u32::from(p10) * (256 - fx) + u32::from(p11) * fx;
-    let value = u64::from(top * (256 - fy) + bottom * fy) * brightness;
-    ((value + (1 << (15 + BRIGHTNESS))) >> (16 + BRIGHTNESS)).min(255) as u8
+fn weights(fx: u32, fy: u32) -> [u32; 4] {
+    [(256 - fx) * (256 - fy), fx * (256 - fy), (256 - fx) * fy, fx * fy]
+}
+
+/// The interpolated value of one channel, made brighter and rounded.
+#[inline(always)]
+fn blend(weights: [u32; 4], corners: [u8; 4], brightness: u64) -> u8 {
+    let sum: u32 = std::iter::zip(weights, corners).map(|(weight, value)| weight * u32::from(value)).sum();
+    ((u64::from(sum) * brightness + (1 << (15 + BRIGHTNESS))) >> (16 + BRIGHTNESS)).min(255) as u8
 }
 
 /// The pixel of the image that stands at index `index` of an axis of `length` pixels; none where the fill is black.
@@ -83,14 +87,19 @@ fn pixel(pixels: &Pixels, [row, column]: [i64; 2], brightness: u64, fill: Fill) 
     if fill == Fill::Constant && (beyond(y, fy, pixels.height) || beyond(x, fx, pixels.width)) {
         return [0; 3];
     }
-    let value = |y: i64, x: i64, channel: usize| match (filled(y, pixels.height, fill), filled(x, pixels.width, fill)) {
-        (Some(y), Some(x)) => pixels.data[(y * pixels.width + x) * 3 + channel],
-        _ => 0,
+    let rows = [y, y + 1].map(|y| filled(y, pixels.height, fill));
+    let columns = [x, x + 1].map(|x| filled(x, pixels.width, fill));
+    let corner = |row: Option<usize>, column: Option<usize>| match (row, column) {
+        (Some(row), Some(column)) => {
+            let at = (row * pixels.width + column) * 3;
+            [pixels.data[at], pixels.data[at + 1], pixels.data[at + 2]]
+        }
+        _ => [0; 3],
     };
-    [0, 1, 2].map(|c| {
-        let corners = [value(y, x, c), value(y, x + 1, c), value(y + 1, x, c), value(y + 1, x + 1, c)];
-        blend(corners, fx, fy, brightness)
-    })
+    let [p00, p01] = columns.map(|column| corner(rows[0], column));
+    let [p10, p11] = columns.map(|column| corner(rows[1], column));
+    let weights = weights(fx, fy);
+    [0, 1, 2].map(|c| blend(weights, [p00[c], p01[c], p10[c], p11[c]], brightness))
 }
 
 /// The plain implementation: every pixel by itself.
@@ -141,9 +150,10 @@ fn warp_run(pixels: &Pixels, start: [i64; 2], map: &FixedPoint, line: &mut [u8])
         let offset = y as usize * stride + x as usize * 3;
         let top: &[u8] = &pixels.data[offset..offset + 6];
         let bottom: &[u8] = &pixels.data[offset + stride..offset + stride + 6];
+        let weights = weights(fx, fy);
         for channel in 0..3 {
             let corners = [top[channel], top[channel + 3], bottom[channel], bottom[channel + 3]];
-            target[channel] = blend(corners, fx, fy, map.brightness);
+            target[channel] = blend(weights, corners, map.brightness);
         }
         row += map.per_column[0];
         column += map.per_column[1];

@@ -1,8 +1,8 @@
 //! Finds copies and near-copies, so that they can be kept in one split.
 //!
 //! Exact copies have equal pixels after decoding. Near-copies are found in two steps, each measured on real images in
-//! `docs/duplicates.md`: a perceptual hash ([`Signature`]) whose Hamming distance is at most [`MAX_DISTANCE`], then a
-//! correlation of the thumbnails of at least [`MIN_CORRELATION`]. Groups are what these pairs connect.
+//! `docs/duplicates.md`: a perceptual hash ([`Signature`]) whose Hamming distance is at most [`MAX_DISTANCE`] (less where that
+//! matches images of different classes), then a correlation of the thumbnails of at least [`MIN_CORRELATION`]. Groups are what these pairs connect.
 
 mod groups;
 mod signature;
@@ -13,8 +13,20 @@ pub use signature::Signature;
 use rayon::prelude::*;
 use std::collections::HashMap;
 
-/// The most bits, of 255, in which the hashes of near-copies differ.
-pub const MAX_DISTANCE: u32 = 44;
+/// The most bits, of 255, in which the hashes of near-copies differ, where the images of different classes look different.
+pub const MAX_DISTANCE: u32 = 48;
+
+/// The limit below which it is not lowered, see [`find`].
+pub const MIN_DISTANCE: u32 = 32;
+
+/// Up to this distance two images are copies whatever their classes are: such pairs say nothing about the limit.
+const CERTAIN_DISTANCE: u32 = 16;
+
+/// By how much the limit is lowered at a time.
+const STEP: u32 = 4;
+
+/// The share of images that may seem to have a near-copy in another class.
+const FALSE_MATCHES: f64 = 0.0025;
 
 /// The least correlation of the brightness of near-copies' 32x32 thumbnails.
 pub const MIN_CORRELATION: f64 = 0.90;
@@ -26,11 +38,37 @@ pub struct Duplicates {
     pub group: Vec<usize>,
     /// Images whose decoded pixels equal an earlier image's.
     pub exact: usize,
+    /// The limit that was used.
+    pub max_distance: u32,
+}
+
+/// Two images that may be near-copies.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    first: usize,
+    second: usize,
+    distance: u32,
 }
 
 /// Compares every image with every other: n (n - 1) / 2 comparisons of 32 bytes, on all cores.
-pub fn find(signatures: &[Signature]) -> Duplicates {
+///
+/// Small images of one kind of thing, all framed alike, resemble one another without being copies, so one limit does not fit all
+/// sets. Images of different classes are hardly ever copies: as long as more than 0.25 % of the images seem to be, the limit is
+/// lowered, from [`MAX_DISTANCE`] to [`MIN_DISTANCE`].
+pub fn find(signatures: &[Signature], labels: &[usize]) -> Duplicates {
+    let pairs: Vec<Pair> =
+        (0..signatures.len()).into_par_iter().flat_map_iter(|first| near_after(signatures, first)).collect();
+    let max_distance = choose_limit(&pairs, labels);
     let mut groups = Groups::new(signatures.len());
+    for pair in pairs.iter().filter(|pair| pair.distance <= max_distance) {
+        groups.join(pair.first, pair.second);
+    }
+    let exact = join_exact(signatures, &mut groups);
+    Duplicates { group: groups.numbered(), exact, max_distance }
+}
+
+/// Joins images of equal pixels; returns how many equal an earlier one.
+fn join_exact(signatures: &[Signature], groups: &mut Groups) -> usize {
     let mut first_with = HashMap::new();
     let mut exact = 0;
     for (index, signature) in signatures.iter().enumerate() {
@@ -40,25 +78,36 @@ pub fn find(signatures: &[Signature]) -> Duplicates {
             exact += 1;
         }
     }
-    let pairs: Vec<(usize, usize)> = (0..signatures.len())
-        .into_par_iter()
-        .flat_map_iter(|a| near_after(signatures, a).into_iter().map(move |b| (a, b)))
-        .collect();
-    for (a, b) in pairs {
-        groups.join(a, b);
-    }
-    Duplicates { group: groups.numbered(), exact }
+    exact
 }
 
-/// The images after `a` that are near-copies of it.
-fn near_after(signatures: &[Signature], a: usize) -> Vec<usize> {
-    let first = &signatures[a];
-    let rest = &signatures[a + 1..];
-    signature::within(first, rest, MAX_DISTANCE)
+/// The near-copies of `first` among the images after it, by the widest limit.
+fn near_after(signatures: &[Signature], first: usize) -> Vec<Pair> {
+    let one = &signatures[first];
+    let rest = &signatures[first + 1..];
+    signature::within(one, rest, MAX_DISTANCE)
         .into_iter()
-        .filter(|&offset| first.correlation(&rest[offset]) >= MIN_CORRELATION)
-        .map(|offset| a + 1 + offset)
+        .filter(|&offset| one.correlation(&rest[offset]) >= MIN_CORRELATION)
+        .map(|offset| Pair { first, second: first + 1 + offset, distance: one.distance(&rest[offset]) })
         .collect()
+}
+
+/// The widest limit with few enough matches between classes.
+fn choose_limit(pairs: &[Pair], labels: &[usize]) -> u32 {
+    // For each image, the distance to the nearest image of another class that is not plainly a copy.
+    let mut nearest = vec![u32::MAX; labels.len()];
+    let between = |pair: &&Pair| labels[pair.first] != labels[pair.second] && pair.distance > CERTAIN_DISTANCE;
+    for pair in pairs.iter().filter(between) {
+        for image in [pair.first, pair.second] {
+            nearest[image] = nearest[image].min(pair.distance);
+        }
+    }
+    let allowed = (FALSE_MATCHES * labels.len() as f64) as usize;
+    let mut limit = MAX_DISTANCE;
+    while limit > MIN_DISTANCE && nearest.iter().filter(|&&distance| distance <= limit).count() > allowed {
+        limit -= STEP;
+    }
+    limit
 }
 
 #[cfg(test)]

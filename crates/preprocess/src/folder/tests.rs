@@ -114,7 +114,7 @@ fn links_pipes_and_odd_names_neither_hang_nor_panic() {
     fs::write(cat.join(std::ffi::OsStr::from_bytes(b"caf\xe9.png")), PNG).expect("file");
     let pipe = std::process::Command::new("mkfifo").arg(cat.join("pipe.png")).status().expect("mkfifo");
     assert!(pipe.success());
-    std::fs::create_dir(root.path().join("空 å")).expect("directory");
+    fs::create_dir(root.path().join("空 å")).expect("directory");
     fs::write(root.path().join("空 å/1.png"), PNG).expect("file");
 
     let folder = Folder::discover(root.path()).expect("found");

@@ -27,6 +27,8 @@ pub struct Examined {
     images: Vec<Result<usize, String>>,
     /// Images whose pixels equal an earlier image's.
     pub exact: usize,
+    /// The limit on the hash's distance that was used.
+    pub max_distance: u32,
     /// [`Self::images`] without the reasons.
     #[serde(skip)]
     group: Vec<Option<usize>>,
@@ -77,7 +79,7 @@ pub fn examine<'a>(
         Some(examined) => examined,
         None => {
             let images = decode_all(folder, inputs, settings, &store)?;
-            let examined = group(images, key.clone());
+            let examined = group(images, folder, key.clone());
             store.save(place, &key)?;
             write_atomically(&place.state("examined.json"), |writer| Ok(serde_json::to_writer(writer, &examined)?))?;
             examined
@@ -156,13 +158,16 @@ pub fn changed(file: &ImageFile) -> Error {
         .hint("run the same command again when nothing writes to the source directory any more")
 }
 
-fn group(findings: Findings, key: String) -> Examined {
-    let readable: Vec<Signature> = findings.iter().filter_map(|finding| finding.as_ref().ok().cloned()).collect();
-    let duplicates = duplicates::find(&readable);
+fn group(findings: Findings, folder: &Folder, key: String) -> Examined {
+    let (labels, readable): (Vec<usize>, Vec<Signature>) = std::iter::zip(&folder.images, &findings)
+        .filter_map(|(image, finding)| Some((image.label, finding.as_ref().ok()?.clone())))
+        .unzip();
+    let duplicates = duplicates::find(&readable, &labels);
     let mut groups = duplicates.group.into_iter();
     let images = findings
         .into_iter()
         .map(|finding| finding.map(|_| groups.next().unwrap_or_default()).map_err(|error| error.reason))
         .collect();
-    Examined { key, images, exact: duplicates.exact, group: Vec::new() }.with_groups()
+    let (exact, max_distance) = (duplicates.exact, duplicates.max_distance);
+    Examined { key, images, exact, max_distance, group: Vec::new() }.with_groups()
 }

@@ -56,7 +56,7 @@ pub fn run(pipeline: &Pipeline) -> Result<()> {
     publish::rejected(&folder, &examined, &place)?;
     let manifest = work.manifest(fingerprint, shards);
     publish::manifest(&manifest, &place)?;
-    summary::finished(&manifest, &folder, &place.shards, started.elapsed());
+    summary::finished(&manifest, &examined, &folder, &place.shards, started.elapsed());
     Ok(())
 }
 

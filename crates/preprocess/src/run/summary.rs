@@ -4,6 +4,7 @@ use super::examine::Examined;
 use crate::folder::Folder;
 use crate::manifest::{Manifest, Split};
 use crate::{note, say};
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,17 +38,9 @@ pub fn rejected(examined: &Examined, folder: &Folder) {
 }
 
 /// The table of counts, the duplicates, and where everything is.
-pub fn finished(manifest: &Manifest, folder: &Folder, shards: &Path, elapsed: Duration) {
+pub fn finished(manifest: &Manifest, examined: &Examined, folder: &Folder, shards: &Path, elapsed: Duration) {
     say!("{}", table(manifest));
-    let duplicates = &manifest.duplicates;
-    say!(
-        "Duplicates: {} exact copies; {} images have a near-copy, in {} groups ({} across classes, {} across splits).",
-        duplicates.exact,
-        duplicates.near,
-        duplicates.groups,
-        duplicates.across_classes,
-        duplicates.across_splits
-    );
+    say!("{}", duplicates(manifest, examined));
     let rows: usize = manifest.shards.iter().map(|shard| shard.rows).sum();
     let bytes: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
     say!(
@@ -59,6 +52,28 @@ pub fn finished(manifest: &Manifest, folder: &Folder, shards: &Path, elapsed: Du
         folder.images.len()
     );
     say!("Took {:.1} s. The data set is in `{}`, sample images in `contact-sheet.png` there.", elapsed.as_secs_f64(), shards.display());
+}
+
+fn duplicates(manifest: &Manifest, examined: &Examined) -> String {
+    let counts = &manifest.duplicates;
+    let mut sizes = HashMap::new();
+    for (_, group) in examined.groups() {
+        *sizes.entry(group).or_insert(0usize) += 1;
+    }
+    let across = match counts.across_splits {
+        0 => "none lies in more than one split".to_owned(),
+        across => format!("{across} lie in more than one split and flatter the scores"),
+    };
+    format!(
+        "Duplicates: {} exact copies; {} images have a near-copy (hash distance up to {} of 255), in {} groups of at most {}; \
+         {} groups mix classes, {across}.",
+        counts.exact,
+        counts.near,
+        examined.max_distance,
+        counts.groups,
+        sizes.values().max().copied().unwrap_or_default(),
+        counts.across_classes,
+    )
 }
 
 /// Images of each class in each split.
