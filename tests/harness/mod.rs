@@ -97,7 +97,8 @@ impl Bench {
         }
     }
 
-    /// Every file below `relative` with its bytes, by name relative to it.
+    /// Every file below `relative` with its bytes, by name relative to it. Hidden ones (locks, bookkeeping with times of
+    /// modification) are not part of the output and left out.
     pub fn files(&self, relative: &str) -> BTreeMap<String, Vec<u8>> {
         let mut found = BTreeMap::new();
         collect_files(&self.path(relative), "", &mut found);
@@ -185,6 +186,9 @@ fn collect_files(directory: &Path, prefix: &str, found: &mut BTreeMap<String, Ve
     for entry in entries {
         let path = entry.expect("a directory entry").path();
         let name = format!("{prefix}{}", path.file_name().expect("a name").to_string_lossy());
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+            continue;
+        }
         if path.is_dir() {
             collect_files(&path, &format!("{name}/"), found);
         } else {

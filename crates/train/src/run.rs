@@ -3,7 +3,7 @@
 use crate::backend::Backend;
 use crate::early_stopping::Stop;
 use crate::fit::{Fitted, fit};
-use crate::history::{self, HISTORY_FILE, TIMINGS_FILE};
+use crate::history::{self, HISTORY_FILE};
 use crate::metrics::Score;
 use crate::model::Model;
 use crate::model_directory::{self, Config, PREPROCESSOR_FILE, RunRecord, WEIGHTS_FILE};
@@ -83,15 +83,12 @@ fn publish<B: Backend>(plan: &ModelPlan, data: &TrainingData, mut fitted: Fitted
     Ok(())
 }
 
-/// The names of the files that `config.json` vouches for.
+/// The names of the files that `config.json` vouches for: all but the timings, which no two runs share, so that two runs of the
+/// same inputs write the same `config.json`.
 fn published_files() -> Vec<String> {
     let predictions = [Split::Validation, Split::Test].map(|split| predictions_file(Path::new(""), split));
     let predictions = predictions.iter().map(|file| file.display().to_string());
-    [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE]
-        .map(str::to_owned)
-        .into_iter()
-        .chain(predictions)
-        .collect()
+    [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE].map(str::to_owned).into_iter().chain(predictions).collect()
 }
 
 fn config<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>) -> Result<Config> {
