@@ -90,7 +90,10 @@ fn nearest(signed: &[(usize, Signature)]) {
             least
         })
         .collect();
-    println!("{} images; share with a partner within the limit and of correlation {MIN_CORRELATION} or more", signed.len());
+    println!(
+        "{} images; share with a partner within the limit and of correlation {MIN_CORRELATION} or more",
+        signed.len()
+    );
     println!("{:>8} {:>12} {:>14}", "limit", "same class", "another class");
     for limit in LIMITS {
         let share = |which: usize| {
@@ -112,7 +115,8 @@ fn recall(samples: Vec<Pixels>) {
             })
             .collect();
         let share = |limit: u32| {
-            let found = pairs.iter().filter(|(distance, correlation)| *distance <= limit && *correlation >= MIN_CORRELATION);
+            let found =
+                pairs.iter().filter(|(distance, correlation)| *distance <= limit && *correlation >= MIN_CORRELATION);
             100.0 * found.count() as f64 / pairs.len().max(1) as f64
         };
         println!("{name:<24}{}", LIMITS.map(|limit| format!("{:>6.1} %", share(limit))).concat());

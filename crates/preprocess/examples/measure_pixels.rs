@@ -4,7 +4,7 @@
 //! cargo run --release -p preprocess --example measure_pixels -- data/fashion-mnist 28
 //! ```
 
-use preprocess::augment::{augment, warp_reference, Transform};
+use preprocess::augment::{Transform, augment, warp_reference};
 use preprocess::folder::Folder;
 use preprocess::image::{Pixels, load, png};
 use preprocess::pipeline::{AugmentSettings, Fill, ImageSettings};
@@ -43,7 +43,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let files: Vec<Vec<u8>> = images.iter().map(png::encode).collect::<Result<_, _>>()?;
     let (bytes, raw) = (files.iter().map(Vec::len).sum::<usize>(), images.len() * side * side * 3);
-    println!("PNG: {:.0} bytes an image, {:.1} % of the pixels", bytes as f64 / files.len() as f64, 100.0 * bytes as f64 / raw as f64);
+    println!(
+        "PNG: {:.0} bytes an image, {:.1} % of the pixels",
+        bytes as f64 / files.len() as f64,
+        100.0 * bytes as f64 / raw as f64
+    );
     time("encode PNG", images.len(), |index| drop(black_box(png::encode(&images[index]))));
     let mut pixels = vec![0; side * side * 3];
     time("decode PNG", images.len(), |index| drop(black_box(png::decode_into(&files[index], &mut pixels))));

@@ -82,5 +82,9 @@ fn write_text(sheet: &mut Pixels, left: usize, top: usize, text: &str) {
 
 fn glyph(character: char) -> Option<[u8; GLYPH]> {
     let (basic, latin, greek) = (font8x8::BASIC_FONTS, font8x8::LATIN_FONTS, font8x8::GREEK_FONTS);
-    basic.get(character).or_else(|| latin.get(character)).or_else(|| greek.get(character)).or_else(|| font8x8::HIRAGANA_FONTS.get(character))
+    basic
+        .get(character)
+        .or_else(|| latin.get(character))
+        .or_else(|| greek.get(character))
+        .or_else(|| font8x8::HIRAGANA_FONTS.get(character))
 }

@@ -52,8 +52,14 @@ impl Dataset {
     pub fn rows(&self, split: Split, copy: usize) -> Result<Rows> {
         let copies = if split == Split::Train { self.manifest.settings.augment.copies } else { 0 };
         if copy > copies {
-            let error = Error::new(format!("the data set in `{}` holds no copy {copy} of the {} split", self.directory.display(), split.name()));
-            return Err(error.because(format!("its highest copy is {copies}")).hint("set `preprocess.augment.copies` and run `preprocess` again"));
+            let error = Error::new(format!(
+                "the data set in `{}` holds no copy {copy} of the {} split",
+                self.directory.display(),
+                split.name()
+            ));
+            return Err(error
+                .because(format!("its highest copy is {copies}"))
+                .hint("set `preprocess.augment.copies` and run `preprocess` again"));
         }
         let mut rows = Rows::default();
         for shard in self.manifest.shards_of(split, copy) {

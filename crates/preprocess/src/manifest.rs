@@ -113,7 +113,9 @@ impl Manifest {
         let format = value.get("format").and_then(serde_json::Value::as_u64);
         if format != Some(FORMAT.into()) {
             let found = format.map_or("none".to_owned(), |format| format.to_string());
-            return Err(damaged(Error::new(cannot()).because(format!("its format is {found}, this program's is {FORMAT}"))));
+            return Err(damaged(
+                Error::new(cannot()).because(format!("its format is {found}, this program's is {FORMAT}")),
+            ));
         }
         serde_json::from_value(value).context(cannot).map_err(damaged)
     }

@@ -1,5 +1,8 @@
 //! Drives the program on small images: what it writes, that it resumes, and how it meets bad input.
 
+// The helpers are parts of tests, which clippy does not see: they too fail by `expect`.
+#![allow(clippy::expect_used)]
+
 use preprocess::dataset::Dataset;
 use preprocess::image::{Pixels, load, png};
 use preprocess::manifest::Split;
@@ -107,7 +110,8 @@ fn picture(seed: u64, brighter: f64) -> Pixels {
     let mut blob = || (random.uniform(), random.uniform(), random.range(0.05, 0.3), random.range(-1.0, 1.0));
     let blobs: Vec<_> = (0..24).map(|_| blob()).collect();
     let value = |x: f64, y: f64| {
-        let part = |&(bx, by, r, w): &(f64, f64, f64, f64)| w * (-((x - bx).powi(2) + (y - by).powi(2)) / (r * r)).exp();
+        let part =
+            |&(bx, by, r, w): &(f64, f64, f64, f64)| w * (-((x - bx).powi(2) + (y - by).powi(2)) / (r * r)).exp();
         (120.0 + brighter + 50.0 * blobs.iter().map(part).sum::<f64>()).clamp(0.0, 255.0) as u8
     };
     let at = |i: usize| value((i % width) as f64 / width as f64, (i / width) as f64 / height as f64);
@@ -200,8 +204,7 @@ fn killed_at_any_moment_it_resumes_to_the_same_bytes() {
         if milliseconds % 20 == 0 {
             fs::remove_dir_all(bench.path("run")).expect("removed");
         }
-        let mut child =
-            bench.command(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+        let mut child = bench.command(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
         std::thread::sleep(Duration::from_millis(milliseconds));
         child.kill().expect("killed");
         killed += usize::from(child.wait().expect("ended").code().is_none());
@@ -217,7 +220,8 @@ fn killed_at_any_moment_it_resumes_to_the_same_bytes() {
 fn a_changed_setting_redoes_only_what_depends_on_it() {
     let bench = Bench::new();
     bench.succeed(&[]);
-    let modified = |name: &str| fs::metadata(bench.shards().join("data").join(name)).expect("there").modified().expect("time");
+    let modified =
+        |name: &str| fs::metadata(bench.shards().join("data").join(name)).expect("there").modified().expect("time");
     let (test, train) = (modified("test-00000-of-00001.parquet"), modified("train-00000-of-00003.parquet"));
     bench.succeed(&["--set", "preprocess.augment.copies=3", "--set", "preprocess.augment.rotation=5"]);
     assert_eq!(modified("test-00000-of-00001.parquet"), test);
@@ -246,8 +250,12 @@ fn a_damaged_shard_is_named_and_repaired() {
     ];
     for (name, damage) in damages {
         damage();
-        let error = Dataset::open(&bench.shards()).and_then(|set| set.rows(Split::Train, 1)).expect_err(name).to_string();
-        assert!(error.contains("train-00001-of-00003.parquet") && error.contains("run `preprocess` again"), "{name}: {error}");
+        let error =
+            Dataset::open(&bench.shards()).and_then(|set| set.rows(Split::Train, 1)).expect_err(name).to_string();
+        assert!(
+            error.contains("train-00001-of-00003.parquet") && error.contains("run `preprocess` again"),
+            "{name}: {error}"
+        );
         bench.succeed(&[]);
         assert_eq!(bench.published(), whole, "{name}");
     }
@@ -288,7 +296,8 @@ fn bad_files_are_findings_or_errors_by_name() {
 
 #[test]
 fn sets_that_cannot_be_used_end_with_exit_code_2() {
-    let cases: [(&str, &dyn Fn(&Bench), &str); 4] = [
+    type Case<'a> = (&'a str, &'a dyn Fn(&Bench), &'a str);
+    let cases: [Case; 4] = [
         ("no source", &|b| fs::remove_dir_all(b.path("images")).expect("removed"), "cannot read the directory"),
         ("an empty class", &|b| fs::create_dir(b.path("images/empty")).expect("made"), "the class directory `empty`"),
         (
@@ -296,10 +305,14 @@ fn sets_that_cannot_be_used_end_with_exit_code_2() {
             &|b| b.write("images/broken/1.png", b"\x89PNG\r\n\x1a\n"),
             "the class `broken` has no image that can be decoded",
         ),
-        ("images in no class", &|b| {
-            fs::remove_dir_all(b.path("images")).expect("removed");
-            b.write("images/1.png", &png_of(&picture(1, 0.0)));
-        }, "holds no class directories"),
+        (
+            "images in no class",
+            &|b| {
+                fs::remove_dir_all(b.path("images")).expect("removed");
+                b.write("images/1.png", &png_of(&picture(1, 0.0)));
+            },
+            "holds no class directories",
+        ),
     ];
     for (name, spoil, expected) in cases {
         let bench = Bench::new();

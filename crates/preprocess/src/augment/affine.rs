@@ -44,7 +44,8 @@ impl Mul for Affine {
     type Output = Self;
 
     fn mul(self, other: Self) -> Self {
-        let product = |i: usize, j: usize| self.matrix[i][0] * other.matrix[0][j] + self.matrix[i][1] * other.matrix[1][j];
+        let product =
+            |i: usize, j: usize| self.matrix[i][0] * other.matrix[0][j] + self.matrix[i][1] * other.matrix[1][j];
         Self {
             matrix: [[product(0, 0), product(0, 1)], [product(1, 0), product(1, 1)]],
             translation: self.apply(other.translation),

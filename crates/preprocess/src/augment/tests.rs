@@ -3,7 +3,8 @@ use crate::pipeline::Fill;
 use proptest::prelude::*;
 
 fn gradient(width: usize, height: usize) -> Pixels {
-    let data = (0..width * height).flat_map(|i| [(i % width * 7) as u8, (i / width * 5) as u8, (i * i % 251) as u8]).collect();
+    let data =
+        (0..width * height).flat_map(|i| [(i % width * 7) as u8, (i / width * 5) as u8, (i * i % 251) as u8]).collect();
     Pixels { width, height, data }
 }
 
@@ -42,7 +43,8 @@ fn settings_that_change_nothing_give_the_image_itself() {
 fn whole_pixel_maps_move_pixels_exactly() {
     let image = gradient(9, 7);
     let about_centre = |affine: Affine| affine.about_centre(9, 7);
-    let cases: [(&str, Affine, fn(usize, usize) -> (usize, usize)); 3] = [
+    type Case = (&'static str, Affine, fn(usize, usize) -> (usize, usize));
+    let cases: [Case; 3] = [
         ("shift by 2 rows, 1 column", Affine::translation(2.0, 1.0), |r, c| ((r + 2).min(6), (c + 1).min(8))),
         ("flip", flip::flip(9), |r, c| (r, 8 - c)),
         ("half a turn", about_centre(rotation::rotation(180.0)), |r, c| (6 - r, 8 - c)),

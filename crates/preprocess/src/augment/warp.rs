@@ -41,7 +41,9 @@ impl FixedPoint {
 
     /// Row and column of the image, with 32 fractional bits, half of 1/256 pixel added for rounding.
     fn at(&self, row: usize, column: usize) -> [i64; 2] {
-        [0, 1].map(|axis| self.origin[axis] + self.per_row[axis] * row as i64 + self.per_column[axis] * column as i64)
+        let along =
+            |axis: usize| self.origin[axis] + self.per_row[axis] * row as i64 + self.per_column[axis] * column as i64;
+        [along(0), along(1)]
     }
 }
 
@@ -59,12 +61,14 @@ fn weights(fx: u32, fy: u32) -> [u32; 4] {
 
 /// The interpolated value of one channel, made brighter and rounded.
 #[inline(always)]
-fn blend(weights: [u32; 4], corners: [u8; 4], brightness: u64) -> u8 {
-    let sum: u32 = std::iter::zip(weights, corners).map(|(weight, value)| weight * u32::from(value)).sum();
+fn blend(weights: [u32; 4], [p00, p01, p10, p11]: [u8; 4], brightness: u64) -> u8 {
+    let top = weights[0] * u32::from(p00) + weights[1] * u32::from(p01);
+    let sum = top + weights[2] * u32::from(p10) + weights[3] * u32::from(p11);
     ((u64::from(sum) * brightness + (1 << (15 + BRIGHTNESS))) >> (16 + BRIGHTNESS)).min(255) as u8
 }
 
 /// The pixel of the image that stands at index `index` of an axis of `length` pixels; none where the fill is black.
+#[inline]
 fn filled(index: i64, length: usize, fill: Fill) -> Option<usize> {
     let length = length as i64;
     let index = match fill {
@@ -83,12 +87,13 @@ fn filled(index: i64, length: usize, fill: Fill) -> Option<usize> {
 fn pixel(pixels: &Pixels, [row, column]: [i64; 2], brightness: u64, fill: Fill) -> [u8; 3] {
     let ((y, fy), (x, fx)) = (split(row), split(column));
     // As scipy's `constant`: a point beyond the outermost pixel centres is black, nothing fades.
-    let beyond = |index: i64, fraction: u32, length: usize| index < 0 || index as usize + usize::from(fraction > 0) >= length;
+    let beyond =
+        |index: i64, fraction: u32, length: usize| index < 0 || index as usize + usize::from(fraction > 0) >= length;
     if fill == Fill::Constant && (beyond(y, fy, pixels.height) || beyond(x, fx, pixels.width)) {
         return [0; 3];
     }
-    let rows = [y, y + 1].map(|y| filled(y, pixels.height, fill));
-    let columns = [x, x + 1].map(|x| filled(x, pixels.width, fill));
+    let (top, bottom) = (filled(y, pixels.height, fill), filled(y + 1, pixels.height, fill));
+    let (left, right) = (filled(x, pixels.width, fill), filled(x + 1, pixels.width, fill));
     let corner = |row: Option<usize>, column: Option<usize>| match (row, column) {
         (Some(row), Some(column)) => {
             let at = (row * pixels.width + column) * 3;
@@ -96,10 +101,11 @@ fn pixel(pixels: &Pixels, [row, column]: [i64; 2], brightness: u64, fill: Fill) 
         }
         _ => [0; 3],
     };
-    let [p00, p01] = columns.map(|column| corner(rows[0], column));
-    let [p10, p11] = columns.map(|column| corner(rows[1], column));
+    let (p00, p01) = (corner(top, left), corner(top, right));
+    let (p10, p11) = (corner(bottom, left), corner(bottom, right));
     let weights = weights(fx, fy);
-    [0, 1, 2].map(|c| blend(weights, [p00[c], p01[c], p10[c], p11[c]], brightness))
+    let channel = |c: usize| blend(weights, [p00[c], p01[c], p10[c], p11[c]], brightness);
+    [channel(0), channel(1), channel(2)]
 }
 
 /// The plain implementation: every pixel by itself.
@@ -148,13 +154,13 @@ fn warp_run(pixels: &Pixels, start: [i64; 2], map: &FixedPoint, line: &mut [u8])
     for target in line.chunks_exact_mut(3) {
         let ((y, fy), (x, fx)) = (split(row), split(column));
         let offset = y as usize * stride + x as usize * 3;
-        let top: &[u8] = &pixels.data[offset..offset + 6];
-        let bottom: &[u8] = &pixels.data[offset + stride..offset + stride + 6];
+        let top = &pixels.data[offset..offset + 6];
+        let bottom = &pixels.data[offset + stride..offset + stride + 6];
         let weights = weights(fx, fy);
-        for channel in 0..3 {
-            let corners = [top[channel], top[channel + 3], bottom[channel], bottom[channel + 3]];
-            target[channel] = blend(weights, corners, map.brightness);
-        }
+        let channel = |c: usize| blend(weights, [top[c], top[c + 3], bottom[c], bottom[c + 3]], map.brightness);
+        target[0] = channel(0);
+        target[1] = channel(1);
+        target[2] = channel(2);
         row += map.per_column[0];
         column += map.per_column[1];
     }

@@ -33,7 +33,8 @@ fn shifted(pixels: &Pixels, by: usize) -> Pixels {
 #[test]
 fn altered_copies_are_near_and_others_are_not() {
     let original = picture(1, 160, 120);
-    let noise = |index: usize, value: u8| value.saturating_add((index * 2_654_435_761 >> 7) as u8 % 9).saturating_sub(4);
+    let noise =
+        |index: usize, value: u8| value.saturating_add(((index * 2_654_435_761) >> 7) as u8 % 9).saturating_sub(4);
     let cases = [
         ("the image itself", original.clone()),
         ("another size", picture(1, 96, 80)),
@@ -95,7 +96,11 @@ fn matches_between_classes_lower_the_limit() {
         ("pairs within a class", (0..200).map(|i| pair(2 * i, 2 * i + 2, 47)).collect(), MAX_DISTANCE),
         ("one pair between classes", vec![pair(0, 1, 40)], MAX_DISTANCE),
         ("three far pairs between classes", (0..3).map(|i| pair(2 * i, 2 * i + 1, 41)).collect(), 40),
-        ("many pairs at all distances", (0..200).map(|i| pair(2 * i, 2 * i + 1, 17 + i as u32 % 32)).collect(), MIN_DISTANCE),
+        (
+            "many pairs at all distances",
+            (0..200).map(|i| pair(2 * i, 2 * i + 1, 17 + i as u32 % 32)).collect(),
+            MIN_DISTANCE,
+        ),
     ];
     for (name, pairs, limit) in cases {
         assert_eq!(choose_limit(&pairs, &labels), limit, "{name}");

@@ -73,8 +73,7 @@ impl Layout {
     }
 
     fn add(&mut self, directories: Vec<(String, PathBuf)>, split: Option<Split>) {
-        self.class_directories
-            .extend(directories.into_iter().map(|(name, path)| ClassDirectory { name, path, split }));
+        self.class_directories.extend(directories.into_iter().map(|(name, path)| ClassDirectory { name, path, split }));
     }
 
     /// The classes' names in natural order, each once.
@@ -122,7 +121,8 @@ fn list(directory: &Path) -> Result<Listing> {
 /// directory too.
 pub fn is_hidden(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    name.starts_with('.') || ["__MACOSX", "Thumbs.db", "desktop.ini"].iter().any(|hidden| name.eq_ignore_ascii_case(hidden))
+    name.starts_with('.')
+        || ["__MACOSX", "Thumbs.db", "desktop.ini"].iter().any(|hidden| name.eq_ignore_ascii_case(hidden))
 }
 
 /// A file's name as text: bytes that are no UTF-8 become `\xNN`, so that different names stay different.

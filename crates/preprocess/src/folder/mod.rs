@@ -96,9 +96,9 @@ impl Folder {
                 } else {
                     "it holds no directories that are not hidden".to_owned()
                 };
-                return Err(Error::new(format!("`{shown}` holds no class directories"))
-                    .because(because)
-                    .hint("make one directory per class in it, named after the class, and put the class's images there"));
+                return Err(Error::new(format!("`{shown}` holds no class directories")).because(because).hint(
+                    "make one directory per class in it, named after the class, and put the class's images there",
+                ));
             }
             [class] => {
                 return Err(Error::new(format!("`{shown}` holds only one class, `{class}`"))
@@ -113,9 +113,12 @@ impl Folder {
                     .hint("put images there, or remove the directory"));
             }
             if layout.is_split && !of_class.any(|image| image.split == Some(Split::Train)) {
-                return Err(Error::new(format!("the class `{class}` has no images in `{}`", directory.join("train").display()))
-                    .because("a class without a training image cannot be learnt")
-                    .hint(format!("put images into `train/{class}`, or remove the class from the other splits")));
+                return Err(Error::new(format!(
+                    "the class `{class}` has no images in `{}`",
+                    directory.join("train").display()
+                ))
+                .because("a class without a training image cannot be learnt")
+                .hint(format!("put images into `train/{class}`, or remove the class from the other splits")));
             }
         }
         Ok(())

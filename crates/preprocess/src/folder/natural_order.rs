@@ -8,7 +8,8 @@ pub fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut rest_a, mut rest_b) = (a, b);
     loop {
         let (text_a, text_b) = (take(&mut rest_a, |c| !c.is_ascii_digit()), take(&mut rest_b, |c| !c.is_ascii_digit()));
-        let (digits_a, digits_b) = (take(&mut rest_a, |c| c.is_ascii_digit()), take(&mut rest_b, |c| c.is_ascii_digit()));
+        let (digits_a, digits_b) =
+            (take(&mut rest_a, |c| c.is_ascii_digit()), take(&mut rest_b, |c| c.is_ascii_digit()));
         // A name that ends in text sorts by that text alone: `a` < `a1` < `ab`.
         let order = text_a.cmp(text_b).then_with(|| by_value(digits_a, digits_b));
         if order != Ordering::Equal {

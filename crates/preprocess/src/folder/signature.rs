@@ -11,7 +11,8 @@ const HEAD: usize = 64;
 /// Extensions that claim an image. A file that has one is never silently passed over: where the content is another, decoding
 /// rejects it by name.
 const EXTENSIONS: [&str; 16] = [
-    "jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "webp", "tif", "tiff", "pgm", "ppm", "pbm", "pnm", "avif", "heic",
+    "jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "webp", "tif", "tiff", "pgm", "ppm", "pbm", "pnm", "avif",
+    "heic",
 ];
 
 /// What a file is.
@@ -87,7 +88,8 @@ mod tests {
     #[test]
     fn named_beginnings() {
         let bmp = [b"BM".as_slice(), &[0; 12], &40u32.to_le_bytes(), &[0; 20]].concat();
-        let cases: [(&str, &[u8], Option<Result<ImageFormat, &str>>); 15] = [
+        type Case<'a> = (&'a str, &'a [u8], Option<Result<ImageFormat, &'a str>>);
+        let cases: [Case; 15] = [
             ("nothing", b"", None),
             ("text", b"hello, world", None),
             ("HTML", b"<!DOCTYPE html><title>404</title>", None),

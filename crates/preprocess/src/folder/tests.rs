@@ -76,7 +76,8 @@ fn split_directories_are_told_from_classes_of_such_names() {
 
 #[test]
 fn sets_that_cannot_be_used_are_refused_by_name() {
-    let cases: [(&str, &[(&str, &[u8])], &str); 8] = [
+    type Files<'a> = &'a [(&'a str, &'a [u8])];
+    let cases: [(&str, Files, &str); 8] = [
         ("an empty directory", &[], "holds no class directories"),
         ("images without classes", &[("a.png", PNG)], "1 images lie in it directly"),
         ("one class", &[("cat/1.png", PNG)], "holds only one class, `cat`"),

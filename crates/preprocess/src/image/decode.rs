@@ -41,8 +41,7 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
 
 /// All formats but JPEG.
 fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<Pixels, ImageError> {
-    let mut decoder =
-        ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(ImageError::new)?;
+    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(ImageError::new)?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into())?;
     let mut limits = Limits::no_limits();

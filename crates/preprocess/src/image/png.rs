@@ -33,7 +33,12 @@ pub fn decode_into(bytes: &[u8], pixels: &mut [u8]) -> Result<(), String> {
     let (kind, size) = (reader.output_color_type(), reader.output_buffer_size());
     if kind != (ColorType::Rgb, BitDepth::Eight) || size != Some(pixels.len()) {
         let info = reader.info();
-        return Err(format!("it is {}x{} {kind:?}, not the {} bytes of RGB expected", info.width, info.height, pixels.len()));
+        return Err(format!(
+            "it is {}x{} {kind:?}, not the {} bytes of RGB expected",
+            info.width,
+            info.height,
+            pixels.len()
+        ));
     }
     reader.next_frame(pixels).map_err(|error| error.to_string())?;
     Ok(())

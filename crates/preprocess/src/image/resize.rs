@@ -90,7 +90,10 @@ mod tests {
         }
         assert_eq!((at(&stretched, 1, 0), at(&stretched, 18, 19)), (&[255, 0, 0][..], &[0, 255, 0][..]));
         assert_eq!((at(&cropped, 1, 0), at(&cropped, 18, 19)), (&[255, 0, 0][..], &[0, 255, 0][..]));
-        assert_eq!((at(&padded, 1, 0), at(&padded, 1, 10), at(&padded, 18, 19)), (&[0; 3][..], &[255, 0, 0][..], &[0; 3][..]));
+        assert_eq!(
+            (at(&padded, 1, 0), at(&padded, 1, 10), at(&padded, 18, 19)),
+            (&[0; 3][..], &[255, 0, 0][..], &[0; 3][..])
+        );
         // 40 pixels became 20, so the border between the colours is at 10 when padded and when stretched.
         assert!(at(&padded, 8, 10)[0] == 255 && at(&padded, 11, 10)[1] == 255);
     }
@@ -103,7 +106,8 @@ mod tests {
             let grey = resize(&stripes, &ImageSettings { width: 8, height: 1, filter, ..Default::default() });
             assert!(grey.data.iter().all(|&value| (100..=155).contains(&value)), "{filter:?}: {:?}", grey.data);
         }
-        let nearest = resize(&stripes, &ImageSettings { width: 8, height: 1, filter: Filter::Nearest, ..Default::default() });
+        let nearest =
+            resize(&stripes, &ImageSettings { width: 8, height: 1, filter: Filter::Nearest, ..Default::default() });
         assert!(nearest.data.iter().all(|&value| value == 0 || value == 255));
     }
 
@@ -112,7 +116,11 @@ mod tests {
         for (width, height) in [(1, 1), (1, 5000), (5000, 1), (3, 2)] {
             for fit in [Fit::Stretch, Fit::Crop, Fit::Pad] {
                 let settings = ImageSettings { width: 16, height: 12, fit, filter: Filter::Lanczos };
-                assert_eq!(resize(&halves(width, height), &settings).data.len(), 16 * 12 * 3, "{width}x{height} {fit:?}");
+                assert_eq!(
+                    resize(&halves(width, height), &settings).data.len(),
+                    16 * 12 * 3,
+                    "{width}x{height} {fit:?}"
+                );
             }
         }
     }

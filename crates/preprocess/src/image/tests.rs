@@ -41,7 +41,8 @@ fn grey_and_16_bits_and_alpha_become_rgb_as_documented() {
             let alpha = column as f64 * 11.0 / 255.0;
             (f64::from(value) * alpha + 255.0 * (1.0 - alpha)).round() as u8
         };
-        let expected: Vec<u8> = opaque.data[column * 3..column * 3 + 3].iter().map(|&value| over_white(value)).collect();
+        let expected: Vec<u8> =
+            opaque.data[column * 3..column * 3 + 3].iter().map(|&value| over_white(value)).collect();
         assert_eq!(&alpha.data[column * 3..column * 3 + 3], expected, "column {column}");
     }
 }
@@ -140,5 +141,7 @@ fn loading_refuses_what_is_no_file() {
     let settings = ImageSettings::default();
     let directory = tempfile::tempdir().expect("temporary directory");
     assert!(load(directory.path(), &settings).is_err_and(|error| error.reason == "it is not a file"));
-    assert!(load(&directory.path().join("none.png"), &settings).is_err_and(|error| error.reason.contains("cannot be read")));
+    assert!(
+        load(&directory.path().join("none.png"), &settings).is_err_and(|error| error.reason.contains("cannot be read"))
+    );
 }

@@ -100,12 +100,7 @@ fn unreadable(file: &ImageFile, reason: &str) -> Error {
 
 type Findings = Vec<Result<Signature, ImageError>>;
 
-fn decode_all(
-    folder: &Folder,
-    inputs: &Inputs,
-    settings: &PreprocessSettings,
-    store: &PixelStore,
-) -> Result<Findings> {
+fn decode_all(folder: &Folder, inputs: &Inputs, settings: &PreprocessSettings, store: &PixelStore) -> Result<Findings> {
     let progress = Progress::new("decoding", folder.images.len() as u64, "images");
     let indices: Vec<usize> = (0..folder.images.len()).collect();
     let mut findings = Findings::with_capacity(indices.len());
@@ -123,10 +118,10 @@ fn decode_all(
             })
             .collect();
         findings.extend(decoded?);
-        if let (Unreadable::Fail, Some(index)) = (settings.unreadable, findings.iter().position(Result::is_err)) {
-            if let Err(error) = &findings[index] {
-                return Err(unreadable(&folder.images[index], &error.reason));
-            }
+        let failed =
+            std::iter::zip(&folder.images, &findings).find_map(|(file, finding)| Some((file, finding.as_ref().err()?)));
+        if let (Unreadable::Fail, Some((file, error))) = (settings.unreadable, failed) {
+            return Err(unreadable(file, &error.reason));
         }
     }
     progress.finish();

@@ -39,8 +39,7 @@ impl Inputs {
         // A cache that is missing or damaged costs time, nothing else.
         let known: HashMap<String, Stamp> =
             std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        let stamps: Vec<Stamp> =
-            folder.images.par_iter().map(|image| stamp(image, known.get(&image.source))).collect();
+        let stamps: Vec<Stamp> = folder.images.par_iter().map(|image| stamp(image, known.get(&image.source))).collect();
         let all: HashMap<&String, &Stamp> =
             std::iter::zip(&folder.images, &stamps).map(|(image, stamp)| (&image.source, stamp)).collect();
         if known.len() != all.len() || known.iter().any(|(source, stamp)| all.get(source) != Some(&stamp)) {
@@ -55,7 +54,10 @@ impl Inputs {
     }
 
     /// All that is known about the images before they are decoded.
-    pub fn listing<'a>(&'a self, folder: &'a Folder) -> Vec<(&'a String, usize, Option<crate::manifest::Split>, &'a String)> {
+    pub fn listing<'a>(
+        &'a self,
+        folder: &'a Folder,
+    ) -> Vec<(&'a String, usize, Option<crate::manifest::Split>, &'a String)> {
         std::iter::zip(&folder.images, &self.stamps)
             .map(|(image, stamp)| (&image.source, image.label, image.split, &stamp.content))
             .collect()

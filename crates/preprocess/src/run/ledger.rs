@@ -40,7 +40,8 @@ impl Ledger {
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
         let lines = lines.map(|line| (line.key.clone(), line)).collect();
         let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).open(&path).context(|| format!("cannot open `{}`", path.display()))?;
+        let file =
+            options.append(true).create(true).open(&path).context(|| format!("cannot open `{}`", path.display()))?;
         let mut ledger = Self { path, file, lines };
         if !text.is_empty() && !text.ends_with('\n') {
             ledger.append("\n")?;
@@ -64,8 +65,10 @@ impl Ledger {
     /// For each planned shard, the finished one that can stand for it: made from the same, and still as it was written. It is given the
     /// planned name.
     pub fn keep(&mut self, plan: &[PlannedShard], keys: &[String], place: &Place) -> Result<Vec<Option<Written>>> {
-        let found: Vec<Option<Line>> =
-            keys.par_iter().map(|key| self.lines.get(key).filter(|line| line.is_intact(&place.shards)).cloned()).collect();
+        let found: Vec<Option<Line>> = keys
+            .par_iter()
+            .map(|key| self.lines.get(key).filter(|line| line.is_intact(&place.shards)).cloned())
+            .collect();
         // Names may have been exchanged among shards, so all that move step aside first.
         for ((shard, key), line) in plan.iter().zip(keys).zip(&found) {
             if let Some(line) = line.as_ref().filter(|line| line.file != shard.file) {
@@ -73,10 +76,9 @@ impl Ledger {
             }
         }
         for ((shard, key), line) in plan.iter().zip(keys).zip(&found) {
-            if line.as_ref().is_some_and(|line| line.file != shard.file) {
-                if let Some(line) = self.lines.get(key).cloned() {
-                    self.rename(&line, shard.file.clone(), place)?;
-                }
+            let moved = line.as_ref().is_some_and(|line| line.file != shard.file);
+            if let Some(line) = self.lines.get(key).filter(|_| moved).cloned() {
+                self.rename(&line, shard.file.clone(), place)?;
             }
         }
         Ok(found.into_iter().map(|line| line.map(|line| Written { bytes: line.bytes, blake3: line.blake3 })).collect())

@@ -9,7 +9,7 @@ mod summary;
 
 use crate::folder::Folder;
 use crate::manifest::{DuplicateCounts, FILE_NAME, FORMAT, Manifest, ShardEntry, Split};
-use crate::pipeline::{PreprocessSettings, Pipeline};
+use crate::pipeline::{Pipeline, PreprocessSettings};
 use crate::shard::{self, PlannedShard, Row};
 use crate::split::{self, Item};
 use crate::stage::error::Context;
@@ -50,7 +50,8 @@ pub fn run(pipeline: &Pipeline) -> Result<()> {
     place.unpublish()?;
     let (examined, pixels) = examine::examine(&folder, &inputs, settings, &place)?;
     let splits = assign(&folder, &examined, settings)?;
-    let work = Work { folder: &folder, settings, inputs: &inputs, examined: &examined, splits: &splits, pixels: &pixels };
+    let work =
+        Work { folder: &folder, settings, inputs: &inputs, examined: &examined, splits: &splits, pixels: &pixels };
     let shards = work.write_shards(&place)?;
     publish::contact_sheet(&work, &place)?;
     publish::rejected(&folder, &examined, &place)?;
@@ -153,7 +154,8 @@ impl Work<'_> {
         let mut ledger = Ledger::open(place)?;
         let finished = ledger.keep(&plan, &keys, place)?;
         let total: usize = plan.iter().map(|shard| shard.images.len()).sum();
-        let kept: usize = std::iter::zip(&plan, &finished).filter_map(|(s, f)| f.is_some().then_some(s.images.len())).sum();
+        let kept: usize =
+            std::iter::zip(&plan, &finished).filter_map(|(s, f)| f.is_some().then_some(s.images.len())).sum();
         let progress = Progress::new("writing shards", total as u64, "images");
         progress.resume_at(kept as u64);
         let mut entries = Vec::with_capacity(plan.len());

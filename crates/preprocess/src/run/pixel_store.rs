@@ -109,7 +109,8 @@ impl<'a> PixelStore<'a> {
         if checksum(bytes.as_deref()) != self.inputs.content(index) {
             return Err(changed(file));
         }
-        let pixels = bytes.and_then(|bytes| image::load_from_memory(&bytes, self.settings)).map_err(|_| changed(file))?;
+        let pixels =
+            bytes.and_then(|bytes| image::load_from_memory(&bytes, self.settings)).map_err(|_| changed(file))?;
         let png = image::png::encode(&pixels).context(|| format!("cannot encode the pixels of `{}`", file.source))?;
         self.put(index, &png)?;
         Ok(png)

@@ -29,9 +29,10 @@ pub fn is_up_to_date(place: &Place, fingerprint: &str, settings: &PreprocessSett
         return Ok(false);
     }
     let beside = [REJECTED, CONTACT_SHEET].iter().all(|file| place.shards.join(file).is_file());
-    let intact = manifest.shards.par_iter().all(|shard| {
-        fingerprint::of_file(&place.shards.join(&shard.file)).is_ok_and(|blake3| blake3 == shard.blake3)
-    });
+    let intact = manifest
+        .shards
+        .par_iter()
+        .all(|shard| fingerprint::of_file(&place.shards.join(&shard.file)).is_ok_and(|blake3| blake3 == shard.blake3));
     Ok(beside && intact)
 }
 

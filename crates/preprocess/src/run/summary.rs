@@ -13,7 +13,12 @@ const SHOWN: usize = 10;
 
 /// The first line, as Keras prints it, and what was passed over.
 pub fn found(folder: &Folder, source: &Path) {
-    say!("Found {} images belonging to {} classes in `{}`.", folder.images.len(), folder.classes.len(), source.display());
+    say!(
+        "Found {} images belonging to {} classes in `{}`.",
+        folder.images.len(),
+        folder.classes.len(),
+        source.display()
+    );
     let passed_over = [
         (folder.hidden, "hidden files or directories"),
         (folder.not_images, "files that are no images"),
@@ -51,7 +56,11 @@ pub fn finished(manifest: &Manifest, examined: &Examined, folder: &Folder, shard
         manifest.rejected,
         folder.images.len()
     );
-    say!("Took {:.1} s. The data set is in `{}`, sample images in `contact-sheet.png` there.", elapsed.as_secs_f64(), shards.display());
+    say!(
+        "Took {:.1} s. The data set is in `{}`, sample images in `contact-sheet.png` there.",
+        elapsed.as_secs_f64(),
+        shards.display()
+    );
 }
 
 fn duplicates(manifest: &Manifest, examined: &Examined) -> String {

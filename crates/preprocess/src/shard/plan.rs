@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn every_image_has_one_row_a_copy_and_names_count_through() {
-        let images = BTreeMap::from([(Split::Train, (0..3000).collect()), (Split::Test, vec![7]), (Split::Validation, vec![])]);
+        let images =
+            BTreeMap::from([(Split::Train, (0..3000).collect()), (Split::Test, vec![7]), (Split::Validation, vec![])]);
         let shards = plan(&images, 2, &ImageSettings::default());
         let names: Vec<_> = shards.iter().map(|shard| (shard.file.as_str(), shard.copy, shard.images.len())).collect();
         assert_eq!(names[0], ("data/train-00000-of-00009.parquet", 0, 1000));
@@ -56,7 +57,11 @@ mod tests {
         assert_eq!(names[9], ("data/test-00000-of-00001.parquet", 0, 1));
         assert_eq!(names.len(), 10);
         for copy in 0..3 {
-            let rows: Vec<_> = shards.iter().filter(|s| s.split == Split::Train && s.copy == copy).flat_map(|s| s.images.clone()).collect();
+            let rows: Vec<_> = shards
+                .iter()
+                .filter(|s| s.split == Split::Train && s.copy == copy)
+                .flat_map(|s| s.images.clone())
+                .collect();
             assert_eq!(rows, (0..3000).collect::<Vec<_>>());
         }
     }

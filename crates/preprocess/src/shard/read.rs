@@ -51,7 +51,8 @@ pub fn read(path: &Path, content: &Bytes) -> Result<Vec<StoredRow>> {
 }
 
 fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Option<()> {
-    let images: &BinaryViewArray = batch.column_by_name("image")?.as_struct_opt()?.column_by_name("bytes")?.as_binary_view_opt()?;
+    let images: &BinaryViewArray =
+        batch.column_by_name("image")?.as_struct_opt()?.column_by_name("bytes")?.as_binary_view_opt()?;
     let labels = batch.column_by_name("label")?.as_primitive_opt::<Int64Type>()?;
     let groups = batch.column_by_name("group")?.as_primitive_opt::<Int64Type>()?;
     let sources = batch.column_by_name("source")?.as_string_opt::<i32>()?;

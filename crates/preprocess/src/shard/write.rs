@@ -2,9 +2,9 @@
 
 use super::PlannedShard;
 use super::schema::{METADATA_KEY, features, schema};
+use crate::Result;
 use crate::stage::atomic_file::{AtomicFile, write_error};
 use crate::stage::{interrupt, progress::Progress};
-use crate::Result;
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, StructArray};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;

@@ -52,8 +52,9 @@ pub fn assign(items: &[Item], classes: &[String], settings: &SplitSettings) -> R
 
 fn without_training_image(class: &str, has_images: bool) -> Error {
     if !has_images {
-        return Error::new(format!("the class `{class}` has no image that can be decoded"))
-            .hint("`rejected.csv` or `--set preprocess.unreadable=fail` shows why; repair its images or remove its directory");
+        return Error::new(format!("the class `{class}` has no image that can be decoded")).hint(
+            "`rejected.csv` or `--set preprocess.unreadable=fail` shows why; repair its images or remove its directory",
+        );
     }
     Error::new(format!("the split leaves the class `{class}` without a training image"))
         .because("its images are near-copies of one another or of other classes' images, and those stay together")
@@ -119,7 +120,8 @@ fn groups(items: &[Item], settings: &SplitSettings) -> Vec<Group> {
 
 /// The split that lacks most of the group's classes.
 fn place(group: &Group, items: &[Item], missing: &[Vec<f64>; 3]) -> Split {
-    let lack = |split: Split| group.members.iter().map(|&index| missing[split as usize][items[index].label]).sum::<f64>();
+    let lack =
+        |split: Split| group.members.iter().map(|&index| missing[split as usize][items[index].label]).sum::<f64>();
     // A tenth of a millionth hides what rounding did to fractions like 0.7.
     let better = |best: Split, split: Split| if lack(split) > lack(best) + 1e-7 { split } else { best };
     Split::ALL.into_iter().reduce(better).unwrap_or(Split::Train)

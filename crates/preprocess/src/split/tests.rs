@@ -27,14 +27,18 @@ impl Set {
 
     fn items(&self) -> Vec<Item<'_>> {
         (0..self.labels.len())
-            .map(|i| Item { source: &self.sources[i], label: self.labels[i], group: self.groups[i], given: self.given[i] })
+            .map(|i| Item {
+                source: &self.sources[i],
+                label: self.labels[i],
+                group: self.groups[i],
+                given: self.given[i],
+            })
             .collect()
     }
 
     fn count(&self, splits: &[Split], label: usize) -> [usize; 3] {
-        Split::ALL.map(|split| {
-            std::iter::zip(&self.labels, splits).filter(|(of, is)| **of == label && **is == split).count()
-        })
+        Split::ALL
+            .map(|split| std::iter::zip(&self.labels, splits).filter(|(of, is)| **of == label && **is == split).count())
     }
 }
 
