@@ -73,9 +73,11 @@ fn damaged_and_foreign_files_are_listed_and_passed_over() {
     for name in ["cut-short.png", "gigantic.png"] {
         assert!(rejected.contains(name), "{name} is not listed:\n{rejected}");
     }
-    bench
-        .stage("preprocess", &["--set", "preprocess.unreadable=fail"])
-        .is_refused_with(&["images/bag/", ".png", "unreadable"]);
+    bench.stage("preprocess", &["--set", "preprocess.unreadable=fail"]).is_refused_with(&[
+        "images/bag/",
+        ".png",
+        "unreadable",
+    ]);
 }
 
 /// A PNG whose header declares 60,000x60,000 pixels.
@@ -107,7 +109,9 @@ fn crc32(bytes: &[u8]) -> u32 {
 #[test]
 fn a_class_without_a_training_image_is_refused() {
     let bench = Bench::new();
-    for (directory, class, skip) in [("train", "bag", 0), ("train", "coat", 20), ("test", "bag", 40), ("test", "dress", 0)] {
+    for (directory, class, skip) in
+        [("train", "bag", 0), ("train", "coat", 20), ("test", "bag", 40), ("test", "dress", 0)]
+    {
         for (name, bytes) in fashion_images(class).into_iter().skip(skip).take(10) {
             bench.write(&format!("images/{directory}/{class}/{name}"), bytes);
         }
@@ -126,7 +130,9 @@ fn damaged_shards_are_named_and_rewritten() {
     let bytes = &intact[&shard];
     let mut altered = bytes.clone();
     altered[bytes.len() / 2] ^= 1;
-    for (case, damage) in [("truncated", Some(&bytes[..bytes.len() / 2])), ("altered", Some(&altered[..])), ("missing", None)] {
+    for (case, damage) in
+        [("truncated", Some(&bytes[..bytes.len() / 2])), ("altered", Some(&altered[..])), ("missing", None)]
+    {
         println!("case: {case}");
         match damage {
             Some(damage) => std::fs::write(&path, damage).unwrap(),

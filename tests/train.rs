@@ -12,7 +12,8 @@ fn predict_names_the_class_of_new_images() {
         bench.write(&format!("new/{name}"), bytes);
     }
     bench.write("new/broken.png", &fashion_images("trouser")[0].1[..100]);
-    let finished = bench.run("train", &["predict", "--model", "out/models/small", "new", "--format", "json", "--top", "2"]);
+    let finished =
+        bench.run("train", &["predict", "--model", "out/models/small", "new", "--format", "json", "--top", "2"]);
     assert!(finished.stderr.contains("broken.png"), "the broken file is named\n{finished}");
     let rows: Value = serde_json::from_str(&finished.stdout).expect("JSON on standard output");
     let rows = rows.as_array().expect("an array");
@@ -79,7 +80,9 @@ fn summary_counts_the_notebooks_parameters() {
 fn divergence_stops_with_the_epoch_and_step() {
     let bench = Bench::small();
     bench.stage("preprocess", &[]).succeeds();
-    bench
-        .stage("train", &["--set", "train.models.small.learning_rate=1e30"])
-        .is_refused_with(&["epoch 1", "step", "learning_rate"]);
+    bench.stage("train", &["--set", "train.models.small.learning_rate=1e30"]).is_refused_with(&[
+        "epoch 1",
+        "step",
+        "learning_rate",
+    ]);
 }

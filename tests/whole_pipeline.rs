@@ -7,7 +7,8 @@ use serde_json::Value;
 fn from_folders_to_a_report_that_beats_chance() {
     let bench = Bench::small();
     bench.run_all();
-    let metrics: Value = serde_json::from_slice(&std::fs::read(bench.path("out/report/metrics.json")).unwrap()).unwrap();
+    let metrics: Value =
+        serde_json::from_slice(&std::fs::read(bench.path("out/report/metrics.json")).unwrap()).unwrap();
     let text = metrics.to_string();
     assert!(text.contains("small"), "metrics.json names the model: {text}");
     for file in ["report.md", "report.html", "metrics.json"] {

@@ -168,7 +168,9 @@ pub fn fashion_images(class: &str) -> Vec<(String, Vec<u8>)> {
     let mut images: Vec<_> = std::fs::read_dir(&directory)
         .unwrap_or_else(|error| panic!("{}: {error}", directory.display()))
         .map(|entry| entry.expect("a directory entry").path())
-        .map(|path| (path.file_name().expect("a name").to_string_lossy().into_owned(), std::fs::read(&path).expect("an image")))
+        .map(|path| {
+            (path.file_name().expect("a name").to_string_lossy().into_owned(), std::fs::read(&path).expect("an image"))
+        })
         .collect();
     images.sort();
     images
@@ -176,7 +178,8 @@ pub fn fashion_images(class: &str) -> Vec<(String, Vec<u8>)> {
 
 /// The binary of a stage, which `cargo build --release` puts beside the report's.
 fn binary(stage: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_report")).with_file_name(stage).with_extension(std::env::consts::EXE_EXTENSION);
+    let path =
+        Path::new(env!("CARGO_BIN_EXE_report")).with_file_name(stage).with_extension(std::env::consts::EXE_EXTENSION);
     assert!(path.exists(), "{} is not built: run the tests with `make test`", path.display());
     path
 }
