@@ -19,7 +19,8 @@ fn bench_with(classes: &[(&str, usize)]) -> Bench {
 
 #[test]
 fn folders_that_cannot_be_used() {
-    let cases: [(&str, &[(&str, usize)], &[&str]); 4] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, usize)], &'a [&'a str]);
+    let cases: [Case; 4] = [
         ("no class directories", &[], &["images"]),
         ("one class", &[("bag", 20)], &["bag", "two classes"]),
         ("an empty class", &[("bag", 20), ("coat", 20), ("nothing", 0)], &["nothing"]),
@@ -27,14 +28,14 @@ fn folders_that_cannot_be_used() {
     ];
     for (name, classes, words) in cases {
         println!("case: {name}");
-        bench_with(classes).stage("preprocess", &[]).is_refused_with(words);
+        bench_with(classes).stage("preprocess", &[]).fails_naming(words);
     }
 }
 
 #[test]
 fn a_missing_source_is_named() {
     let bench = bench_with(&[("a", 5), ("b", 5)]);
-    bench.stage("preprocess", &["--set", "preprocess.source=no/such/place"]).is_refused_with(&["no/such/place"]);
+    bench.stage("preprocess", &["--set", "preprocess.source=no/such/place"]).fails_naming(&["no/such/place"]);
 }
 
 #[test]
@@ -73,7 +74,7 @@ fn damaged_and_foreign_files_are_listed_and_passed_over() {
     for name in ["cut-short.png", "gigantic.png"] {
         assert!(rejected.contains(name), "{name} is not listed:\n{rejected}");
     }
-    bench.stage("preprocess", &["--set", "preprocess.unreadable=fail"]).is_refused_with(&[
+    bench.stage("preprocess", &["--set", "preprocess.unreadable=fail"]).fails_naming(&[
         "images/bag/",
         ".png",
         "unreadable",
@@ -117,7 +118,7 @@ fn a_class_without_a_training_image_is_refused() {
         }
     }
     bench.pipeline(SMALL_PREPROCESS, SMALL_TRAIN, "");
-    bench.stage("preprocess", &[]).is_refused_with(&["dress"]);
+    bench.stage("preprocess", &[]).fails_naming(&["dress"]);
 }
 
 #[test]
@@ -139,7 +140,7 @@ fn damaged_shards_are_named_and_rewritten() {
             None => std::fs::remove_file(&path).unwrap(),
         }
         let args = ["--set", "train.models.small.augmented=false"];
-        bench.stage("train", &args).is_refused_with(&[&shard, "preprocess"]);
+        bench.stage("train", &args).fails_naming(&[&shard, "preprocess"]);
         bench.stage("preprocess", &[]).succeeds();
         assert!(bench.files("out/shards") == intact, "{case}: preprocess brings the shard back");
     }
@@ -148,9 +149,9 @@ fn damaged_shards_are_named_and_rewritten() {
 #[test]
 fn stages_out_of_order_say_which_to_run_first() {
     let bench = Bench::small();
-    bench.stage("train", &[]).is_refused_with(&["preprocess"]);
+    bench.stage("train", &[]).fails_naming(&["preprocess"]);
     bench.stage("preprocess", &[]).succeeds();
-    bench.stage("report", &[]).is_refused_with(&["train"]);
+    bench.stage("report", &[]).fails_naming(&["train"]);
 }
 
 #[test]
@@ -161,19 +162,19 @@ fn models_that_do_not_fit_are_refused() {
     let model = "out/models/small";
     let weights = std::fs::read(bench.path(model).join("model.safetensors")).unwrap();
 
-    bench.run("train", &["predict", "--model", "images", "images/bag"]).is_refused_with(&["images"]);
-    bench.run("train", &["predict", "--model", model, "no-such-file.png"]).is_refused_with(&["no-such-file.png"]);
+    bench.run("train", &["predict", "--model", "images", "images/bag"]).fails_naming(&["images"]);
+    bench.run("train", &["predict", "--model", model, "no-such-file.png"]).fails_naming(&["no-such-file.png"]);
     bench.fashion("other", &["coat", "bag"], 5);
-    bench.run("train", &["evaluate", "--model", model, "--images", "other"]).is_refused_with(&["coat"]);
+    bench.run("train", &["evaluate", "--model", model, "--images", "other"]).fails_naming(&["coat"]);
 
     std::fs::write(bench.path(model).join("model.safetensors"), &weights[..weights.len() / 2]).unwrap();
-    bench.run("train", &["predict", "--model", model, "images/bag"]).is_refused_with(&["model.safetensors"]);
+    bench.run("train", &["predict", "--model", model, "images/bag"]).fails_naming(&["model.safetensors"]);
     std::fs::write(bench.path(model).join("model.safetensors"), &weights).unwrap();
 
     let config = bench.path(model).join("config.json");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("\"width\": 28", "\"width\": 64")).unwrap();
-    bench.run("train", &["predict", "--model", model, "images/bag"]).is_refused_with(&["model.safetensors"]);
+    bench.run("train", &["predict", "--model", model, "images/bag"]).fails_naming(&["model.safetensors"]);
 }
 
 #[test]
@@ -181,7 +182,7 @@ fn too_small_images_are_refused_with_the_arithmetic() {
     let bench = Bench::small();
     let small = ["--set", "preprocess.image.width=8", "--set", "preprocess.image.height=8"];
     bench.stage("preprocess", &small).succeeds();
-    bench.stage("train", &small).is_refused_with(&["8x8", "7x7"]);
+    bench.stage("train", &small).fails_naming(&["8x8", "7x7"]);
 }
 
 #[test]
@@ -190,7 +191,7 @@ fn misspelt_settings_are_refused_by_every_stage_before_any_work() {
     for stage in ["preprocess", "train", "report"] {
         bench
             .stage(stage, &["--set", "train.models.small.epohs=3"])
-            .is_refused_with(&["train.models.small.epohs", "epochs"]);
+            .fails_naming(&["train.models.small.epohs", "epochs"]);
     }
     assert!(!bench.path("out/shards").exists(), "nothing was done");
 }

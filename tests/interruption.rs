@@ -70,6 +70,6 @@ fn two_runs_on_one_output_are_refused() {
     let second = bench.stage("train", &[]);
     let _ = first.kill();
     let _ = first.wait();
-    second.is_refused_with(&["out"]);
+    second.fails_naming(&["out"]);
     bench.stage("train", &[]).succeeds();
 }

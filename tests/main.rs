@@ -1,5 +1,8 @@
 //! End-to-end tests: the real binaries on real small images (`data/fashion-mnist`).
 
+// A failed expectation is how a test reports.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
 mod harness;
 
 mod bad_input;

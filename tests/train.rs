@@ -80,7 +80,7 @@ fn summary_counts_the_notebooks_parameters() {
 fn divergence_stops_with_the_epoch_and_step() {
     let bench = Bench::small();
     bench.stage("preprocess", &[]).succeeds();
-    bench.stage("train", &["--set", "train.models.small.learning_rate=1e30"]).is_refused_with(&[
+    bench.stage("train", &["--set", "train.models.small.learning_rate=1e30"]).fails_naming(&[
         "epoch 1",
         "step",
         "learning_rate",

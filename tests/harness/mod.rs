@@ -132,7 +132,7 @@ impl Finished {
 
     /// Ends with exit code 2, no panic, and an error that holds all of `words`.
     #[track_caller]
-    pub fn is_refused_with(self, words: &[&str]) -> Self {
+    pub fn fails_naming(self, words: &[&str]) -> Self {
         let finished = self.ends_with(2);
         for word in words {
             assert!(finished.stderr.contains(word), "the error does not mention `{word}`\n{finished}");
