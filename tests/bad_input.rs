@@ -169,6 +169,10 @@ fn models_that_do_not_fit_are_refused() {
 
     std::fs::write(bench.path(model).join("model.safetensors"), &weights[..weights.len() / 2]).unwrap();
     bench.run("train", &["predict", "--model", model, "images/bag"]).fails_naming(&["model.safetensors"]);
+    let mut altered = weights.clone();
+    *altered.last_mut().unwrap() ^= 1;
+    std::fs::write(bench.path(model).join("model.safetensors"), &altered).unwrap();
+    bench.run("train", &["predict", "--model", model, "images/bag"]).fails_naming(&["model.safetensors", "checksum"]);
     std::fs::write(bench.path(model).join("model.safetensors"), &weights).unwrap();
 
     let config = bench.path(model).join("config.json");
@@ -194,4 +198,32 @@ fn misspelt_settings_are_refused_by_every_stage_before_any_work() {
             .fails_naming(&["train.models.small.epohs", "epochs"]);
     }
     assert!(!bench.path("out/shards").exists(), "nothing was done");
+}
+
+#[test]
+fn a_model_without_its_timings_is_completed_again() {
+    let bench = Bench::small();
+    bench.run_all();
+    std::fs::remove_file(bench.path("out/models/small/timings.csv")).unwrap();
+    bench.stage("train", &[]).succeeds();
+    bench.stage("report", &[]).succeeds();
+}
+
+#[test]
+fn a_class_whose_images_all_look_alike_is_warned_of() {
+    let bench = bench_with(&[("bag", 20), ("coat", 20)]);
+    let image = fashion_images("sneaker").remove(0).1;
+    for index in 0..10 {
+        bench.write(&format!("images/same/{index}.png"), &image);
+    }
+    bench.stage("preprocess", &[]).succeeds().says("no image of `same` is in the test split");
+}
+
+#[test]
+fn a_class_of_broken_images_is_refused_and_the_list_says_why() {
+    let bench = bench_with(&[("bag", 20), ("coat", 20)]);
+    bench.write("images/broken/1.png", &fashion_images("bag")[0].1[..60]);
+    bench.stage("preprocess", &[]).fails_naming(&["broken", "rejected.csv"]);
+    let rejected = std::fs::read_to_string(bench.path("out/shards/rejected.csv")).unwrap();
+    assert!(rejected.contains("broken/1.png"), "{rejected}");
 }

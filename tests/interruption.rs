@@ -47,18 +47,42 @@ fn killed_training_ends_with_the_same_weights_and_history() {
     }
 }
 
+/// Waits until training has written the checkpoint of an epoch.
+fn wait_for_a_checkpoint(bench: &Bench) {
+    let directory = bench.path("out/models/small/checkpoint");
+    let written = || std::fs::read_dir(&directory).is_ok_and(|mut files| files.any(|file| file.is_ok()));
+    for _ in 0..600 {
+        if written() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("no checkpoint after 30 s");
+}
+
 #[cfg(unix)]
 #[test]
-fn interrupted_training_stops_cleanly_and_resumes() {
+fn interrupted_training_stops_cleanly_and_resumes_to_the_same_bytes() {
     let bench = Bench::small();
     bench.stage("preprocess", &[]).succeeds();
-    let long = ["--pipeline", "pipeline.yaml", "--set", "train.models.small.epochs=500"];
-    let mut child = bench.start("train", &long);
-    std::thread::sleep(Duration::from_millis(1500));
-    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    let epochs = ["--set", "train.models.small.epochs=30"];
+    bench.stage("train", &epochs).succeeds();
+    let undisturbed = bench.files("out/models/small");
+    std::fs::remove_dir_all(bench.path("out/models")).unwrap();
+
+    let mut child = bench.start("train", &["--pipeline", "pipeline.yaml", epochs[0], epochs[1]]);
+    wait_for_a_checkpoint(&bench);
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(2), "Ctrl-C ends the stage with an error of its own, not by the signal");
+    assert!(!bench.path("out/models/small/config.json").exists(), "an interrupted run has no finished model");
+
+    bench.stage("train", &epochs).succeeds().says("resuming after epoch");
+    let resumed = bench.files("out/models/small");
+    for name in ["model.safetensors", "history.csv", "config.json"] {
+        assert!(undisturbed[name] == resumed[name], "{name} differs after an interruption");
+    }
 }
 
 #[test]

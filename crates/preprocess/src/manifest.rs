@@ -62,7 +62,7 @@ pub struct ShardEntry {
 pub struct DuplicateCounts {
     /// Images whose decoded pixels (or bytes) equal an earlier image's.
     pub exact: usize,
-    /// Images that have a near-copy.
+    /// Images that have a copy, exact or near.
     pub near: usize,
     /// Groups of two or more.
     pub groups: usize,

@@ -57,7 +57,7 @@ fn read_pictures(shards: &Path, results: &Results, picks: Option<&Picks>) -> (BT
     match samples::read_pictures(shards, results, picks) {
         Ok(pictures) => (pictures, Vec::new()),
         Err(error) => {
-            note!("warning: the report goes without images\n{error}");
+            note!("warning: the report goes without images: {}", error.message());
             (BTreeMap::new(), vec![format!("The images are left out: {}.", error.message())])
         }
     }

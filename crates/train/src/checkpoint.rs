@@ -53,7 +53,7 @@ struct Metadata {
     /// As CSV: JSON knows no NaN.
     scores: String,
     timings: String,
-    /// BLAKE3 over names and bytes of the arrays.
+    /// BLAKE3 over all of the above and the arrays' names, shapes and bytes.
     checksum: String,
 }
 
@@ -127,13 +127,14 @@ impl Checkpoint {
         let renamed = |prefix: &str, array: &Array| Array { name: format!("{prefix}/{}", array.name), ..array.clone() };
         let mut all: Vec<Array> =
             groups.iter().flat_map(|(prefix, arrays)| arrays.iter().map(move |array| renamed(prefix, array))).collect();
-        let metadata = Metadata {
+        let mut metadata = Metadata {
             fingerprint: self.fingerprint.clone(),
             step: self.step,
             scores: String::from_utf8_lossy(&history::to_csv(&self.scores)?).into_owned(),
             timings: String::from_utf8_lossy(&history::to_csv(&self.timings)?).into_owned(),
-            checksum: checksum(&mut all),
+            checksum: String::new(),
         };
+        metadata.checksum = metadata.checksum_with(&mut all);
         let metadata = serde_json::to_string(&metadata).context(|| "cannot encode a checkpoint".into())?;
         arrays::encode(&all, &[(METADATA_KEY, metadata)]).context(|| "cannot encode a checkpoint".into())
     }
@@ -142,7 +143,7 @@ impl Checkpoint {
         let (mut all, metadata) = arrays::decode(bytes)?;
         let metadata = metadata.get(METADATA_KEY).ok_or("it has no metadata of a checkpoint")?;
         let metadata: Metadata = serde_json::from_str(metadata).map_err(|error| error.to_string())?;
-        if checksum(&mut all) != metadata.checksum {
+        if metadata.checksum_with(&mut all) != metadata.checksum {
             return Err("its checksum does not agree with its content".into());
         }
         let mut checkpoint = Self {
@@ -193,14 +194,26 @@ fn list(directory: &Path) -> Result<Vec<(usize, PathBuf)>> {
     Ok(files)
 }
 
-/// BLAKE3 over the arrays, which are put in the order of their names.
-fn checksum(arrays: &mut [Array]) -> String {
-    arrays.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut hasher = blake3::Hasher::new();
-    for array in arrays {
-        hasher.update(array.name.as_bytes()).update(&arrays::little_endian(&array.values));
+impl Metadata {
+    /// BLAKE3 over the rest of the metadata and the arrays, which are put in the order of their names. Every part is hashed
+    /// with its length.
+    fn checksum_with(&self, arrays: &mut [Array]) -> String {
+        arrays.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+        };
+        part(&self.step.to_le_bytes());
+        for text in [&self.fingerprint, &self.scores, &self.timings] {
+            part(text.as_bytes());
+        }
+        for array in arrays {
+            part(array.name.as_bytes());
+            array.shape.iter().for_each(|side| part(&(*side as u64).to_le_bytes()));
+            part(&arrays::little_endian(&array.values));
+        }
+        hasher.finalize().to_hex().to_string()
     }
-    hasher.finalize().to_hex().to_string()
 }
 
 #[cfg(test)]
@@ -269,7 +282,11 @@ mod tests {
         let whole = sample(&[3.0, 2.0]).encode().unwrap();
         let mut altered = whole.clone();
         *altered.last_mut().unwrap() ^= 1;
+        let mut other_step = whole.clone();
+        let digit = whole.windows(9).position(|window| window == br#"step\":7,"#).unwrap() + 7;
+        other_step[digit] = b'8';
         for (name, bytes) in [
+            ("another number of steps", other_step),
             ("cut short", whole[..whole.len() - 3].to_vec()),
             ("cut in the header", whole[..20].to_vec()),
             ("empty", Vec::new()),

@@ -148,8 +148,8 @@ fn print_summary(args: &SummaryArgs) -> Result<()> {
 
 /// From the shards if there are any, otherwise from the class directories.
 fn class_count(pipeline: &Pipeline) -> Result<usize> {
-    match Dataset::open(&pipeline.shards_dir()) {
-        Ok(dataset) => Ok(dataset.manifest().classes.len()),
-        Err(_) => Ok(Folder::discover(&pipeline.preprocess.source)?.classes.len()),
+    if pipeline.shards_dir().join(preprocess::manifest::FILE_NAME).exists() {
+        return Ok(Dataset::open(&pipeline.shards_dir())?.manifest().classes.len());
     }
+    Ok(Folder::discover(&pipeline.preprocess.source)?.classes.len())
 }

@@ -5,6 +5,7 @@ use crate::image_files;
 use crate::metrics::{self, ClassScores, Score};
 use crate::model::Model;
 use indexmap::IndexMap;
+use preprocess::folder::name_of;
 use preprocess::stage::error::Context;
 use preprocess::{Error, Result, note, say};
 use serde::Serialize;
@@ -84,7 +85,7 @@ fn score<B: Backend>(directory: &Path, images: &Path, device: &B) -> Result<Eval
 fn labelled_files(images: &Path, names: &[String]) -> Result<Vec<(PathBuf, usize)>> {
     let (mut files, mut unknown) = (Vec::new(), Vec::new());
     for directory in image_files::sorted_entries(images)?.into_iter().filter(|entry| entry.is_dir()) {
-        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = name_of(directory.file_name().unwrap_or_default());
         match names.iter().position(|known| *known == name) {
             Some(label) => files.extend(image_files::find(&directory)?.into_iter().map(|file| (file, label))),
             None => unknown.push(format!("`{name}`")),
@@ -113,7 +114,7 @@ fn table(evaluation: &Evaluation) -> String {
         evaluation.loss
     );
     if evaluation.unreadable > 0 {
-        let _ = writeln!(text, "{} files could not be read and are left out", evaluation.unreadable);
+        let _ = writeln!(text, "{} unreadable: left out", evaluation.unreadable);
     }
     let _ = writeln!(text, "\n{:width$}  precision  recall      F1  images", "class");
     for (name, scores) in &evaluation.classes {
@@ -155,7 +156,7 @@ mod tests {
         assert_eq!(
             table(&evaluation),
             "accuracy 50.00 % (6 images)   loss 0.2500\n\
-             1 files could not be read and are left out\n\n\
+             1 unreadable: left out\n\n\
              class        precision  recall      F1  images\n\
              a long name      0.500   1.000   0.667       3\n\
              猫                0.500   1.000   0.667       3\n"

@@ -2,7 +2,7 @@
 
 use crate::backend::Backend;
 use crate::model::Model;
-use preprocess::folder::{Content, inspect};
+use preprocess::folder::{Content, inspect, is_hidden};
 use preprocess::image::{self, ImageError};
 use preprocess::stage::{error::Context, interrupt, progress::Progress};
 use preprocess::{Error, Result};
@@ -53,7 +53,7 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>, seen: &mut HashSet<PathBu
 pub fn sorted_entries(directory: &Path) -> Result<Vec<PathBuf>> {
     let about = || format!("cannot list `{}`", directory.display());
     let entries = fs::read_dir(directory).context(about)?.collect::<std::io::Result<Vec<_>>>().context(about)?;
-    let visible = entries.iter().filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
+    let visible = entries.iter().filter(|entry| !is_hidden(&entry.file_name()));
     let mut paths: Vec<PathBuf> = visible.map(|entry| entry.path()).collect();
     paths.sort_unstable();
     Ok(paths)

@@ -6,7 +6,7 @@ use crate::backend::Backend;
 use crate::batches::{Batches, Images};
 use crate::feature_map::images_to_feature_map;
 use crate::metrics::{self, Score};
-use crate::model_directory::{self, Config};
+use crate::model_directory::{self, Config, WEIGHTS_FILE};
 use crate::network::Network;
 use crate::pass::Pass;
 use crate::predictions::{Prediction, Predictions};
@@ -55,6 +55,7 @@ impl<B: Backend> Model<B> {
         let config = Config::read(directory)?;
         let mut model = Self::new(config.architecture, config.num_classes, &config.image, 0, device)
             .map_err(|error| error.while_doing(format!("`{}` describes no possible network", directory.display())))?;
+        config.verify(directory, WEIGHTS_FILE)?;
         let weights = model_directory::read_weights(directory, &model.shapes())?;
         model.set_weights(&weights)?;
         Ok((model, config))

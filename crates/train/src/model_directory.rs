@@ -7,6 +7,7 @@
 use crate::arrays::{self, Array};
 use crate::checkpoint::Checkpoint;
 use crate::history::{HISTORY_FILE, TIMINGS_FILE};
+use crate::ops::batch_norm2d;
 use crate::predictions::predictions_file;
 use indexmap::IndexMap;
 use preprocess::manifest::Split;
@@ -106,8 +107,31 @@ impl Config {
         }
         let file = model_directory.join(CONFIG_FILE);
         let mut value = serde_json::to_value(config).context(|| format!("cannot encode `{}`", file.display()))?;
+        value["global_pool"] = "".into();
+        // What a state dict does not say and PyTorch's defaults get wrong.
+        value["model_args"] = json!({
+            "batch_norm_eps": batch_norm2d::EPSILON,
+            "batch_norm_momentum": batch_norm2d::MOMENTUM,
+        });
         value["pretrained_cfg"] = self.pretrained_cfg();
         write_json(&file, &value)
+    }
+
+    /// Holds one of the directory's files against the checksum that `config.json` vouches for it with. A file that it does not
+    /// name passes.
+    ///
+    /// # Errors
+    /// The file is missing or was altered.
+    pub fn verify(&self, model_directory: &Path, name: &str) -> Result<()> {
+        let file = model_directory.join(name);
+        match self.run.files.get(name) {
+            Some(written) if *written != fingerprint::of_file(&file)? => {
+                Err(Error::new(format!("`{}` is damaged", file.display()))
+                    .because("its checksum is not the one in `config.json`")
+                    .hint("copy the model's directory again, or train the model again"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// timm's description of the input. Its crop modes `squash`, `center` and `border` are our fits.

@@ -61,7 +61,8 @@ fn is_up_to_date(plan: &ModelPlan) -> Result<bool> {
     Ok(config.run.fingerprint == plan.fingerprint()?
         && config.settings == plan.settings
         && !config.run.files.is_empty()
-        && config.run.files.iter().all(as_written))
+        && config.run.files.iter().all(as_written)
+        && history::read_timings(&plan.directory).is_ok_and(|timings| timings.len() == config.run.epochs))
 }
 
 /// Writes the model's directory, its `config.json` last.

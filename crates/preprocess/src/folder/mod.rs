@@ -8,7 +8,7 @@ mod natural_order;
 mod signature;
 mod walk;
 
-pub use layout::Layout;
+pub use layout::{Layout, is_hidden, name_of};
 pub use natural_order::natural_order;
 pub(crate) use signature::format;
 pub use signature::{Content, inspect};

@@ -34,6 +34,9 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
     if cmyk {
         data = data.chunks_exact(4).flat_map(|inks| cmyk_to_rgb(inks, structure.adobe)).collect();
     }
+    if data.len() != width * height * 3 {
+        return Err(ImageError::new("corrupt JPEG: it holds another number of pixels than it declares"));
+    }
     let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
     match orientation {
         None | Some(Orientation::NoTransforms) => Ok(Pixels { width, height, data }),

@@ -49,12 +49,13 @@ pub fn run(pipeline: &Pipeline) -> Result<()> {
     }
     place.unpublish()?;
     let (examined, pixels) = examine::examine(&folder, &inputs, settings, &place)?;
+    // Before anything that may refuse for want of images: its hint points here.
+    publish::rejected(&folder, &examined, &place)?;
     let splits = assign(&folder, &examined, settings)?;
     let work =
         Work { folder: &folder, settings, inputs: &inputs, examined: &examined, splits: &splits, pixels: &pixels };
     let shards = work.write_shards(&place)?;
     publish::contact_sheet(&work, &place)?;
-    publish::rejected(&folder, &examined, &place)?;
     let manifest = work.manifest(fingerprint, shards);
     publish::manifest(&manifest, &place)?;
     summary::finished(&manifest, &examined, &folder, &place.shards, started.elapsed());

@@ -45,6 +45,7 @@ pub fn rejected(examined: &Examined, folder: &Folder) {
 /// The table of counts, the duplicates, and where everything is.
 pub fn finished(manifest: &Manifest, examined: &Examined, folder: &Folder, shards: &Path, elapsed: Duration) {
     say!("{}", table(manifest));
+    warn_of_unmeasured_classes(manifest);
     say!("{}", duplicates(manifest, examined));
     let rows: usize = manifest.shards.iter().map(|shard| shard.rows).sum();
     let bytes: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
@@ -63,6 +64,27 @@ pub fn finished(manifest: &Manifest, examined: &Examined, folder: &Folder, shard
     );
 }
 
+/// A class may be missing from a split that the settings ask for: too few images, or all of them near-copies of one another.
+fn warn_of_unmeasured_classes(manifest: &Manifest) {
+    for split in [Split::Validation, Split::Test] {
+        let Some(counts) = manifest.counts.get(&split).filter(|counts| counts.iter().any(|count| *count > 0)) else {
+            continue;
+        };
+        let missing: Vec<String> = std::iter::zip(&manifest.classes, counts)
+            .filter(|(_, count)| **count == 0)
+            .map(|(class, _)| format!("`{class}`"))
+            .collect();
+        if !missing.is_empty() {
+            note!(
+                "warning: no image of {} is in the {} split, so nothing is measured there: the class has too few images, or its \
+                 images are near-copies of one another (see `preprocess.split.near_duplicates`)",
+                missing.join(", "),
+                split.name()
+            );
+        }
+    }
+}
+
 fn duplicates(manifest: &Manifest, examined: &Examined) -> String {
     let counts = &manifest.duplicates;
     let mut sizes = HashMap::new();
@@ -74,8 +96,8 @@ fn duplicates(manifest: &Manifest, examined: &Examined) -> String {
         across => format!("{across} lie in more than one split and flatter the scores"),
     };
     format!(
-        "Duplicates: {} exact copies; {} images have a near-copy (hash distance up to {} of 255), in {} groups of at most {}; \
-         {} groups mix classes, {across}.",
+        "Duplicates: {} exact copies; {} images have an exact or near copy (hash distance up to {} of 255); groups: {}, of at \
+         most {} images; {} of them mix classes, {across}.",
         counts.exact,
         counts.near,
         examined.max_distance,

@@ -101,3 +101,27 @@ impl<B: Backend> Layer<B> for ResidualUnit<B> {
         branch.into_iter().chain(shortcut).flat_map(Layer::parameters_mut).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::ParameterCounts;
+    use dfdx::tensor::Cpu;
+
+    #[test]
+    fn parameter_counts_are_the_notebooks() {
+        let device = Cpu::default();
+        let builder = Builder { seed: 1, device: &device };
+        let plain = ResidualUnit::new("unit", [3, 8, 9], &builder).unwrap();
+        let changing = ResidualUnit::changing_filters("unit", [3, 8, 9], 16, &builder).unwrap();
+        for (name, unit, total, trainable, output) in
+            [("3 channels", &plain, 192, 180, [3, 8, 9]), ("3 channels to 16 filters", &changing, 620, 608, [16, 8, 9])]
+        {
+            let counts = ParameterCounts::of(&unit.parameters());
+            assert_eq!(counts, ParameterCounts { trainable, non_trainable: 12 }, "{name}");
+            assert_eq!(counts.total(), total, "{name}");
+            assert_eq!(unit.rows().iter().map(|row| row.parameters).sum::<usize>(), total, "{name}: summary");
+            assert_eq!(unit.output(), output, "{name}");
+        }
+    }
+}
