@@ -25,6 +25,9 @@ const CERTAIN_DISTANCE: u32 = 16;
 /// By how much the limit is lowered at a time.
 const STEP: u32 = 4;
 
+/// Images that are compared with all others at a time.
+const BLOCK: usize = 256;
+
 /// The share of images that may seem to have a near-copy in another class.
 const FALSE_MATCHES: f64 = 0.0025;
 
@@ -56,11 +59,24 @@ struct Pair {
 /// sets. Images of different classes are hardly ever copies: as long as more than 0.25 % of the images seem to be, the limit is
 /// lowered, from [`MAX_DISTANCE`] to [`MIN_DISTANCE`].
 pub fn find(signatures: &[Signature], labels: &[usize]) -> Duplicates {
-    let pairs: Vec<Pair> =
-        (0..signatures.len()).into_par_iter().flat_map_iter(|first| near_after(signatures, first)).collect();
-    let max_distance = choose_limit(&pairs, labels);
     let mut groups = Groups::new(signatures.len());
-    for pair in pairs.iter().filter(|pair| pair.distance <= max_distance) {
+    let mut nearest = NearestOfAnotherClass::new(labels);
+    // Pairs whose fate hangs on the limit. The others are used up block by block: of many frames of one still every pair is one.
+    let mut undecided = Vec::new();
+    for start in (0..signatures.len()).step_by(BLOCK) {
+        let block = start..signatures.len().min(start + BLOCK);
+        let pairs: Vec<Pair> = block.into_par_iter().flat_map_iter(|first| near_after(signatures, first)).collect();
+        for pair in pairs {
+            nearest.see(&pair);
+            if pair.distance <= MIN_DISTANCE {
+                groups.join(pair.first, pair.second);
+            } else {
+                undecided.push(pair);
+            }
+        }
+    }
+    let max_distance = nearest.choose_limit();
+    for pair in undecided.iter().filter(|pair| pair.distance <= max_distance) {
         groups.join(pair.first, pair.second);
     }
     let exact = join_exact(signatures, &mut groups);
@@ -92,22 +108,35 @@ fn near_after(signatures: &[Signature], first: usize) -> Vec<Pair> {
         .collect()
 }
 
-/// The widest limit with few enough matches between classes.
-fn choose_limit(pairs: &[Pair], labels: &[usize]) -> u32 {
-    // For each image, the distance to the nearest image of another class that is not plainly a copy.
-    let mut nearest = vec![u32::MAX; labels.len()];
-    let between = |pair: &&Pair| labels[pair.first] != labels[pair.second] && pair.distance > CERTAIN_DISTANCE;
-    for pair in pairs.iter().filter(between) {
-        for image in [pair.first, pair.second] {
-            nearest[image] = nearest[image].min(pair.distance);
+/// For each image, the distance to the nearest image of another class that is not plainly a copy.
+struct NearestOfAnotherClass<'a> {
+    labels: &'a [usize],
+    distances: Vec<u32>,
+}
+
+impl<'a> NearestOfAnotherClass<'a> {
+    fn new(labels: &'a [usize]) -> Self {
+        Self { labels, distances: vec![u32::MAX; labels.len()] }
+    }
+
+    fn see(&mut self, pair: &Pair) {
+        if self.labels[pair.first] != self.labels[pair.second] && pair.distance > CERTAIN_DISTANCE {
+            for image in [pair.first, pair.second] {
+                self.distances[image] = self.distances[image].min(pair.distance);
+            }
         }
     }
-    let allowed = (FALSE_MATCHES * labels.len() as f64) as usize;
-    let mut limit = MAX_DISTANCE;
-    while limit > MIN_DISTANCE && nearest.iter().filter(|&&distance| distance <= limit).count() > allowed {
-        limit -= STEP;
+
+    /// The widest limit with few enough matches between classes.
+    fn choose_limit(&self) -> u32 {
+        let allowed = (FALSE_MATCHES * self.labels.len() as f64) as usize;
+        let matches = |limit| self.distances.iter().filter(|&&distance| distance <= limit).count();
+        let mut limit = MAX_DISTANCE;
+        while limit > MIN_DISTANCE && matches(limit) > allowed {
+            limit -= STEP;
+        }
+        limit
     }
-    limit
 }
 
 #[cfg(test)]

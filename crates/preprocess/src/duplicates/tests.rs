@@ -89,6 +89,11 @@ fn equal_bytes_of_another_shape_are_another_image() {
 
 #[test]
 fn matches_between_classes_lower_the_limit() {
+    let choose_limit = |pairs: &[Pair], labels: &[usize]| {
+        let mut nearest = NearestOfAnotherClass::new(labels);
+        pairs.iter().for_each(|pair| nearest.see(pair));
+        nearest.choose_limit()
+    };
     let pair = |first, second, distance| Pair { first, second, distance };
     let labels: Vec<usize> = (0..1000).map(|index| index % 2).collect();
     let cases: [(&str, Vec<Pair>, u32); 5] = [
