@@ -136,13 +136,13 @@ const MISTAKES: &[Mistake] = &[
         "a misspelt key",
         "epochs: 40",
         "epohs: 40",
-        "error: unknown key `train.models.resnet.epohs` (FILE, line 17)\n  hint: did you mean `epochs`? the keys of `train.models.resnet` are `architecture`, `augmented`, `epochs`, `early_stopping`, `learning_rate`",
+        "error: unknown key `train.models.resnet.epohs` (FILE, line 17)\n  hint: did you mean `epochs`? the keys of `train.models.resnet` are `architecture`, `augmented`, `copies`, `epochs`, `early_stopping`, `learning_rate`, `schedule`, `warmup_epochs`, `weight_decay`, `label_smoothing`, `ema_decay`",
     ),
     in_file(
         "a key in the wrong section",
         "epochs: 40",
         "batch_size: 40",
-        "error: unknown key `train.models.resnet.batch_size` (FILE, line 17)\n  hint: the keys of `train.models.resnet` are `architecture`, `augmented`, `epochs`, `early_stopping`, `learning_rate`",
+        "error: unknown key `train.models.resnet.batch_size` (FILE, line 17)\n  hint: the keys of `train.models.resnet` are `architecture`, `augmented`, `copies`, `epochs`, `early_stopping`, `learning_rate`, `schedule`, `warmup_epochs`, `weight_decay`, `label_smoothing`, `ema_decay`",
     ),
     in_file(
         "a misspelt section",
@@ -389,6 +389,42 @@ const MISTAKES: &[Mistake] = &[
         "epochs: 40",
         "learning_rate: 1.0e-60",
         "error: `train.models.resnet.learning_rate` is 1e-60; it must be a number above 0; 0.001 is usual (FILE, line 17)",
+    ),
+    in_file(
+        "an unknown schedule",
+        "epochs: 40",
+        "schedule: linear",
+        "error: `train.models.resnet.schedule` cannot be `linear` (FILE, line 17)\n  hint: the values are `constant`, `cosine`",
+    ),
+    in_file(
+        "more warm-up than training",
+        "epochs: 40",
+        "warmup_epochs: 11",
+        "error: `train.models.resnet.warmup_epochs` is 11, more than the 10 `epochs` (FILE, line 17)\n  hint: the learning rate would never reach its full value: 1 or 2 epochs are usual",
+    ),
+    in_file(
+        "a negative weight decay",
+        "epochs: 40",
+        "weight_decay: -0.1",
+        "error: `train.models.resnet.weight_decay` is -0.1; it must be 0 or more; 0.05 is usual (FILE, line 17)",
+    ),
+    in_file(
+        "labels smoothed away",
+        "epochs: 40",
+        "label_smoothing: 1",
+        "error: `train.models.resnet.label_smoothing` is 1; it must be at least 0 and below 1 (FILE, line 17)",
+    ),
+    in_file(
+        "an average that never moves",
+        "epochs: 40",
+        "ema_decay: 1",
+        "error: `train.models.resnet.ema_decay` is 1; it must be at least 0 and below 1 (FILE, line 17)",
+    ),
+    in_file(
+        "an order of copies that are not used",
+        "augmented: true",
+        "copies: mixed",
+        "error: `train.models.resnet.copies` has no effect: the model does not train on augmented copies (FILE, line 16)\n  hint: set `augmented: true`, or remove `copies`",
     ),
     in_file(
         "a shift of everything",

@@ -14,6 +14,9 @@ const LEAST: &str = "name: p\npreprocess: { source: d }\ntrain: { models: { m: {
 const OPTIONAL_SECTIONS: [&str; 3] =
     ["report.gate.baseline=b", "train.models.m.early_stopping.patience=3", "preprocess.augment.copies=1"];
 
+/// Keys of which not every value is possible unless another key has this one.
+const NEEDED: [(&str, &str); 1] = [("train.models.m.copies", "train.models.m.augmented=true")];
+
 struct Row {
     key: String,
     values: String,
@@ -146,11 +149,14 @@ fn the_documented_values_are_the_possible_ones() {
             true => format!("{key}=[{value}, {value}]"),
             false => format!("{key}={value}"),
         };
+        let needed: Vec<String> =
+            NEEDED.iter().filter(|(of, _)| *of == key).map(|(_, needed)| (*needed).to_owned()).collect();
+        let with = |value: &String| with_optional_sections(&[needed.clone(), vec![set(value)]].concat());
         for value in &possible {
-            with_optional_sections(&[set(value)]).unwrap_or_else(|error| panic!("`{key}` cannot be {value}: {error}"));
+            with(value).unwrap_or_else(|error| panic!("`{key}` cannot be {value}: {error}"));
         }
         for value in &impossible {
-            with_optional_sections(&[set(value)]).expect_err(&format!("`{key}` can be {value}"));
+            with(value).expect_err(&format!("`{key}` can be {value}"));
         }
         tried += usize::from(!possible.is_empty() || !impossible.is_empty());
     }

@@ -1,8 +1,8 @@
 //! What a run needs to go on after any epoch as if it had never stopped: weights, optimiser state, history, best weights.
 //!
 //! There is no random state: shuffling and dropout follow from the seed, the epoch and the step. One safetensors file holds
-//! everything, so that it is there as a whole or not at all; its arrays are named `weights/…`, `best/…` (absent where the
-//! last epoch is the best), `first/…` and `second/…` (Adam's moments), its metadata hold the rest as JSON, with a checksum. The
+//! everything, so that it is there as a whole or not at all; its arrays are named `weights/…`, `average/…` (absent where no moving
+//! average is kept), `best/…` (absent where the last epoch is the best), `first/…` and `second/…` (Adam's moments), its metadata hold the rest as JSON, with a checksum. The
 //! newest two are kept: if the newest turns out to be damaged, the run goes on from the one before it.
 
 use crate::arrays::{self, Array};
@@ -37,7 +37,9 @@ pub struct Checkpoint {
     pub timings: Vec<EpochTiming>,
     /// All parameters after the last epoch.
     pub weights: Vec<Array>,
-    /// All parameters after the best epoch.
+    /// The moving average of all parameters after the last epoch; empty where none is kept.
+    pub average: Vec<Array>,
+    /// All parameters (averaged, if that is what is kept) after the best epoch.
     pub best: Vec<Array>,
     /// Adam's mean of each gradient.
     pub first_moments: Vec<Array>,
@@ -110,6 +112,11 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// The parameters whose scores stand in the last row of the history.
+    pub fn scored(&self) -> &Vec<Array> {
+        if self.average.is_empty() { &self.weights } else { &self.average }
+    }
+
     fn read(file: &Path) -> Result<Self, String> {
         let bytes = fs::read(file).map_err(|error| error.to_string())?;
         Self::decode(&bytes)
@@ -120,6 +127,7 @@ impl Checkpoint {
         let best = if is_best { &[][..] } else { &self.best };
         let groups = [
             ("weights", &self.weights[..]),
+            ("average", &self.average),
             ("best", best),
             ("first", &self.first_moments),
             ("second", &self.second_moments),
@@ -157,6 +165,7 @@ impl Checkpoint {
             let (group, name) = array.name.split_once('/').ok_or("an array belongs to no group")?;
             let arrays = match group {
                 "weights" => &mut checkpoint.weights,
+                "average" => &mut checkpoint.average,
                 "best" => &mut checkpoint.best,
                 "first" => &mut checkpoint.first_moments,
                 "second" => &mut checkpoint.second_moments,
@@ -165,7 +174,7 @@ impl Checkpoint {
             arrays.push(Array { name: name.to_owned(), shape: array.shape, values: array.values });
         }
         if best_epoch(&checkpoint.scores) == Some(checkpoint.scores.len()) {
-            checkpoint.best = checkpoint.weights.clone();
+            checkpoint.best = checkpoint.scored().clone();
         }
         Ok(checkpoint)
     }
@@ -242,9 +251,19 @@ mod tests {
             timings: vec![EpochTiming { epoch: 1, seconds: 0.5, images_per_second: 100.0 }],
             best: if losses.is_sorted_by(|a, b| a > b) { weights.clone() } else { vec![array("a.bias", &[9.0, 8.0])] },
             weights,
+            average: Vec::new(),
             first_moments: vec![array("a.bias", &[0.25, -0.0])],
             second_moments: vec![array("a.bias", &[0.5, 1e-30])],
         }
+    }
+
+    #[test]
+    fn a_moving_average_comes_back_and_stands_for_the_best() {
+        let directory = tempfile::tempdir().unwrap();
+        let average = vec![array("a.bias", &[5.0, 6.0])];
+        let checkpoint = Checkpoint { best: average.clone(), average, ..sample(&[2.0, 1.0]) };
+        checkpoint.write(directory.path()).unwrap();
+        assert_eq!(Checkpoint::newest(directory.path()).unwrap(), Some(checkpoint));
     }
 
     #[test]

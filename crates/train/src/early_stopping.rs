@@ -59,11 +59,9 @@ mod tests {
 
     fn settings(epochs: usize, patience: Option<usize>) -> ModelSettings {
         ModelSettings {
-            architecture: Architecture::Resnet,
-            augmented: false,
             epochs,
             early_stopping: patience.map(|patience| EarlyStopping { patience }),
-            learning_rate: 1e-3,
+            ..ModelSettings::new(Architecture::Resnet)
         }
     }
 

@@ -1,9 +1,11 @@
 //! The training loop: epochs of steps, a validation and a checkpoint after each, the best epoch's weights at the end.
 
 use crate::arrays::Array;
+use crate::average::Average;
 use crate::backend::Backend;
 use crate::batches::{Batch, Batches, Images, shuffled};
 use crate::checkpoint::Checkpoint;
+use crate::copies::EpochImages;
 use crate::early_stopping::{self, Stop, best_epoch};
 use crate::feature_map::images_to_feature_map;
 use crate::history::{self, EpochScores, EpochTiming};
@@ -13,12 +15,14 @@ use crate::model_directory;
 use crate::optimizer::{Adam, SavedMoments};
 use crate::pass::{Pass, device_error};
 use crate::plan::ModelPlan;
+use crate::schedule::LearningRates;
 use crate::training_data::Data;
 use dfdx::losses::cross_entropy_with_logits_loss;
 use dfdx::tensor::PutTape;
 use dfdx::tensor_ops::Backward;
 use preprocess::stage::{interrupt, progress::Progress};
 use preprocess::{Error, Result, say};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A model that has been trained to the end.
@@ -60,19 +64,26 @@ struct Trainer<'a, B: Backend, D: Data> {
     fingerprint: String,
     model: Model<B>,
     optimizer: Adam<B>,
+    /// What is validated and kept instead of the weights, where the settings ask for it.
+    average: Option<Average<B>>,
     scores: Vec<EpochScores>,
     timings: Vec<EpochTiming>,
-    /// The weights after the best epoch so far.
+    /// The weights (or their average) after the best epoch so far.
     best: Vec<Array>,
 }
 
 impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
     fn new(plan: &'a ModelPlan, data: &'a D, device: &B) -> Result<Self> {
-        let model = Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)?;
-        let optimizer = Adam::new(plan.settings.learning_rate, &model.network.parameters(), device)?;
+        let settings = &plan.settings;
+        let model = Model::new(settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)?;
+        let parameters = model.network.parameters();
+        let optimizer = Adam::new(settings.learning_rate, &parameters, device)?;
+        let optimizer = optimizer.with_weight_decay(settings.weight_decay);
+        let average = (settings.ema_decay > 0.0).then(|| Average::new(settings.ema_decay, &parameters));
+        drop(parameters);
         let fingerprint = plan.fingerprint()?;
         let (scores, timings, best) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { plan, data, fingerprint, model, optimizer, scores, timings, best })
+        Ok(Self { plan, data, fingerprint, model, optimizer, average, scores, timings, best })
     }
 
     /// Takes up the newest checkpoint if it is of this very run; otherwise clears the model's directory for a new run.
@@ -97,6 +108,9 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         let misfit = |reason: String| Error::new("the checkpoint is of another network").because(reason);
         self.model.set_weights(&model_directory::pick(checkpoint.weights, &shapes).map_err(misfit)?)?;
         self.best = model_directory::pick(checkpoint.best, &shapes).map_err(misfit)?;
+        if let Some(average) = &mut self.average {
+            average.restore(&model_directory::pick(checkpoint.average, &shapes).map_err(misfit)?)?;
+        }
         let moments: Vec<_> = self.optimizer.save()?.into_iter().map(|m| (m.name, vec![m.first.len()])).collect();
         let first = model_directory::pick(checkpoint.first_moments, &moments).map_err(misfit)?;
         let second = model_directory::pick(checkpoint.second_moments, &moments).map_err(misfit)?;
@@ -109,7 +123,7 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
     }
 
     fn describe(&self) -> Result<()> {
-        let images = self.data.train(self.plan.copy(self.scores.len()))?.count();
+        let images = EpochImages::of(self.data, self.plan, self.scores.len())?.count();
         let counts = crate::summary::ParameterCounts::of(&self.model.network.parameters());
         say!(
             "{}: {} parameters, {images} training images in {} steps of at most {}, {} validation images",
@@ -126,12 +140,13 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         let started = Instant::now();
         let training = self.train_epoch()?;
         let training_seconds = started.elapsed().as_secs_f64();
-        let validation = self.model.score(self.data.validation(), self.plan.batch_size)?;
+        let weights = self.model.weights();
+        let scored = self.averages().unwrap_or_else(|| weights.clone());
+        let validation = self.validate(&weights, &scored)?;
         let epoch = self.scores.len() + 1;
         if validation.images > 0 && !validation.loss().is_finite() {
             return Err(self.diverged(&format!("the validation loss is {} after epoch {epoch}", validation.loss())));
         }
-        let weights = self.model.weights();
         // A rectifier turns NaN into zero, so that the loss alone may hide that the weights are lost.
         if let Some(lost) = weights.iter().find(|array| !array.values.iter().all(|value| value.is_finite())) {
             return Err(self.diverged(&format!("`{}` is not finite after epoch {epoch}", lost.name)));
@@ -150,26 +165,43 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             images_per_second: training.images as f64 / training_seconds,
         });
         if best_epoch(&self.scores) == Some(epoch) {
-            self.best.clone_from(&weights);
+            self.best = scored;
         }
         self.print_epoch();
         self.save(weights)
     }
 
+    fn averages(&self) -> Option<Vec<Array>> {
+        self.average.as_ref().map(|average| average.arrays(&self.model.network.parameters()))
+    }
+
+    /// The score of `scored` on the validation split; the network goes on with `weights`.
+    fn validate(&mut self, weights: &[Array], scored: &[Array]) -> Result<Score> {
+        if self.average.is_none() {
+            return self.model.score(self.data.validation(), self.plan.batch_size);
+        }
+        self.model.set_weights(scored)?;
+        let score = self.model.score(self.data.validation(), self.plan.batch_size)?;
+        self.model.set_weights(weights)?;
+        Ok(score)
+    }
+
     /// One pass over the training images, each seen once.
     fn train_epoch(&mut self) -> Result<Score> {
         let epoch = self.scores.len();
-        let rows = self.data.train(self.plan.copy(epoch))?;
+        let rows = Arc::new(EpochImages::of(self.data, self.plan, epoch)?);
         let order = shuffled(rows.count(), self.plan.seed, epoch);
         let steps = order.len().div_ceil(self.plan.batch_size);
         let label = format!("{} epoch {}/{}", self.plan.name, epoch + 1, self.plan.settings.epochs);
         let progress = Progress::new(label, order.len() as u64, "images");
         let mut score = Score::default();
+        let rates = LearningRates::new(&self.plan.settings, steps);
         let batches = Batches::start(&rows, order, self.plan.batch_size, self.model.image_bytes());
         for (batch, step) in batches.zip(1..) {
             interrupt::check()?;
             let batch = batch?;
             let before = score.loss_sum;
+            self.optimizer.set_learning_rate(rates.at(self.optimizer.step() as usize));
             self.step(&batch, &mut score)?;
             let loss = (score.loss_sum - before) / batch.labels.len() as f64;
             if !loss.is_finite() {
@@ -183,7 +215,8 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         Ok(score)
     }
 
-    /// Forward, backward, and one step of Adam.
+    /// Forward, backward, one step of Adam and of the moving average. `score` counts against the labels themselves, whatever the
+    /// targets.
     fn step(&mut self, batch: &Batch, score: &mut Score) -> Result<()> {
         let Model { network, device, pool, image, classes } = &mut self.model;
         let (images, classes) = (batch.labels.len(), *classes);
@@ -192,11 +225,15 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         let logits = network.forward(input, &mut pass)?;
         score.add(&logits.as_vec(), &batch.labels);
         let targets = device
-            .try_tensor_from_vec(one_hot(&batch.labels, classes), (images, classes))
+            .try_tensor_from_vec(targets(&batch.labels, classes, self.plan.settings.label_smoothing), (images, classes))
             .map_err(device_error("upload labels"))?;
         let loss = cross_entropy_with_logits_loss(logits.put_tape(pass.take_tape()), targets);
         let mut gradients = loss.try_backward().map_err(device_error("backward"))?;
-        self.optimizer.update(network.parameters_mut(), &mut gradients)
+        self.optimizer.update(network.parameters_mut(), &mut gradients)?;
+        match &mut self.average {
+            Some(average) => average.update(&network.parameters(), self.optimizer.step()),
+            None => Ok(()),
+        }
     }
 
     /// `what` says which value is not finite, and where.
@@ -241,6 +278,7 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             scores: self.scores.clone(),
             timings: self.timings.clone(),
             weights,
+            average: self.averages().unwrap_or_default(),
             best: self.best.clone(),
             first_moments: first,
             second_moments: second,
@@ -257,11 +295,12 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
     }
 }
 
-/// Target probabilities `[images, classes]`: 1 for the label, 0 elsewhere.
-fn one_hot(labels: &[usize], classes: usize) -> Vec<f32> {
-    let mut targets = vec![0.0; labels.len() * classes];
+/// Target probabilities `[images, classes]`: `smoothing` spread evenly over all classes, the rest for the label.
+fn targets(labels: &[usize], classes: usize, smoothing: f64) -> Vec<f32> {
+    let share = smoothing / classes as f64;
+    let mut targets = vec![share as f32; labels.len() * classes];
     for (row, &label) in targets.chunks_exact_mut(classes).zip(labels) {
-        row[label] = 1.0;
+        row[label] = (share + 1.0 - smoothing) as f32;
     }
     targets
 }
@@ -278,11 +317,10 @@ mod tests {
     use crate::checkpoint::CHECKPOINT_DIRECTORY;
     use crate::history::HISTORY_FILE;
     use dfdx::tensor::Cpu;
-    use preprocess::pipeline::{Architecture, EarlyStopping, ImageSettings, ModelSettings};
+    use preprocess::pipeline::{Architecture, CopyOrder, EarlyStopping, ImageSettings, ModelSettings, Schedule};
     use preprocess::stage::random;
     use std::fs;
     use std::path::Path;
-    use std::sync::Arc;
 
     /// Pixels. The least that both architectures admit is a little smaller.
     const SIDE: usize = 24;
@@ -338,7 +376,7 @@ mod tests {
         let augmented = architecture == Architecture::Resnet;
         ModelPlan {
             name: "halves".into(),
-            settings: ModelSettings { architecture, augmented, epochs, early_stopping: None, learning_rate: 1e-3 },
+            settings: ModelSettings { augmented, epochs, ..ModelSettings::new(architecture) },
             seed: 5,
             batch_size: 8,
             copies: if augmented { 2 } else { 0 },
@@ -368,6 +406,62 @@ mod tests {
             fs::write(newest, &bytes[..bytes.len() / 2]).unwrap();
             assert!(outcome(&plan(architecture, 4, resumed.path())) == undisturbed, "{architecture:?}");
         }
+    }
+
+    /// Every part of a recipe that has a state of its own.
+    fn recipe(directory: &Path) -> ModelPlan {
+        let mut plan = plan(Architecture::Resnet, 4, directory);
+        plan.settings = ModelSettings {
+            copies: CopyOrder::Mixed,
+            schedule: Schedule::Cosine,
+            warmup_epochs: 0.5,
+            weight_decay: 0.1,
+            label_smoothing: 0.1,
+            ema_decay: 0.9,
+            ..plan.settings
+        };
+        plan
+    }
+
+    #[test]
+    fn a_run_with_a_schedule_and_an_average_resumes_as_if_undisturbed() {
+        let [whole, resumed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let undisturbed = outcome(&recipe(whole.path()));
+        outcome(&recipe(resumed.path()));
+        // Epoch 4 is trained once more.
+        fs::remove_file(resumed.path().join(CHECKPOINT_DIRECTORY).join("epoch-0004.safetensors")).unwrap();
+        assert!(outcome(&recipe(resumed.path())) == undisturbed);
+        let rates: Vec<f64> =
+            history::read_scores(whole.path()).unwrap().iter().map(|scores| scores.learning_rate).collect();
+        assert!(rates.windows(2).all(|pair| pair[1] < pair[0]) && rates[3] < 1e-4, "{rates:?}");
+    }
+
+    #[test]
+    fn each_part_of_a_recipe_changes_the_weights() {
+        let weights = |edit: fn(&mut ModelSettings)| {
+            let directory = tempfile::tempdir().unwrap();
+            let mut plan = plan(Architecture::Resnet, 2, directory.path());
+            edit(&mut plan.settings);
+            outcome(&plan).0
+        };
+        let plain = weights(|_| ());
+        let edits: [(&str, fn(&mut ModelSettings)); 6] = [
+            ("copies", |s| s.copies = CopyOrder::Mixed),
+            ("schedule", |s| s.schedule = Schedule::Cosine),
+            ("warm-up", |s| s.warmup_epochs = 1.0),
+            ("weight decay", |s| s.weight_decay = 0.1),
+            ("label smoothing", |s| s.label_smoothing = 0.1),
+            ("moving average", |s| s.ema_decay = 0.9),
+        ];
+        for (name, edit) in edits {
+            assert!(weights(edit) != plain, "{name}");
+        }
+    }
+
+    #[test]
+    fn smoothed_targets_are_probabilities() {
+        assert_eq!(targets(&[1, 0], 2, 0.0), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(targets(&[3], 4, 0.5), [0.125, 0.125, 0.125, 0.625]);
     }
 
     #[test]

@@ -2,20 +2,23 @@
 //!
 //! The network, from the ground up: [`backend`] is the seam between devices, [`feature_map`] holds activations in a
 //! layout of our own, [`ops`] compute on them and record their gradients on dfdx's tape through a [`pass`], [`layers`]
-//! own the parameters, [`architectures`] put layers together, [`optimizer`] moves the parameters.
+//! own the parameters, [`architectures`] put layers together, [`optimizer`] moves the parameters, and [`average`] keeps a
+//! moving average of them.
 //!
-//! The run: [`plan`] is what is to be trained, [`training_data`] and [`batches`] bring the images, [`fit`] is the loop, with
-//! [`early_stopping`] and [`checkpoint`], [`run`] does it for every model and publishes the [`model_directory`] with its
+//! The run: [`plan`] is what is to be trained, [`training_data`] and [`batches`] bring the images, [`copies`] says which copy of each an epoch
+//! sees, [`fit`] is the loop, with the learning rates of its [`schedule`], [`early_stopping`] and [`checkpoint`], [`run`] does it for every model and publishes the [`model_directory`] with its
 //! [`history`] and [`predictions`]. [`predict`] and [`evaluate`] use a finished [`model`] on image files.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod architectures;
 pub mod arrays;
+pub mod average;
 pub mod backend;
 pub mod batches;
 pub mod checkpoint;
 pub mod cli;
+pub mod copies;
 pub mod early_stopping;
 pub mod evaluate;
 pub mod feature_map;
@@ -36,5 +39,6 @@ pub mod plan;
 pub mod predict;
 pub mod predictions;
 pub mod run;
+pub mod schedule;
 pub mod summary;
 pub mod training_data;

@@ -283,13 +283,7 @@ mod tests {
             trainable_parameters: 14,
             non_trainable_parameters: 0,
             best_epoch: 2,
-            settings: ModelSettings {
-                architecture: Architecture::Resnet,
-                augmented: true,
-                epochs: 5,
-                early_stopping: None,
-                learning_rate: 1e-3,
-            },
+            settings: ModelSettings { augmented: true, epochs: 5, ..ModelSettings::new(Architecture::Resnet) },
             dataset_fingerprint: "d".into(),
             run: RunRecord {
                 version: "0.1.0".into(),

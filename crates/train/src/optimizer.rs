@@ -1,10 +1,10 @@
-//! Adam over all trainable parameters of a network, through dfdx's kernel.
+//! Adam over all trainable parameters of a network, with decoupled weight decay if asked for, through dfdx's kernel.
 
 use crate::backend::{Backend, Slot};
 use crate::parameter::Parameter;
 use crate::pass::device_error;
 use dfdx::tensor::{Gradients, Storage};
-use dfdx::tensor_ops::AdamConfig;
+use dfdx::tensor_ops::{AdamConfig, WeightDecay};
 use preprocess::{Error, Result};
 
 /// Decay rates of the moments' moving averages, as in the paper and everywhere else.
@@ -13,11 +13,14 @@ pub const BETAS: [f64; 2] = [0.9, 0.999];
 /// Added to the root of the second moment: Keras' default. PyTorch's is 1e-8.
 pub const EPSILON: f64 = 1e-7;
 
-/// Adam (Kingma and Ba 2015) with bias correction.
+/// Adam (Kingma and Ba 2015) with bias correction. Weight decay is decoupled from the gradient (AdamW, Loshchilov and Hutter 2019):
+/// a step takes `learning rate · decay` of each weight away, as in PyTorch's `AdamW`. Only convolution kernels and dense matrices
+/// decay; biases and batch normalisation's parameters do not, as is usual.
 #[derive(Debug)]
 pub struct Adam<B: Backend> {
     device: B,
     config: AdamConfig,
+    weight_decay: f64,
     step: u32,
     moments: Vec<Moments<B>>,
 }
@@ -56,7 +59,13 @@ impl<B: Backend> Adam<B> {
             .filter(|p| p.trainable)
             .map(|p| Ok(Moments { name: p.name.clone(), first: zeros(p)?, second: zeros(p)? }))
             .collect::<Result<_>>()?;
-        Ok(Self { device: device.clone(), config, step: 0, moments })
+        Ok(Self { device: device.clone(), config, weight_decay: 0.0, step: 0, moments })
+    }
+
+    /// Takes `learning rate · weight_decay` of the kernels and matrices away with each step.
+    pub fn with_weight_decay(mut self, weight_decay: f64) -> Self {
+        self.weight_decay = weight_decay;
+        self
     }
 
     /// Steps taken so far.
@@ -90,7 +99,10 @@ impl<B: Backend> Adam<B> {
             }
             let failed = || format!("Adam's step on {}", parameter.name);
             let gradient = gradients.get_or_alloc_mut(&parameter.tensor).map_err(|e| device_error(&failed())(e))?;
-            self.config
+            let decays = parameter.shape.len() > 1 && self.weight_decay > 0.0;
+            let config =
+                AdamConfig { weight_decay: decays.then_some(WeightDecay::Decoupled(self.weight_decay)), ..self.config };
+            config
                 .try_update(self.step as i32, &mut parameter.tensor, &mut moments.first, &mut moments.second, gradient)
                 .map_err(|e| device_error("Adam's step")(e))?;
         }
@@ -129,5 +141,26 @@ impl<B: Backend> Adam<B> {
         }
         self.step = step;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dfdx::tensor::Cpu;
+
+    #[test]
+    fn weight_decay_takes_its_share_of_kernels_and_matrices_and_nothing_of_vectors() {
+        let device = Cpu::default();
+        let parameter =
+            |name: &str, shape: &[usize]| Parameter::new(name.into(), shape, vec![2.0; 4], true, &device).unwrap();
+        let mut parameters =
+            [parameter("conv.weight", &[2, 2, 1, 1]), parameter("dense.weight", &[2, 2]), parameter("bias", &[4])];
+        let adam = Adam::new(0.1, &parameters.iter().collect::<Vec<_>>(), &device).unwrap();
+        // Gradients are zero, so that Adam itself moves nothing.
+        adam.with_weight_decay(0.5).update(parameters.iter_mut().collect(), &mut Gradients::leaky()).unwrap();
+        for (parameter, expected) in parameters.iter().zip([1.9, 1.9, 2.0]) {
+            assert_eq!(parameter.values(), [expected; 4], "{}", parameter.name);
+        }
     }
 }

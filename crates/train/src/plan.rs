@@ -2,7 +2,7 @@
 
 use crate::training_data::TrainingData;
 use preprocess::manifest::{Manifest, Split};
-use preprocess::pipeline::{ImageSettings, ModelSettings, Pipeline};
+use preprocess::pipeline::{ImageSettings, ModelSettings, Pipeline, Schedule};
 use preprocess::stage::fingerprint;
 use preprocess::{Error, Result};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub struct ModelPlan {
     pub seed: u64,
     /// Images a step.
     pub batch_size: usize,
-    /// Augmented copies to cycle through; 0 to train on the images themselves.
+    /// Augmented copies to train on; 0 to train on the images themselves.
     pub copies: usize,
     /// Class names in the order of the labels.
     pub classes: Vec<String>,
@@ -65,21 +65,20 @@ impl ModelPlan {
         })
     }
 
-    /// The copy of the training images that an epoch (from 0) sees.
-    pub fn copy(&self, epoch: usize) -> usize {
-        if self.copies == 0 { 0 } else { 1 + epoch % self.copies }
-    }
-
-    /// Of all that determines the weights after each epoch. How many epochs there are and when to stop early is no part of it:
-    /// a run with more epochs goes through the same weights.
+    /// Of all that determines the weights after each epoch. When to stop early is no part of it, and how many epochs there are
+    /// only where the learning rate falls towards the last: otherwise a run with more epochs goes through the same weights.
     ///
     /// # Errors
     /// None in practice: all parts have a JSON form.
     pub fn fingerprint(&self) -> Result<String> {
         let settings = &self.settings;
+        let schedule = (settings.schedule, settings.warmup_epochs);
+        let epochs = (settings.schedule != Schedule::Constant).then_some(settings.epochs);
         fingerprint::of_value(&(
             (env!("CARGO_PKG_VERSION"), TRAINING_VERSION),
-            (settings.architecture, settings.augmented, settings.learning_rate),
+            (settings.architecture, settings.augmented, settings.copies),
+            (settings.learning_rate, schedule, epochs),
+            (settings.weight_decay, settings.label_smoothing, settings.ema_decay),
             (self.seed, self.batch_size),
             (&self.classes, &self.image, &self.dataset_fingerprint),
         ))
@@ -118,18 +117,12 @@ fn images(manifest: &Manifest, split: Split) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use preprocess::pipeline::{Architecture, EarlyStopping};
+    use preprocess::pipeline::{Architecture, CopyOrder, EarlyStopping};
 
     fn sample() -> ModelPlan {
         ModelPlan {
             name: "resnet".into(),
-            settings: ModelSettings {
-                architecture: Architecture::Resnet,
-                augmented: true,
-                epochs: 3,
-                early_stopping: None,
-                learning_rate: 1e-3,
-            },
+            settings: ModelSettings { augmented: true, epochs: 3, ..ModelSettings::new(Architecture::Resnet) },
             seed: 1,
             batch_size: 32,
             copies: 3,
@@ -138,13 +131,6 @@ mod tests {
             dataset_fingerprint: "d".into(),
             directory: "models/resnet".into(),
         }
-    }
-
-    #[test]
-    fn augmented_epochs_cycle_through_the_copies() {
-        assert_eq!((0..7).map(|epoch| sample().copy(epoch)).collect::<Vec<_>>(), [1, 2, 3, 1, 2, 3, 1]);
-        let plain = ModelPlan { copies: 0, ..sample() };
-        assert_eq!((0..3).map(|epoch| plain.copy(epoch)).collect::<Vec<_>>(), [0, 0, 0]);
     }
 
     #[test]
@@ -165,7 +151,13 @@ mod tests {
         for (name, edit) in same {
             assert_eq!(change(edit), base, "{name}");
         }
-        let other: [(&str, Edit); 8] = [
+        let other: [(&str, Edit); 14] = [
+            ("copies", |plan| plan.settings.copies = CopyOrder::Mixed),
+            ("schedule", |plan| plan.settings.schedule = Schedule::Cosine),
+            ("warm-up", |plan| plan.settings.warmup_epochs = 0.5),
+            ("weight decay", |plan| plan.settings.weight_decay = 0.01),
+            ("label smoothing", |plan| plan.settings.label_smoothing = 0.1),
+            ("moving average", |plan| plan.settings.ema_decay = 0.99),
             ("architecture", |plan| plan.settings.architecture = Architecture::BaselineCnn),
             ("augmented", |plan| plan.settings.augmented = false),
             ("learning rate", |plan| plan.settings.learning_rate = 1e-4),

@@ -1,7 +1,7 @@
 //! Which values are possible. After this, nothing needs to ask whether a setting makes sense.
 
 use super::problem::{KeyPath, Problem};
-use super::{AugmentSettings, ImageSettings, ModelSettings, Pipeline, SplitSettings};
+use super::{AugmentSettings, CopyOrder, ImageSettings, ModelSettings, Pipeline, SplitSettings};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -73,6 +73,22 @@ pub fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
                 key.clone(),
                 format!("`{key}` is true, but `preprocess.augment.copies` is 0: there are no augmented images"),
                 "set `preprocess.augment.copies` to 1 or more, or `augmented` to false",
+            );
+        }
+        if model.copies != CopyOrder::default() && !model.augmented {
+            let key = model_key(name, "copies");
+            checks.add(
+                key.clone(),
+                format!("`{key}` has no effect: the model does not train on augmented copies"),
+                "set `augmented: true`, or remove `copies`",
+            );
+        }
+        if model.warmup_epochs > model.epochs as f64 {
+            let key = model_key(name, "warmup_epochs");
+            checks.add(
+                key.clone(),
+                format!("`{key}` is {}, more than the {} `epochs`", model.warmup_epochs, model.epochs),
+                "the learning rate would never reach its full value: 1 or 2 epochs are usual",
             );
         }
     }
@@ -177,5 +193,12 @@ impl Checks {
         let learns = rate > 0.0 && rate.is_finite();
         let found = format!("{:?}", model.learning_rate);
         self.require(learns, model_key(name, "learning_rate"), found, "a number above 0; 0.001 is usual");
+        let non_negative = |value: f64| value >= 0.0 && value.is_finite();
+        let warmup = model.warmup_epochs;
+        self.require(non_negative(warmup), model_key(name, "warmup_epochs"), warmup, "0 or more epochs");
+        let decay = model.weight_decay;
+        self.require(non_negative(decay), model_key(name, "weight_decay"), decay, "0 or more; 0.05 is usual");
+        self.fraction(&["train", "models", name, "label_smoothing"], model.label_smoothing);
+        self.fraction(&["train", "models", name, "ema_decay"], model.ema_decay);
     }
 }

@@ -177,18 +177,78 @@ pub struct TrainSettings {
 pub struct ModelSettings {
     /// Which network.
     pub architecture: Architecture,
-    /// Train on the augmented copies: epoch `e` (from 0) sees copy `1 + e mod copies`. Default false: copy 0.
+    /// Train on the augmented copies, as `copies` says. Default false: copy 0, the images themselves.
     #[serde(default)]
     pub augmented: bool,
+    /// Which copies an epoch of an augmented model sees. Default `cycle`.
+    #[serde(default)]
+    pub copies: CopyOrder,
     /// The most epochs. Default 10.
     #[serde(default = "default_epochs")]
     pub epochs: usize,
     /// Stop when the validation loss no longer improves. Default: never.
     #[serde(default)]
     pub early_stopping: Option<EarlyStopping>,
-    /// Adam's learning rate. Default 0.001.
+    /// Adam's learning rate; the highest one where a schedule changes it. Default 0.001.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
+    /// How the learning rate changes from step to step. Default `constant`.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Epochs over which the learning rate first rises, in even steps, to its full value. Default 0.
+    #[serde(default)]
+    pub warmup_epochs: f64,
+    /// Decoupled weight decay (AdamW, Loshchilov and Hutter 2019) of convolution kernels and dense matrices: each step takes
+    /// away this fraction of a weight times the learning rate. Default 0.
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// What part of the target probability is spread evenly over all classes (Szegedy et al. 2016). Default 0.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// Decay of an exponential moving average of all parameters, which is what is validated and kept. Default 0: none.
+    #[serde(default)]
+    pub ema_decay: f64,
+}
+
+impl ModelSettings {
+    /// A model with every default.
+    pub fn new(architecture: Architecture) -> Self {
+        Self {
+            architecture,
+            augmented: false,
+            copies: CopyOrder::default(),
+            epochs: default_epochs(),
+            early_stopping: None,
+            learning_rate: default_learning_rate(),
+            schedule: Schedule::default(),
+            warmup_epochs: 0.0,
+            weight_decay: 0.0,
+            label_smoothing: 0.0,
+            ema_decay: 0.0,
+        }
+    }
+}
+
+/// Which copy of each training image an epoch of an augmented model sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CopyOrder {
+    /// Epoch `e` (from 0) sees copy `1 + e mod copies` of all images.
+    #[default]
+    Cycle,
+    /// Every image goes through its copies, itself (copy 0) among them, beginning at one of its own: an epoch sees all copies.
+    Mixed,
+}
+
+/// How the learning rate changes from step to step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// Falls to 0 at the last of `epochs` along half a cosine (Loshchilov and Hutter 2017, without restarts).
+    Cosine,
 }
 
 /// The networks.

@@ -14,7 +14,15 @@ pub const FILE_NAME: &str = ".lock";
 /// whatever way, `kill -9` included.
 #[derive(Debug)]
 pub struct OutputLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for OutputLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a program that another thread is just starting holds a copy of it for a moment.
+        // Should unlocking fail, the system does it when the last copy is closed.
+        let _ = self.file.unlock();
+    }
 }
 
 impl OutputLock {
@@ -44,7 +52,7 @@ impl OutputLock {
             }
         }
         write_holder(&mut file, stage).context(|| format!("cannot write the lock `{}`", path.display()))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 

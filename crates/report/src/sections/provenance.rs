@@ -4,7 +4,7 @@ use super::Material;
 use crate::document::{Block, Cell, Column, Section, Table};
 use crate::format::counted;
 use crate::results::ModelResults;
-use preprocess::pipeline::Architecture;
+use preprocess::pipeline::{Architecture, CopyOrder, ModelSettings, Schedule};
 
 pub(super) fn section(material: &Material) -> Section {
     let (results, metrics) = (material.results, material.metrics);
@@ -44,17 +44,49 @@ fn settings_table(models: &[ModelResults]) -> Table {
         );
     };
     row("Architecture", &|model| architecture(model.config.architecture).into());
-    row("Trained on augmented copies", &|model| if model.config.settings.augmented { "yes" } else { "no" }.into());
+    row("Trained on augmented copies", &|model| copies(&model.config.settings).into());
     row("Most epochs", &|model| model.config.settings.epochs.to_string());
     row("Early stopping", &|model| match model.config.settings.early_stopping {
         Some(stopping) => format!("after {} epochs without a better validation loss", stopping.patience),
         None => "off".into(),
     });
-    row("Learning rate (Adam)", &|model| model.config.settings.learning_rate.to_string());
+    row("Learning rate (Adam)", &|model| learning_rate(&model.config.settings));
+    row("Regularisation", &|model| regularisation(&model.config.settings));
+    row("Weights", &|model| match model.config.settings.ema_decay {
+        0.0 => "as trained".into(),
+        decay => format!("moving average, decay {decay}"),
+    });
     row("Batch size", &|model| counted(model.config.run.batch_size, "image", "images"));
     row("Seed", &|model| model.config.run.seed.to_string());
     row("Version of train", &|model| model.config.run.version.clone());
     table
+}
+
+fn copies(settings: &ModelSettings) -> &'static str {
+    match (settings.augmented, settings.copies) {
+        (false, _) => "no",
+        (true, CopyOrder::Cycle) => "yes",
+        (true, CopyOrder::Mixed) => "yes, mixed with the images themselves",
+    }
+}
+
+fn learning_rate(settings: &ModelSettings) -> String {
+    let schedule = match settings.schedule {
+        Schedule::Constant => "",
+        Schedule::Cosine => ", falling to 0 along a cosine",
+    };
+    let warmup = match settings.warmup_epochs {
+        0.0 => String::new(),
+        epochs => format!(", warm-up over {epochs} of the epochs"),
+    };
+    format!("{}{schedule}{warmup}", settings.learning_rate)
+}
+
+fn regularisation(settings: &ModelSettings) -> String {
+    let parts = [("weight decay", settings.weight_decay), ("label smoothing", settings.label_smoothing)];
+    let used: Vec<String> =
+        parts.iter().filter(|(_, value)| *value > 0.0).map(|(name, value)| format!("{name} {value}")).collect();
+    if used.is_empty() { "none".into() } else { used.join(", ") }
 }
 
 /// As in the pipeline file.

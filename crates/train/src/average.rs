@@ -1,0 +1,96 @@
+//! An exponential moving average of a network's parameters (Polyak and Juditsky 1992; as `model_ema` in timm).
+//!
+//! ```text
+//! average ← d · average + (1 - d) · parameter,    d = min(decay, (1 + t) / (10 + t)) after step t = 1, 2, …
+//! ```
+//! The lower decay at first, as in TensorFlow, keeps the initial values from lingering. Moving statistics are averaged too.
+
+use crate::arrays::Array;
+use crate::backend::{Backend, Vector};
+use crate::parameter::Parameter;
+use crate::pass::device_error;
+use preprocess::{Error, Result};
+
+/// The average of all parameters of a network, on its device.
+#[derive(Debug)]
+pub struct Average<B: Backend> {
+    decay: f64,
+    parameters: Vec<Vector<B>>,
+}
+
+impl<B: Backend> Average<B> {
+    /// Begins at the present values.
+    pub fn new(decay: f64, parameters: &[&Parameter<B>]) -> Self {
+        Self { decay, parameters: parameters.iter().map(|p| p.tensor.clone()).collect() }
+    }
+
+    /// Takes in the parameters after step `step` (from 1). They are those given to [`Average::new`], in the same order.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn update(&mut self, parameters: &[&Parameter<B>], step: u32) -> Result<()> {
+        let step = f64::from(step);
+        let decay = self.decay.min((1.0 + step) / (10.0 + step));
+        for (average, parameter) in self.parameters.iter_mut().zip(parameters) {
+            average
+                .try_axpy(decay, &parameter.tensor, 1.0 - decay)
+                .map_err(|error| device_error("the moving average")(error))?;
+        }
+        Ok(())
+    }
+
+    /// Copies of the averages under the parameters' names and shapes.
+    pub fn arrays(&self, parameters: &[&Parameter<B>]) -> Vec<Array> {
+        let copy = |(average, p): (&Vector<B>, &&Parameter<B>)| {
+            let mut values = vec![0.0; p.len()];
+            average.copy_into(&mut values);
+            Array { name: p.name.clone(), shape: p.shape.clone(), values }
+        };
+        self.parameters.iter().zip(parameters).map(copy).collect()
+    }
+
+    /// Goes back to averages that [`arrays`](Self::arrays) gave.
+    ///
+    /// # Errors
+    /// Arrays of another network.
+    pub fn restore(&mut self, arrays: &[Array]) -> Result<()> {
+        let fits =
+            |(average, array): (&Vector<B>, &Array)| dfdx::shapes::HasShape::shape(average).0 == array.values.len();
+        if arrays.len() != self.parameters.len() || !self.parameters.iter().zip(arrays).all(fits) {
+            return Err(Error::new("the saved moving average is not of this network"));
+        }
+        self.parameters.iter_mut().zip(arrays).for_each(|(average, array)| average.copy_from(&array.values));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dfdx::tensor::Cpu;
+
+    #[test]
+    fn follows_the_formula_and_comes_back() {
+        let device = Cpu::default();
+        let parameter = |values: [f32; 2]| Parameter::new("a".into(), &[2], values.to_vec(), true, &device).unwrap();
+        let mut average = Average::new(0.3, &[&parameter([1.0, -1.0])]);
+        // d = 2/11, then 3/12, then 0.3.
+        for (step, values) in [(1, [12.0, 0.0]), (2, [4.0, 1.0]), (3, [0.0, 10.0])] {
+            average.update(&[&parameter(values)], step).unwrap();
+        }
+        let mut expected = [1.0f64, -1.0];
+        for (decay, values) in [(2.0 / 11.0, [12.0, 0.0]), (0.25, [4.0, 1.0]), (0.3, [0.0, 10.0])] {
+            for (average, value) in expected.iter_mut().zip(values) {
+                *average = decay * *average + (1.0 - decay) * value;
+            }
+        }
+        let arrays = average.arrays(&[&parameter([0.0; 2])]);
+        for (found, expected) in arrays[0].values.iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-5, "{arrays:?} is not {expected:?}");
+        }
+        let mut restored = Average::new(0.3, &[&parameter([5.0, 5.0])]);
+        restored.restore(&arrays).unwrap();
+        assert_eq!(restored.arrays(&[&parameter([0.0; 2])]), arrays);
+        assert!(restored.restore(&[]).is_err());
+    }
+}
