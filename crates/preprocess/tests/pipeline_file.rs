@@ -103,7 +103,7 @@ fn an_empty_section_has_its_defaults_and_a_mark_at_the_start_does_no_harm() {
 #[test]
 fn the_shipped_pipelines_are_valid() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for name in ["fashion-mnist", "simpsons"] {
+    for name in ["fashion-mnist", "simpsons", "simpsons-notebook"] {
         let file = root.join("pipelines").join(format!("{name}.yaml"));
         let pipeline = Pipeline::load(&file, &[]).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(pipeline.name, name);
@@ -423,7 +423,7 @@ const MISTAKES: &[Mistake] = &[
     in_file(
         "an order of copies that are not used",
         "augmented: true",
-        "copies: mixed",
+        "copies: cycle",
         "error: `train.models.resnet.copies` has no effect: the model does not train on augmented copies (FILE, line 16)\n  hint: set `augmented: true`, or remove `copies`",
     ),
     in_file(

@@ -152,12 +152,12 @@ mod tests {
             assert_eq!(change(edit), base, "{name}");
         }
         let other: [(&str, Edit); 14] = [
-            ("copies", |plan| plan.settings.copies = CopyOrder::Mixed),
+            ("copies", |plan| plan.settings.copies = CopyOrder::Cycle),
             ("schedule", |plan| plan.settings.schedule = Schedule::Cosine),
             ("warm-up", |plan| plan.settings.warmup_epochs = 0.5),
             ("weight decay", |plan| plan.settings.weight_decay = 0.01),
             ("label smoothing", |plan| plan.settings.label_smoothing = 0.1),
-            ("moving average", |plan| plan.settings.ema_decay = 0.99),
+            ("moving average", |plan| plan.settings.ema_decay = 0.0),
             ("architecture", |plan| plan.settings.architecture = Architecture::BaselineCnn),
             ("augmented", |plan| plan.settings.augmented = false),
             ("learning rate", |plan| plan.settings.learning_rate = 1e-4),

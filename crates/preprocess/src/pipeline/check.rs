@@ -75,7 +75,7 @@ pub fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
                 "set `preprocess.augment.copies` to 1 or more, or `augmented` to false",
             );
         }
-        if model.copies != CopyOrder::default() && !model.augmented {
+        if model.copies == CopyOrder::Cycle && !model.augmented {
             let key = model_key(name, "copies");
             checks.add(
                 key.clone(),

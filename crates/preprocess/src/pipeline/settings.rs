@@ -180,7 +180,7 @@ pub struct ModelSettings {
     /// Train on the augmented copies, as `copies` says. Default false: copy 0, the images themselves.
     #[serde(default)]
     pub augmented: bool,
-    /// Which copies an epoch of an augmented model sees. Default `cycle`.
+    /// Which copies an epoch of an augmented model sees. Default `mixed`.
     #[serde(default)]
     pub copies: CopyOrder,
     /// The most epochs. Default 10.
@@ -205,8 +205,8 @@ pub struct ModelSettings {
     /// What part of the target probability is spread evenly over all classes (Szegedy et al. 2016). Default 0.
     #[serde(default)]
     pub label_smoothing: f64,
-    /// Decay of an exponential moving average of all parameters, which is what is validated and kept. Default 0: none.
-    #[serde(default)]
+    /// Decay of an exponential moving average of all parameters, which is what is validated and kept; 0 keeps none. Default 0.999.
+    #[serde(default = "default_ema_decay")]
     pub ema_decay: f64,
 }
 
@@ -224,7 +224,7 @@ impl ModelSettings {
             warmup_epochs: 0.0,
             weight_decay: 0.0,
             label_smoothing: 0.0,
-            ema_decay: 0.0,
+            ema_decay: default_ema_decay(),
         }
     }
 }
@@ -234,9 +234,9 @@ impl ModelSettings {
 #[serde(rename_all = "lowercase")]
 pub enum CopyOrder {
     /// Epoch `e` (from 0) sees copy `1 + e mod copies` of all images.
-    #[default]
     Cycle,
     /// Every image goes through its copies, itself (copy 0) among them, beginning at one of its own: an epoch sees all copies.
+    #[default]
     Mixed,
 }
 
@@ -329,6 +329,10 @@ fn default_epochs() -> usize {
 
 fn default_learning_rate() -> f64 {
     1e-3
+}
+
+fn default_ema_decay() -> f64 {
+    0.999
 }
 
 fn default_tolerance() -> f64 {
