@@ -4,6 +4,7 @@ use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Display;
 
 /// One array with its name, in the layout of PyTorch's `state_dict`.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,15 +35,17 @@ impl View for &Array {
     }
 }
 
-/// The bytes of a safetensors file with the arrays and the metadata. With at most one entry of metadata they are the same for
-/// the same arguments: more would be written in a random order.
+/// The bytes of a safetensors file with the arrays, each under the name given with it, and the metadata. With at most one entry of
+/// metadata they are the same for the same arguments: more would be written in a random order.
 ///
 /// # Errors
 /// Metadata that have no JSON form.
-pub fn encode(arrays: &[Array], metadata: &[(&str, String)]) -> Result<Vec<u8>, SafeTensorError> {
-    let views = arrays.iter().map(|array| (array.name.as_str(), array));
+pub fn encode<'a, N: AsRef<str> + Ord + Display>(
+    arrays: impl IntoIterator<Item = (N, &'a Array)>,
+    metadata: &[(&str, String)],
+) -> Result<Vec<u8>, SafeTensorError> {
     let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-    safetensors::serialize(views, Some(metadata))
+    safetensors::serialize(arrays, Some(metadata))
 }
 
 /// The arrays and the metadata of a safetensors file.
@@ -85,19 +88,23 @@ mod tests {
         ]
     }
 
+    fn named(arrays: &[Array]) -> impl Iterator<Item = (&str, &Array)> {
+        arrays.iter().map(|array| (array.name.as_str(), array))
+    }
+
     #[test]
     fn arrays_and_metadata_come_back() {
-        let bytes = encode(&sample(), &[("format", "pt".into())]).unwrap();
+        let bytes = encode(named(&sample()), &[("format", "pt".into())]).unwrap();
         let (mut arrays, metadata) = decode(&bytes).unwrap();
         arrays.sort_by_key(|array| std::cmp::Reverse(array.name.clone()));
         assert_eq!(arrays, sample());
         assert_eq!(metadata, HashMap::from([("format".to_owned(), "pt".to_owned())]));
-        assert_eq!(bytes, encode(&sample(), &[("format", "pt".into())]).unwrap());
+        assert_eq!(bytes, encode(named(&sample()), &[("format", "pt".into())]).unwrap());
     }
 
     #[test]
     fn a_file_cut_anywhere_is_refused() {
-        let bytes = encode(&sample(), &[]).unwrap();
+        let bytes = encode(named(&sample()), &[]).unwrap();
         for length in 0..bytes.len() {
             assert!(decode(&bytes[..length]).is_err(), "cut to {length} bytes");
         }

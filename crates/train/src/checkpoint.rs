@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 /// Sub-directory of a model's directory.
 pub const CHECKPOINT_DIRECTORY: &str = "checkpoint";
 
+/// Floats that are turned into bytes and hashed at a time.
+const HASHED_FLOATS: usize = 1 << 14;
+
 /// Checkpoints kept.
 const KEPT: usize = 2;
 
@@ -132,9 +135,11 @@ impl Checkpoint {
             ("first", &self.first_moments),
             ("second", &self.second_moments),
         ];
-        let renamed = |prefix: &str, array: &Array| Array { name: format!("{prefix}/{}", array.name), ..array.clone() };
-        let mut all: Vec<Array> =
-            groups.iter().flat_map(|(prefix, arrays)| arrays.iter().map(move |array| renamed(prefix, array))).collect();
+        let all = groups
+            .iter()
+            .flat_map(|(group, arrays)| arrays.iter().map(move |array| (format!("{group}/{}", array.name), array)));
+        // Borrowed: a network's worth of copies would be what a whole run needs most memory for.
+        let mut all: Vec<(String, &Array)> = all.collect();
         let mut metadata = Metadata {
             fingerprint: self.fingerprint.clone(),
             step: self.step,
@@ -144,14 +149,16 @@ impl Checkpoint {
         };
         metadata.checksum = metadata.checksum_with(&mut all);
         let metadata = serde_json::to_string(&metadata).context(|| "cannot encode a checkpoint".into())?;
-        arrays::encode(&all, &[(METADATA_KEY, metadata)]).context(|| "cannot encode a checkpoint".into())
+        arrays::encode(all, &[(METADATA_KEY, metadata)]).context(|| "cannot encode a checkpoint".into())
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, String> {
         let (mut all, metadata) = arrays::decode(bytes)?;
+        all.sort_by(|a, b| a.name.cmp(&b.name));
         let metadata = metadata.get(METADATA_KEY).ok_or("it has no metadata of a checkpoint")?;
         let metadata: Metadata = serde_json::from_str(metadata).map_err(|error| error.to_string())?;
-        if metadata.checksum_with(&mut all) != metadata.checksum {
+        let mut named: Vec<(String, &Array)> = all.iter().map(|array| (array.name.clone(), array)).collect();
+        if metadata.checksum_with(&mut named) != metadata.checksum {
             return Err("its checksum does not agree with its content".into());
         }
         let mut checkpoint = Self {
@@ -206,8 +213,8 @@ fn list(directory: &Path) -> Result<Vec<(usize, PathBuf)>> {
 impl Metadata {
     /// BLAKE3 over the rest of the metadata and the arrays, which are put in the order of their names. Every part is hashed
     /// with its length.
-    fn checksum_with(&self, arrays: &mut [Array]) -> String {
-        arrays.sort_by(|a, b| a.name.cmp(&b.name));
+    fn checksum_with(&self, arrays: &mut [(String, &Array)]) -> String {
+        arrays.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut hasher = blake3::Hasher::new();
         let mut part = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
@@ -216,10 +223,10 @@ impl Metadata {
         for text in [&self.fingerprint, &self.scores, &self.timings] {
             part(text.as_bytes());
         }
-        for array in arrays {
-            part(array.name.as_bytes());
+        for (name, array) in arrays {
+            part(name.as_bytes());
             array.shape.iter().for_each(|side| part(&(*side as u64).to_le_bytes()));
-            part(&arrays::little_endian(&array.values));
+            array.values.chunks(HASHED_FLOATS).for_each(|values| part(&arrays::little_endian(values)));
         }
         hasher.finalize().to_hex().to_string()
     }
@@ -310,7 +317,7 @@ mod tests {
             ("cut in the header", whole[..20].to_vec()),
             ("empty", Vec::new()),
             ("a bit flipped", altered),
-            ("another safetensors file", arrays::encode(&[array("a", &[1.0])], &[]).unwrap()),
+            ("another safetensors file", arrays::encode([("a", &array("a", &[1.0]))], &[]).unwrap()),
         ] {
             let directory = tempfile::tempdir().unwrap();
             sample(&[3.0]).write(directory.path()).unwrap();

@@ -227,7 +227,7 @@ fn remove(file: &Path) -> Result<()> {
 pub fn write_weights(model_directory: &Path, weights: &[Array]) -> Result<()> {
     let file = model_directory.join(WEIGHTS_FILE);
     // Some readers refuse a file that does not say which framework's layout it has.
-    let bytes = arrays::encode(weights, &[("format", "pt".into())])
+    let bytes = arrays::encode(weights.iter().map(|array| (&array.name, array)), &[("format", "pt".into())])
         .context(|| format!("cannot encode `{}`", file.display()))?;
     write_atomically(&file, |writer| writer.write_all(&bytes))
 }
