@@ -4,7 +4,7 @@
 //! buffers ([`Memory`](crate::backend::Memory)), so that a layout made for the kernels holds from the first convolution to
 //! the flattening, and nothing is converted in between.
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Matrix, take_gradient};
 use crate::pass::{Pass, device_error};
 use preprocess::{Error, Result};
 use std::cell::RefCell;
@@ -76,6 +76,16 @@ impl<B: Backend> FeatureMap<B> {
         downloaded.map_err(device_error("download a gradient"))
     }
 
+    /// `[images, features]` of flattened images.
+    pub(crate) fn flat_shape(&self, op: &str) -> Result<[usize; 2]> {
+        match self.shape {
+            [n, features, 1, 1] => Ok([n, features]),
+            shape => {
+                Err(Error::new(format!("cannot apply `{op}` to images of shape {shape:?}")).because("they are not flattened"))
+            }
+        }
+    }
+
     /// The buffer, if it is laid out as activations.
     pub(crate) fn activations(&self, op: &str) -> Result<&Rc<B::Buffer>> {
         match self.layout {
@@ -103,6 +113,27 @@ pub fn images_to_feature_map<B: Backend>(
     check_len("images", rgb.len(), shape)?;
     let data = pass.device().upload_images(pass.pool(), shape, rgb).map_err(device_error("upload images"))?;
     Ok(FeatureMap { shape, layout: Layout::Images, data: Rc::new(data), gradient: None })
+}
+
+/// Flattened images `[n, features, 1, 1]` as dfdx' matrix `[n, features]`, on which its ops (the loss) go on. The gradient comes
+/// back under the matrix' key on the tape.
+///
+/// # Errors
+/// Images that are not flattened, or a failure of the device.
+pub fn to_matrix<B: Backend>(x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<Matrix<B>> {
+    let [n, features] = x.flat_shape("matrix")?;
+    let (shape, x_data) = (x.shape, x.activations("matrix")?);
+    let y = pass.forward("matrix", |device| {
+        device.try_tensor_from_vec(device.download(shape, x_data)?, (n, features))
+    })?;
+    if let Some(x_gradient) = x.gradient.clone() {
+        let key = y.clone();
+        pass.on_backward("matrix", move |device, pool, gradients| {
+            let dy = device.storage_to_host(&take_gradient(gradients, &key)?)?;
+            x_gradient.add(device, device.upload(pool, shape, &dy)?)
+        });
+    }
+    Ok(y)
 }
 
 fn check_len(what: &str, len: usize, shape: [usize; 4]) -> Result<()> {

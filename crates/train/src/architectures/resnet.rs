@@ -3,7 +3,7 @@
 
 use super::{Stage, follow};
 use crate::backend::{Backend, Matrix};
-use crate::feature_map::FeatureMap;
+use crate::feature_map::{FeatureMap, to_matrix};
 use crate::layers::{Builder, Conv2d, ConvShape, Dense, Layer, ResidualUnit};
 use crate::network::Network;
 use crate::ops::conv2d::Padding;
@@ -59,7 +59,8 @@ impl<B: Backend> Network<B> for Resnet<B> {
         let x = self.conv2.forward(&x, pass)?;
         let x = self.unit2.forward(&x, pass)?;
         let x = flatten(&x, pass)?;
-        self.dense.forward(&x, pass)
+        let logits = self.dense.forward(&x, pass)?;
+        to_matrix(&logits, pass)
     }
 
     fn parameters(&self) -> Vec<&Parameter<B>> {

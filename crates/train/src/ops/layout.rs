@@ -27,11 +27,16 @@ pub fn block(nchw: &[f32], [_, c, h, w]: [usize; 4], blocked: &mut [f32]) {
     }
 }
 
-/// Up to 16 planes to one channel block.
+/// Up to 16 planes to one channel block: 16 pixels at a time, so that both sides stay in the first-level cache.
 fn block_planes(planes: &[f32], plane: usize, target: &mut [f32]) {
-    for (at, pixel) in target.chunks_exact_mut(LANES).enumerate() {
-        for (lane, value) in pixel.iter_mut().enumerate() {
-            *value = planes.get(lane * plane + at).copied().unwrap_or(0.0);
+    let channels = planes.len() / plane;
+    for (at, pixels) in target.chunks_mut(LANES * LANES).enumerate() {
+        if channels < LANES {
+            pixels.fill(0.0);
+        }
+        for lane in 0..channels {
+            let values = &planes[lane * plane + at * LANES..][..pixels.len() / LANES];
+            pixels.iter_mut().skip(lane).step_by(LANES).zip(values).for_each(|(target, value)| *target = *value);
         }
     }
 }
@@ -40,10 +45,12 @@ fn block_planes(planes: &[f32], plane: usize, target: &mut [f32]) {
 pub fn unblock(blocked: &[f32], [_, c, h, w]: [usize; 4], nchw: &mut [f32]) {
     let plane = h * w;
     for (image, values) in blocked.chunks_exact(blocks(c) * plane * LANES).zip(nchw.chunks_exact_mut(c * plane)) {
-        for (channel, target) in values.chunks_exact_mut(plane).enumerate() {
-            let source = &image[channel / LANES * plane * LANES..];
-            for (at, value) in target.iter_mut().enumerate() {
-                *value = source[at * LANES + channel % LANES];
+        for (source, planes) in image.chunks_exact(plane * LANES).zip(values.chunks_mut(LANES * plane)) {
+            for (at, pixels) in source.chunks(LANES * LANES).enumerate() {
+                for (lane, target) in planes.chunks_exact_mut(plane).enumerate() {
+                    let target = &mut target[at * LANES..][..pixels.len() / LANES];
+                    target.iter_mut().zip(pixels.iter().skip(lane).step_by(LANES)).for_each(|(t, value)| *t = *value);
+                }
             }
         }
     }
