@@ -4,7 +4,7 @@
 //! buffers ([`Memory`](crate::backend::Memory)), so that a layout made for the kernels holds from the first convolution to
 //! the flattening, and nothing is converted in between.
 
-use crate::backend::{Backend, Matrix, take_gradient};
+use crate::backend::{Backend, Matrix, Memory, Vector, take_gradient};
 use crate::pass::{Pass, device_error};
 use preprocess::{Error, Result};
 use std::cell::RefCell;
@@ -19,18 +19,40 @@ pub enum Layout {
     Images,
 }
 
+/// `relu(scale[c] · x + shift[c])`, channel by channel: what batch normalisation comes to once its statistics are known.
+#[derive(Debug)]
+pub struct Affine<B: Memory> {
+    /// A factor for each channel.
+    pub scale: Vector<B>,
+    /// Added to each channel.
+    pub shift: Vector<B>,
+    /// Clamp at zero.
+    pub relu: bool,
+}
+
 /// Activations of a batch; a clone shares them.
 #[derive(Debug)]
 pub struct FeatureMap<B: Backend> {
     pub(crate) shape: [usize; 4],
     pub(crate) layout: Layout,
     pub(crate) data: Rc<B::Buffer>,
+    /// What a reader has to apply to `data` first. Convolutions do it on their way, so that the result is never written.
+    pub(crate) affine: Option<Rc<Affine<B>>>,
+    /// Mean and mean squared deviation of each channel of each image, if the op that made the map took them.
+    pub(crate) moments: Option<Rc<B::Buffer>>,
+    /// By the activations, `affine` applied.
     pub(crate) gradient: Option<GradientCell<B>>,
 }
 
 impl<B: Backend> Clone for FeatureMap<B> {
     fn clone(&self) -> Self {
-        Self { shape: self.shape, layout: self.layout, data: Rc::clone(&self.data), gradient: self.gradient.clone() }
+        Self {
+            data: Rc::clone(&self.data),
+            affine: self.affine.clone(),
+            moments: self.moments.clone(),
+            gradient: self.gradient.clone(),
+            ..*self
+        }
     }
 }
 
@@ -38,7 +60,13 @@ impl<B: Backend> FeatureMap<B> {
     /// The result of an op: it has a gradient if the pass has a tape.
     pub(crate) fn new(shape: [usize; 4], data: B::Buffer, pass: &Pass<B>) -> Self {
         let gradient = pass.has_tape().then(GradientCell::default);
-        Self { shape, layout: Layout::Activations, data: Rc::new(data), gradient }
+        Self { shape, layout: Layout::Activations, data: Rc::new(data), affine: None, moments: None, gradient }
+    }
+
+    /// A map that is there already, with `affine` still to be applied.
+    pub(crate) fn normalized(shape: [usize; 4], data: Rc<B::Buffer>, affine: Affine<B>, pass: &Pass<B>) -> Self {
+        let (affine, gradient) = (Some(Rc::new(affine)), pass.has_tape().then(GradientCell::default));
+        Self { shape, layout: Layout::Activations, data, affine, moments: None, gradient }
     }
 
     /// Activations from host memory in `[n, c, h, w]` order; their gradient is kept if the pass has a tape.
@@ -61,8 +89,8 @@ impl<B: Backend> FeatureMap<B> {
     /// # Errors
     /// They are images, or the device failed.
     pub fn to_nchw(&self, device: &B) -> Result<Vec<f32>> {
-        let data = self.activations("download")?;
-        device.download(self.shape, data).map_err(device_error("download activations"))
+        let data = self.applied("download", device, &B::Pool::default())?;
+        device.download(self.shape, &data).map_err(device_error("download activations"))
     }
 
     /// The gradient that has gathered so far and was not yet used, on the host in `[n, c, h, w]` order.
@@ -86,11 +114,20 @@ impl<B: Backend> FeatureMap<B> {
         }
     }
 
-    /// The buffer, if it is laid out as activations.
-    pub(crate) fn activations(&self, op: &str) -> Result<&Rc<B::Buffer>> {
-        match self.layout {
-            Layout::Activations => Ok(&self.data),
-            Layout::Images => {
+    /// The activations for an op that does not apply what is pending itself.
+    pub(crate) fn activations(&self, op: &str, pass: &Pass<B>) -> Result<Rc<B::Buffer>> {
+        self.applied(op, pass.device(), pass.pool())
+    }
+
+    fn applied(&self, op: &str, device: &B, pool: &B::Pool) -> Result<Rc<B::Buffer>> {
+        match (self.layout, &self.affine) {
+            (Layout::Activations, None) => Ok(Rc::clone(&self.data)),
+            (Layout::Activations, Some(affine)) => {
+                let mut y = device.allocate(pool, self.shape).map_err(device_error(op))?;
+                device.apply_affine(self.shape, affine, &self.data, &mut y).map_err(device_error(op))?;
+                Ok(Rc::new(y))
+            }
+            (Layout::Images, _) => {
                 Err(Error::new(format!("{op} cannot read images directly: a convolution has to come first")))
             }
         }
@@ -112,7 +149,8 @@ pub fn images_to_feature_map<B: Backend>(
     let shape = [n, 3, height, width];
     check_len("images", rgb.len(), shape)?;
     let data = pass.device().upload_images(pass.pool(), shape, rgb).map_err(device_error("upload images"))?;
-    Ok(FeatureMap { shape, layout: Layout::Images, data: Rc::new(data), gradient: None })
+    let data = Rc::new(data);
+    Ok(FeatureMap { shape, layout: Layout::Images, data, affine: None, moments: None, gradient: None })
 }
 
 /// Flattened images `[n, features, 1, 1]` as dfdx' matrix `[n, features]`, on which its ops (the loss) go on. The gradient comes
@@ -122,9 +160,9 @@ pub fn images_to_feature_map<B: Backend>(
 /// Images that are not flattened, or a failure of the device.
 pub fn to_matrix<B: Backend>(x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<Matrix<B>> {
     let [n, features] = x.flat_shape("matrix")?;
-    let (shape, x_data) = (x.shape, x.activations("matrix")?);
+    let (shape, x_data) = (x.shape, x.activations("matrix", pass)?);
     let y = pass.forward("matrix", |device| {
-        device.try_tensor_from_vec(device.download(shape, x_data)?, (n, features))
+        device.try_tensor_from_vec(device.download(shape, &x_data)?, (n, features))
     })?;
     if let Some(x_gradient) = x.gradient.clone() {
         let key = y.clone();

@@ -43,9 +43,9 @@ impl<B: Backend> Resnet<B> {
         let unit2 = ResidualUnit::changing_filters("unit2", shapes[2], LAST_FILTERS, builder)?;
         let features = unit2.output().iter().product();
         Ok(Self {
-            conv1: Conv2d::new("conv1", STEM, input, builder)?,
+            conv1: Conv2d::new("conv1", STEM, input, builder)?.before_batch_norm(),
             unit1: ResidualUnit::new("unit1", shapes[1], builder)?,
-            conv2: Conv2d::new("conv2", HALVING, shapes[1], builder)?,
+            conv2: Conv2d::new("conv2", HALVING, shapes[1], builder)?.before_batch_norm(),
             unit2,
             dense: Dense::new("dense", features, classes, builder)?,
         })

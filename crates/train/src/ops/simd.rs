@@ -141,6 +141,8 @@ pub trait Vector: Copy {
     unsafe fn multiply_add(a: Self::Block, b: Self::Block, c: Self::Block) -> Self::Block;
     /// The larger of each pair.
     unsafe fn max(a: Self::Block, b: Self::Block) -> Self::Block;
+    /// `value` where `gate` is positive, zero elsewhere.
+    unsafe fn where_positive(gate: Self::Block, value: Self::Block) -> Self::Block;
 }
 
 /// An instruction set: vectors of sixteen floats in as many registers as they need.
@@ -202,6 +204,10 @@ impl<const FLOATS: usize> Vector for Plain<FLOATS> {
     #[inline(always)]
     unsafe fn max(a: Self::Block, b: Self::Block) -> Self::Block {
         std::array::from_fn(|lane| if a[lane] > b[lane] { a[lane] } else { b[lane] })
+    }
+    #[inline(always)]
+    unsafe fn where_positive(gate: Self::Block, value: Self::Block) -> Self::Block {
+        std::array::from_fn(|lane| if gate[lane] > 0.0 { value[lane] } else { 0.0 })
     }
 }
 
@@ -282,6 +288,11 @@ mod x86 {
             // SAFETY: the machine has AVX2.
             unsafe { (Ymm::max(a.0, b.0), Ymm::max(a.1, b.1)) }
         }
+        #[inline(always)]
+        unsafe fn where_positive(gate: Self::Block, value: Self::Block) -> Self::Block {
+            // SAFETY: the machine has AVX2.
+            unsafe { (Ymm::where_positive(gate.0, value.0), Ymm::where_positive(gate.1, value.1)) }
+        }
     }
 
     impl Vector for Ymm {
@@ -323,6 +334,11 @@ mod x86 {
             // SAFETY: the machine has AVX2.
             unsafe { _mm256_max_ps(a, b) }
         }
+        #[inline(always)]
+        unsafe fn where_positive(gate: Self::Block, value: Self::Block) -> Self::Block {
+            // SAFETY: the machine has AVX2.
+            unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(gate, _mm256_setzero_ps()), value) }
+        }
     }
 
     impl Vector for Avx512 {
@@ -363,6 +379,11 @@ mod x86 {
         unsafe fn max(a: Self::Block, b: Self::Block) -> Self::Block {
             // SAFETY: the machine has AVX-512.
             unsafe { _mm512_max_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn where_positive(gate: Self::Block, value: Self::Block) -> Self::Block {
+            // SAFETY: the machine has AVX-512.
+            unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate, _mm512_setzero_ps()), value) }
         }
     }
 }

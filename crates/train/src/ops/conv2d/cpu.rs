@@ -2,14 +2,16 @@
 
 use super::direct::{Direct, Expansion, Extras, Residual, input_gradient_phases};
 use super::winograd::Winograd;
-use super::{Conv2dKernel, Epilogue, Geometry};
+use super::{Conv2dKernel, Epilogue, Geometry, Input};
 use crate::backend::{Buffer, BufferPool, Slot, Vector, host};
 use crate::feature_map::{Accumulate, Layout};
+use crate::ops::batch_norm2d::{LaneAffine, MOMENTS, moments};
 use crate::ops::layout::{LANES, blocks};
 use crate::ops::parallel;
 use crate::ops::simd::{Level, level, vectorized};
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
+use std::cell::RefCell;
 
 /// Groups of images whose weight gradients are summed one after another: a fixed number, so that the sum does not depend on
 /// the number of threads.
@@ -20,16 +22,20 @@ impl Conv2dKernel for Cpu {
         &self,
         pool: &BufferPool,
         geometry: &Geometry,
-        x: &Buffer,
-        layout: Layout,
+        x: Input<'_, Self>,
         weight: &Vector<Self>,
         bias: &Vector<Self>,
         epilogue: Epilogue<'_, Buffer>,
         y: &mut Buffer,
     ) -> Result<(), <Self as HasErr>::Err> {
-        let residual = epilogue.residual.map(|map| &**map);
-        let (weight, bias) = (host(weight), host(bias));
-        forward((level(), pool), geometry, (x, layout), &weight, &bias, (residual, epilogue.relu), y);
+        let epilogue = Epilogue {
+            residual: epilogue.residual.map(|map| &**map),
+            relu: epilogue.relu,
+            moments: epilogue.moments.map(|moments| &mut **moments),
+        };
+        let affine = x.affine.map(LaneAffine::new);
+        let x = Source { data: x.data, layout: x.layout, affine: affine.as_ref() };
+        forward((level(), pool), geometry, x, &host(weight), &host(bias), epilogue, y);
         Ok(())
     }
 
@@ -50,13 +56,14 @@ impl Conv2dKernel for Cpu {
         &self,
         pool: &BufferPool,
         geometry: &Geometry,
-        x: &Buffer,
-        layout: Layout,
+        x: Input<'_, Self>,
         dy: &Buffer,
         dweight: &mut Slot<Self>,
         dbias: &mut Slot<Self>,
     ) -> Result<(), <Self as HasErr>::Err> {
-        weight_gradient((level(), pool), geometry, (x, layout), dy, dweight, dbias);
+        let affine = x.affine.map(LaneAffine::new);
+        let x = Source { data: x.data, layout: x.layout, affine: affine.as_ref() };
+        weight_gradient((level(), pool), geometry, x, dy, dweight, dbias);
         Ok(())
     }
 }
@@ -67,6 +74,37 @@ fn blocks_per_task(images: usize, blocks: usize) -> usize {
     let parts = tasks.div_ceil(images).min(blocks);
     // Pairs of blocks share their input's loads.
     blocks.div_ceil(parts).next_multiple_of(2).min(blocks)
+}
+
+/// What a convolution reads, and what it applies to it first.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    data: &'a [f32],
+    layout: Layout,
+    affine: Option<&'a LaneAffine>,
+}
+
+impl Source<'_> {
+    /// Gives `run` an image `[c, h, w]` as the convolution sees it: normalised into memory of the thread's own, which stays in its
+    /// second-level cache, if it has to be.
+    fn with_image(affine: Option<&LaneAffine>, level: Level, image: &[f32], plane: usize, run: impl FnOnce(&[f32])) {
+        let Some(affine) = affine else { return run(image) };
+        NORMALIZED.with_borrow_mut(|scratch| {
+            if scratch.len() < image.len() {
+                *scratch = BufferPool::default().take(image.len());
+            }
+            let normalized = &mut scratch[..image.len()];
+            for (block, (y, x)) in normalized.chunks_exact_mut(plane).zip(image.chunks_exact(plane)).enumerate() {
+                affine.apply(level, block, x, y);
+            }
+            run(normalized);
+        });
+    }
+}
+
+thread_local! {
+    /// The normalised image of the thread's current task.
+    static NORMALIZED: RefCell<Buffer> = RefCell::new(BufferPool::default().take(0));
 }
 
 /// Floats of one image in the given layout.
@@ -88,10 +126,11 @@ enum Algorithm {
 fn run_batch(
     (level, pool): (Level, &BufferPool),
     direct: &Direct,
-    x: &[f32],
+    x: Source<'_>,
     weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
     extras: Extras<'_>,
     y: &mut [f32],
+    plane_moments: Option<&mut [f32]>,
 ) {
     let algorithm = match Winograd::new(direct) {
         Some(winograd) => {
@@ -111,13 +150,23 @@ fn run_batch(
     let plane = direct.target.size[0] * direct.target.size[1] * LANES;
     let output_blocks = blocks(direct.outputs);
     let image = image_len(direct.input, direct.layout);
-    let per_task = blocks_per_task(x.len() / image, output_blocks);
-    let run = |x: &[f32], weights: &[f32], extras: Extras<'_>, y: &mut [f32]| match &algorithm {
-        Algorithm::Direct(plan, _) => direct.run(level, plan, x, weights, extras, y),
-        Algorithm::Winograd(winograd, _) => winograd.run(level, x, weights, extras, y),
+    let per_task = blocks_per_task(x.data.len() / image, output_blocks);
+    let input_plane = direct.input[1] * direct.input[2] * LANES;
+    let run = |image: &[f32], weights: &[f32], extras: Extras<'_>, y: &mut [f32]| {
+        Source::with_image(x.affine, level, image, input_plane, |image| match &algorithm {
+            Algorithm::Direct(plan, _) => direct.run(level, plan, image, weights, extras, y),
+            Algorithm::Winograd(winograd, _) => winograd.run(level, image, weights, extras, y),
+        });
     };
-    y.par_chunks_mut(output_blocks * plane).zip(x.par_chunks(image)).enumerate().for_each(|(n, (y, x))| {
-        y.par_chunks_mut(per_task * plane).enumerate().for_each(|(part, y)| {
+    let mut unused = vec![0.0; if plane_moments.is_some() { 0 } else { y.len() / plane }];
+    let (plane_moments, each) = match plane_moments {
+        Some(taken) => (taken, MOMENTS),
+        None => (&mut unused[..], 1),
+    };
+    let images = y.par_chunks_mut(output_blocks * plane).zip(plane_moments.par_chunks_mut(output_blocks * each));
+    images.zip(x.data.par_chunks(image)).enumerate().for_each(|(n, ((y, taken), x))| {
+        let parts = y.par_chunks_mut(per_task * plane).zip(taken.par_chunks_mut(per_task * each));
+        parts.enumerate().for_each(|(part, (y, taken))| {
             let (first, count) = (part * per_task, y.len() / plane);
             let residual = match extras.residual {
                 Residual::Map(map) => Residual::Map(&map[(n * output_blocks + first) * plane..][..y.len()]),
@@ -126,6 +175,10 @@ fn run_batch(
             let bias = &extras.bias[first * LANES..][..count * LANES];
             let weights = &weights[first * weights_stride..][..count * weights_stride];
             run(x, weights, Extras { bias, residual, ..extras }, y);
+            if each == MOMENTS {
+                // The output is still in the cache.
+                y.chunks_exact(plane).zip(taken.chunks_exact_mut(MOMENTS)).for_each(|(y, taken)| moments(level, y, taken));
+            }
         });
     });
 }
@@ -133,18 +186,20 @@ fn run_batch(
 fn forward(
     on: (Level, &BufferPool),
     g: &Geometry,
-    (x, layout): (&[f32], Layout),
+    x: Source<'_>,
     weight: &[f32],
     bias: &[f32],
-    (residual, relu): (Option<&[f32]>, bool),
+    epilogue: Epilogue<'_, [f32]>,
     y: &mut [f32],
 ) {
-    let direct = Direct::forward(g, layout);
+    let direct = Direct::forward(g, x.layout);
     let weight = |o, c, u, v| weight[((o * g.c + c) * g.kernel_h + u) * g.kernel_w + v];
     let mut lanes = vec![0.0; blocks(g.o) * LANES];
     lanes[..g.o].copy_from_slice(bias);
+    let Epilogue { residual, relu, moments } = epilogue;
     let extras = Extras { bias: &lanes, residual: residual.map_or(Residual::None, Residual::Map), relu };
-    run_batch(on, &direct, &x[..g.n * image_len(direct.input, layout)], weight, extras, y);
+    let x = Source { data: &x.data[..g.n * image_len(direct.input, x.layout)], ..x };
+    run_batch(on, &direct, x, weight, extras, y, moments);
 }
 
 fn input_gradient(
@@ -171,7 +226,8 @@ fn input_gradient(
             let (u, v) = (tap_y + (kernel_h - 1 - u) * g.stride, tap_x + (kernel_w - 1 - v) * g.stride);
             weight[((o * g.c + c) * g.kernel_h + u) * g.kernel_w + v]
         };
-        run_batch(on, &phase.direct, dy, turned, Extras { bias: &bias, residual, relu: false }, dx);
+        let dy = Source { data: dy, layout: Layout::Activations, affine: None };
+        run_batch(on, &phase.direct, dy, turned, Extras { bias: &bias, residual, relu: false }, dx, None);
     }
 }
 
@@ -179,15 +235,15 @@ fn input_gradient(
 fn weight_gradient(
     (level, pool): (Level, &BufferPool),
     g: &Geometry,
-    x: (&[f32], Layout),
+    x: Source<'_>,
     dy: &[f32],
     dweight: &mut [f32],
     dbias: &mut [f32],
 ) {
-    let direct = Direct::forward(g, x.1);
+    let direct = Direct::forward(g, x.layout);
     if let Some(winograd) = Winograd::new(&direct) {
         let add = |image: &[f32], dy: &[f32], sums: &mut [f32]| winograd.add_weight_gradient(level, image, dy, sums);
-        let sums = GroupSums::new(pool, g, x, dy, winograd.weights_len(), add);
+        let sums = GroupSums::new((level, pool), g, x, dy, winograd.weights_len(), add);
         dweight.par_chunks_mut(LANES * g.c * 9).enumerate().for_each(|(block, dweight)| {
             vectorized(|| winograd.add_kernel_gradients(sums.weights(block), dweight));
         });
@@ -196,7 +252,7 @@ fn weight_gradient(
         let plan = direct.plan();
         let add =
             |image: &[f32], dy: &[f32], sums: &mut [f32]| direct.add_weight_gradient(level, &plan, image, dy, sums);
-        let sums = GroupSums::new(pool, g, x, dy, plan.weight_rows() * LANES, add);
+        let sums = GroupSums::new((level, pool), g, x, dy, plan.weight_rows() * LANES, add);
         let mut rows = Vec::new();
         direct.for_each_weight_row(|row, c, u, v| rows.push((row, (c * g.kernel_h + u) * g.kernel_w + v)));
         let kernels = g.c * g.kernel_h * g.kernel_w;
@@ -222,14 +278,14 @@ impl GroupSums {
     /// Sums over the batch. `add` adds an image's products with `dy`, for some output blocks, to their packed weights of
     /// `weights_len` floats a block.
     fn new(
-        pool: &BufferPool,
+        (level, pool): (Level, &BufferPool),
         g: &Geometry,
-        (x, layout): (&[f32], Layout),
+        x: Source<'_>,
         dy: &[f32],
         weights_len: usize,
         add: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
     ) -> Self {
-        let (image, plane) = (image_len([g.c, g.h, g.w], layout), g.out_h * g.out_w * LANES);
+        let (image, plane) = (image_len([g.c, g.h, g.w], x.layout), g.out_h * g.out_w * LANES);
         let (groups, all) = (GROUPS.min(g.n), blocks(g.o));
         let per_task = blocks_per_task(groups, all);
         let block = weights_len + LANES;
@@ -241,7 +297,8 @@ impl GroupSums {
                 let (weights, biases) = sums.split_at_mut(count * weights_len);
                 for n in group * g.n / groups..(group + 1) * g.n / groups {
                     let dy = &dy[(n * all + first) * plane..][..count * plane];
-                    add(&x[n * image..][..image], dy, weights);
+                    let image = &x.data[n * image..][..image];
+                    Source::with_image(x.affine, level, image, g.h * g.w * LANES, |image| add(image, dy, &mut *weights));
                     for (bias, dy) in biases.chunks_exact_mut(LANES).zip(dy.chunks_exact(plane)) {
                         add_pixels(dy, bias);
                     }
@@ -294,6 +351,8 @@ fn add_pixels(pixels: &[f32], sums: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::super::{Padding, reference};
+    use crate::feature_map::Affine;
+    use dfdx::tensor::TensorFromVec;
     use super::*;
     use crate::ops::layout;
     use crate::ops::simd::available;
@@ -359,10 +418,11 @@ mod tests {
                 let of = |what: &str| format!("{name}, {what}, {level:?}");
                 for (layout, x) in [(Layout::Activations, block(&x, input)), (Layout::Images, interleave(&x, input))] {
                     let mut y = vec![f32::NAN; layout::blocked_len(g.output())];
-                    forward((level, &pool), &g, (&x, layout), &weight, &bias, (None, false), &mut y);
+                    let x = Source { data: &x, layout, affine: None };
+                    forward((level, &pool), &g, x, &weight, &bias, plain(), &mut y);
                     assert_close(&of("forward"), &unblock(&y, g.output()), &expected_y);
                     let (mut dw, mut db) = (vec![0.0; weight.len()], vec![0.0; g.o]);
-                    weight_gradient((level, &pool), &g, (&x, layout), &block(&dy, g.output()), &mut dw, &mut db);
+                    weight_gradient((level, &pool), &g, x, &block(&dy, g.output()), &mut dw, &mut db);
                     assert_close(&of("weight gradient"), &dw, &expected_dw);
                     assert_close(&of("bias gradient"), &db, &expected_db);
                 }
@@ -373,6 +433,45 @@ mod tests {
                 input_gradient((level, &pool), &g, &block(&dy, g.output()), &weight, &mut dx, Accumulate::Add);
                 let sum: Vec<f32> = start.iter().zip(&expected_dx).map(|(a, b)| a + b).collect();
                 assert_close(&of("input gradient, added"), &unblock(&dx, input), &sum);
+            }
+        }
+    }
+
+    /// An affine map that is applied on the way is one that was applied before, and the moments are the output's.
+    #[test]
+    fn input_is_normalised_on_the_way() {
+        let (device, pool) = (Cpu::default(), BufferPool::default());
+        for (input, outputs, kernel, stride, padding) in
+            [([3, 18, 9, 13], 33, 3, 1, Same), ([2, 5, 9, 8], 4, 3, 2, Same), ([1, 17, 5, 6], 20, 1, 1, Valid)]
+        {
+            let g = Geometry::new(input, [outputs, input[1], kernel, kernel], stride, padding).unwrap();
+            let x = block(&noise(1, g.input().iter().product()), input);
+            let (weight, bias) = (noise(2, g.kernel().iter().product()), noise(3, g.o));
+            let dy = block(&noise(4, g.output().iter().product()), g.output());
+            let vector = |values: Vec<f32>| device.try_tensor_from_vec(values, (g.c,)).unwrap();
+            let affine = Affine::<Cpu> { scale: vector(noise(5, g.c)), shift: vector(noise(6, g.c)), relu: true };
+            let affine = LaneAffine::new(&affine);
+            let plane = g.h * g.w * LANES;
+            for level in available() {
+                let mut normalized = vec![0.0; x.len()];
+                for (at, (y, x)) in normalized.chunks_exact_mut(plane).zip(x.chunks_exact(plane)).enumerate() {
+                    affine.apply(level, at % blocks(g.c), x, y);
+                }
+                let run = |x: Source<'_>| {
+                    let mut y = vec![f32::NAN; layout::blocked_len(g.output())];
+                    let mut taken = vec![f32::NAN; g.n * blocks(g.o) * MOMENTS];
+                    let epilogue = Epilogue { residual: None, relu: false, moments: Some(&mut taken[..]) };
+                    forward((level, &pool), &g, x, &weight, &bias, epilogue, &mut y);
+                    let (mut dw, mut db) = (vec![0.0; weight.len()], vec![0.0; g.o]);
+                    weight_gradient((level, &pool), &g, x, &dy, &mut dw, &mut db);
+                    (y, taken, dw)
+                };
+                let (y, taken, dw) = run(Source { affine: Some(&affine), ..activations(&x) });
+                assert!((y.clone(), taken.clone(), dw) == run(activations(&normalized)), "{input:?}, {level:?}");
+                let mut expected = vec![0.0; taken.len()];
+                let planes = y.chunks_exact(g.out_h * g.out_w * LANES);
+                planes.zip(expected.chunks_exact_mut(MOMENTS)).for_each(|(y, taken)| moments(level, y, taken));
+                assert_eq!(taken, expected, "{input:?}, {level:?}");
             }
         }
     }
@@ -388,15 +487,8 @@ mod tests {
         for level in available() {
             let mut y = vec![f32::NAN; layout::blocked_len(g.output())];
             let blocked = block(&residual, g.output());
-            forward(
-                (level, &pool),
-                &g,
-                (&block(&x, g.input()), Layout::Activations),
-                &weight,
-                &bias,
-                (Some(&blocked), true),
-                &mut y,
-            );
+            let epilogue = Epilogue { residual: Some(&blocked[..]), relu: true, moments: None };
+            forward((level, &pool), &g, activations(&block(&x, g.input())), &weight, &bias, epilogue, &mut y);
             assert_close(&format!("{level:?}"), &unblock(&y, g.output()), &expected);
         }
     }
@@ -410,11 +502,19 @@ mod tests {
         let run = |threads: usize| {
             let (mut dw, mut db) = (vec![0.0; 70 * 20 * 9], vec![0.0; 70]);
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| weight_gradient((level(), &buffers), &g, (&x, Layout::Activations), &dy, &mut dw, &mut db));
+            pool.install(|| weight_gradient((level(), &buffers), &g, activations(&x), &dy, &mut dw, &mut db));
             (dw, db)
         };
         assert_eq!(run(1), run(2));
         assert_eq!(run(1), run(7));
+    }
+
+    fn activations(data: &[f32]) -> Source<'_> {
+        Source { data, layout: Layout::Activations, affine: None }
+    }
+
+    fn plain<'a>() -> Epilogue<'a, [f32]> {
+        Epilogue { residual: None, relu: false, moments: None }
     }
 
     fn interleave(nchw: &[f32], [n, c, h, w]: [usize; 4]) -> Vec<f32> {

@@ -87,7 +87,7 @@ pub fn dense<B: Backend>(
             .because(format!("the weight's shape is {:?}, the bias' {:?}", weight.shape, bias.shape)));
     }
     let (weight, bias) = (weight.tensor.clone(), bias.tensor.clone());
-    let (x_data, y_shape) = (x.activations(&op)?.clone(), [n, sizes.outputs, 1, 1]);
+    let (x_data, y_shape) = (x.activations(&op, pass)?, [n, sizes.outputs, 1, 1]);
     let flops = 2 * n * inputs * sizes.outputs;
     let y = pass.forward(Op { name: &op, flops }, |device| {
         let mut y = device.allocate(pass.pool(), y_shape)?;

@@ -47,10 +47,10 @@ pub fn dropout<B: Backend>(op: &str, x: FeatureMap<B>, rate: f32, pass: &mut Pas
     }
     let shape = x.flat_shape(op)?;
     let randomness = pass.next_randomness();
-    let x_data = x.activations(op)?;
+    let x_data = x.activations(op, pass)?;
     let y = pass.forward(op, |device| {
         let mut y = device.allocate(pass.pool(), x.shape)?;
-        device.dropout(rate, randomness, shape, x_data, &mut y)?;
+        device.dropout(rate, randomness, shape, &x_data, &mut y)?;
         Ok(y)
     })?;
     let y = FeatureMap::new(x.shape, y, pass);

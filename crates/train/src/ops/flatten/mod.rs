@@ -30,10 +30,10 @@ pub trait FlattenKernel: Memory {
 pub fn flatten<B: Backend>(x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
     let shape @ [n, c, h, w] = x.shape;
     let features = [n, c * h * w, 1, 1];
-    let x_data = x.activations("flatten")?;
+    let x_data = x.activations("flatten", pass)?;
     let y = pass.forward("flatten", |device| {
         let mut y = device.allocate(pass.pool(), features)?;
-        device.flatten(shape, x_data, &mut y)?;
+        device.flatten(shape, &x_data, &mut y)?;
         Ok(y)
     })?;
     let y = FeatureMap::new(features, y, pass);
