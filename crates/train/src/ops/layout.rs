@@ -4,6 +4,8 @@
 //! every kernel works on whole vectors whatever the width of the image. Lanes past the last channel are zero in every
 //! feature map and gradient; kernels keep them so.
 
+use crate::feature_map::Accumulate;
+
 /// Channels of a pixel that lie side by side.
 pub const LANES: usize = 16;
 
@@ -53,6 +55,23 @@ pub fn unblock(blocked: &[f32], [_, c, h, w]: [usize; 4], nchw: &mut [f32]) {
                 }
             }
         }
+    }
+}
+
+/// Values of the blocked layout in the order `[n, c, h, w]`: what reference loops read.
+pub fn plain(blocked: &[f32], shape: [usize; 4]) -> Vec<f32> {
+    let mut nchw = vec![0.0; shape.iter().product()];
+    unblock(blocked, shape, &mut nchw);
+    nchw
+}
+
+/// Puts what reference loops computed, in the order `[n, c, h, w]`, into a buffer of the blocked layout or adds it to that.
+pub fn put(nchw: &[f32], shape: [usize; 4], accumulate: Accumulate, blocked: &mut [f32]) {
+    let mut values = vec![0.0; blocked_len(shape)];
+    block(nchw, shape, &mut values);
+    match accumulate {
+        Accumulate::Overwrite => blocked.copy_from_slice(&values),
+        Accumulate::Add => blocked.iter_mut().zip(values).for_each(|(sum, value)| *sum += value),
     }
 }
 

@@ -3,9 +3,11 @@
 use super::layout::LANES;
 use std::sync::OnceLock;
 
-/// Instruction sets that the kernels are compiled for.
+/// What the ops run on: instruction sets that the kernels are compiled for, or no kernels at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
+    /// Every op in the plain loops of its `reference.rs`, many times slower: to compare a whole training with.
+    Reference,
     /// What the target always has: SSE2 on x86-64, NEON on AArch64.
     Portable,
     /// 16 registers of 8 floats, with fused multiply-add.
@@ -14,7 +16,7 @@ pub enum Level {
     Avx512,
 }
 
-/// The environment variable that chooses a lower level: `portable`, `avx2` or `avx512`.
+/// The environment variable that chooses a lower level: `reference`, `portable`, `avx2` or `avx512`.
 pub const LEVEL_VARIABLE: &str = "TRAIN_SIMD";
 
 /// The best level of this machine, or a lower one that [`LEVEL_VARIABLE`] names.
@@ -23,18 +25,24 @@ pub fn level() -> Level {
     *LEVEL.get_or_init(|| {
         let best = available().last().copied().unwrap_or(Level::Portable);
         match std::env::var(LEVEL_VARIABLE).as_deref() {
+            Ok("reference") => Level::Reference,
             Ok("portable") => Level::Portable,
             Ok("avx2") => best.min(Level::Avx2),
             Ok("avx512") | Err(_) => best,
             Ok(other) => {
-                eprintln!("warning: {LEVEL_VARIABLE}={other} is not one of portable, avx2, avx512: using {best:?}");
+                eprintln!("warning: {LEVEL_VARIABLE}={other} is not one of reference, portable, avx2, avx512: using {best:?}");
                 best
             }
         }
     })
 }
 
-/// All levels of this machine, lowest first.
+/// Whether ops are to run their reference loops.
+pub(crate) fn is_reference() -> bool {
+    level() == Level::Reference
+}
+
+/// All levels of this machine that have kernels, lowest first.
 pub fn available() -> Vec<Level> {
     let mut levels = vec![Level::Portable];
     #[cfg(target_arch = "x86_64")]

@@ -2,16 +2,14 @@
 //!
 //! Sums are taken per plane and combined in the order of the planes, so that the result does not depend on the threads.
 
-use super::{BatchNorm2dKernel, ChannelGradients, Channels, Normalization};
+use super::{BatchNorm2dKernel, ChannelGradients, Channels, Normalization, reference};
 use crate::backend::{Buffer, Vector, host};
 use crate::feature_map::{Accumulate, Affine};
-use crate::ops::layout::{LANES, blocks};
-use crate::ops::simd::{Kernel, Level, Simd, dispatch, level};
+use crate::ops::layout::{self, LANES, blocks};
+use crate::ops::simd::{Kernel, Level, Simd, dispatch, is_reference, level};
+use crate::ops::sums::{Lanes, Terms, sum};
 use dfdx::tensor::{Cpu, HasErr, TensorFromVec};
 use rayon::prelude::*;
-
-/// One number a lane.
-type Lanes = [f32; LANES];
 
 /// Floats of a plane's moments: 16 means, 16 mean squared deviations.
 pub(crate) const MOMENTS: usize = 2 * LANES;
@@ -28,6 +26,11 @@ impl BatchNorm2dKernel for Cpu {
         taken: Option<&Buffer>,
     ) -> Result<(Vector<Self>, Vector<Self>), <Self as HasErr>::Err> {
         let [n, c, h, w] = shape;
+        if is_reference() {
+            let (mean, variance) = reference::statistics(shape, &layout::plain(x, shape));
+            let vector = |values: Vec<f64>| self.try_tensor_from_vec(values.iter().map(|&v| v as f32).collect(), (c,));
+            return Ok((vector(mean)?, vector(variance)?));
+        }
         let mut own = Vec::new();
         let planes = match taken {
             Some(taken) => &taken[..],
@@ -69,11 +72,18 @@ impl BatchNorm2dKernel for Cpu {
 
     fn apply_affine(
         &self,
-        [_, c, h, w]: [usize; 4],
+        shape: [usize; 4],
         affine: &Affine<Self>,
         x: &Buffer,
         y: &mut Buffer,
     ) -> Result<(), <Self as HasErr>::Err> {
+        let [_, c, h, w] = shape;
+        if is_reference() {
+            let (scale, shift) = (host(&affine.scale), host(&affine.shift));
+            let values = reference::affine(shape, &layout::plain(x, shape), &scale, &shift, affine.relu);
+            layout::put(&values, shape, Accumulate::Overwrite, y);
+            return Ok(());
+        }
         let (affine, plane) = (LaneAffine::new(affine), h * w * LANES);
         let planes = y.par_chunks_mut(plane).zip(x.par_chunks(plane));
         planes.enumerate().for_each(|(at, (y, x))| affine.apply(level(), at % blocks(c), x, y));
@@ -89,6 +99,10 @@ impl BatchNorm2dKernel for Cpu {
         gradients: ChannelGradients<'_, Self>,
         dx: Option<(&mut Buffer, Accumulate)>,
     ) -> Result<(), <Self as HasErr>::Err> {
+        if is_reference() {
+            reference_gradient(op, &channels, x, dy, gradients, dx);
+            return Ok(());
+        }
         let [n, c, h, w] = op.shape;
         let plane = h * w * LANES;
         let all = coefficients(op, &channels);
@@ -111,6 +125,31 @@ impl BatchNorm2dKernel for Cpu {
             input_gradient(level(), &all[block], &means[block], op.relu, [dy, x], dx, accumulate);
         });
         Ok(())
+    }
+}
+
+/// [`reference::gradient`] on the blocked layout.
+fn reference_gradient(
+    op: &Normalization,
+    channels: &Channels<'_, Cpu>,
+    x: &[f32],
+    dy: &[f32],
+    gradients: ChannelGradients<'_, Cpu>,
+    dx: Option<(&mut Buffer, Accumulate)>,
+) {
+    let [x, mut d] = [x, dy].map(|map| layout::plain(map, op.shape));
+    let (weight, bias) = (host(channels.weight), host(channels.bias));
+    if op.relu {
+        let [mean, variance] = [channels.mean, channels.variance].map(|of| host(of).into_iter().map(f64::from).collect());
+        let (mean, variance): (Vec<f64>, Vec<f64>) = (mean, variance);
+        let y = reference::forward(op.shape, &x, &mean, &variance, &weight, &bias, op.epsilon, true);
+        d.iter_mut().zip(y).filter(|&(_, y)| y <= 0.0).for_each(|(d, _)| *d = 0.0);
+    }
+    let (share, dweight, dbias) = reference::gradient(op.shape, &x, &weight, op.epsilon, &d);
+    gradients.weight.iter_mut().zip(dweight).for_each(|(sum, d)| *sum += d);
+    gradients.bias.iter_mut().zip(dbias).for_each(|(sum, d)| *sum += d);
+    if let Some((dx, accumulate)) = dx {
+        layout::put(&share, op.shape, accumulate, dx);
     }
 }
 
@@ -191,12 +230,6 @@ impl Kernel for Apply<'_> {
     }
 }
 
-/// Pixels after which single-precision sums are added to the plane's: keeps rounding errors small.
-const RUN: usize = 512;
-
-/// Sums that are kept side by side, pixel by pixel in turn: additions that do not wait for each other.
-const SUMS: usize = 4;
-
 /// Mean and mean squared deviation of each lane over a plane.
 pub(crate) fn moments(level: Level, plane: &[f32], taken: &mut [f32]) {
     assert_eq!((plane.len() % LANES, taken.len()), (0, MOMENTS));
@@ -212,19 +245,12 @@ struct Moments<'a> {
 impl Kernel for Moments<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let count = (self.plane.len() / LANES) as f32;
+        let (len, count) = (self.plane.len(), (self.plane.len() / LANES) as f32);
         // SAFETY: the caller's promise.
         unsafe {
-            let mut mean = [0.0; LANES];
-            sum_pixels::<S, 1>(self.plane.len(), |at| [S::load(self.plane.as_ptr().add(at))], [&mut mean]);
+            let [mut mean] = sum::<S, 1>(len, &self.plane);
             mean.iter_mut().for_each(|sum| *sum /= count);
-            let centre = S::load(mean.as_ptr());
-            let square = |at| {
-                let difference = S::subtract(S::load(self.plane.as_ptr().add(at)), centre);
-                [S::multiply_add(difference, difference, S::splat(0.0))]
-            };
-            let mut squares = [0.0; LANES];
-            sum_pixels::<S, 1>(self.plane.len(), square, [&mut squares]);
+            let [mut squares] = sum::<S, 1>(len, &Squares { plane: self.plane, mean: &mean });
             squares.iter_mut().for_each(|sum| *sum /= count);
             self.taken[..LANES].copy_from_slice(&mean);
             self.taken[LANES..].copy_from_slice(&squares);
@@ -232,37 +258,19 @@ impl Kernel for Moments<'_> {
     }
 }
 
-/// Adds to `totals` the sums of what `f` gives for each pixel, told by its first float's index.
-#[inline(always)]
-unsafe fn sum_pixels<S: Simd, const N: usize>(
-    len: usize,
-    f: impl Fn(usize) -> [S::Block; N],
-    totals: [&mut Lanes; N],
-) {
-    // SAFETY: the caller's instruction set.
-    unsafe {
-        for start in (0..len).step_by(RUN * LANES) {
-            let end = (start + RUN * LANES).min(len);
-            let whole = start + (end - start) / (SUMS * LANES) * (SUMS * LANES);
-            let mut sums = [[S::splat(0.0); N]; SUMS];
-            for at in (start..whole).step_by(SUMS * LANES) {
-                for (turn, sums) in sums.iter_mut().enumerate() {
-                    let values = f(at + turn * LANES);
-                    for (sum, value) in sums.iter_mut().zip(values) {
-                        *sum = S::add(*sum, value);
-                    }
-                }
-            }
-            for at in (whole..end).step_by(LANES) {
-                for (sum, value) in sums[0].iter_mut().zip(f(at)) {
-                    *sum = S::add(*sum, value);
-                }
-            }
-            for n in 0..N {
-                let pairs = [S::add(sums[0][n], sums[1][n]), S::add(sums[2][n], sums[3][n])];
-                let total = S::add(S::load(totals[n].as_ptr()), S::add(pairs[0], pairs[1]));
-                S::store(totals[n].as_mut_ptr(), total);
-            }
+/// (x - mean)².
+struct Squares<'a> {
+    plane: &'a [f32],
+    mean: &'a Lanes,
+}
+
+impl Terms<1> for Squares<'_> {
+    #[inline(always)]
+    unsafe fn at<S: Simd>(&self, at: usize) -> [S::Block; 1] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let difference = S::subtract(S::load(self.plane.as_ptr().add(at)), S::load(self.mean.as_ptr()));
+            [S::multiply_add(difference, difference, S::splat(0.0))]
         }
     }
 }
@@ -284,21 +292,25 @@ struct GradientSums<'a> {
     sums: &'a mut [Lanes; 2],
 }
 
+impl Terms<2> for GradientSums<'_> {
+    #[inline(always)]
+    unsafe fn at<S: Simd>(&self, at: usize) -> [S::Block; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let x = S::load(self.x.as_ptr().add(at));
+            let d = masked::<S>(self.of, self.relu, S::load(self.dy.as_ptr().add(at)), x);
+            [d, S::multiply_add(d, S::subtract(x, S::load(self.of.mean.as_ptr())), S::splat(0.0))]
+        }
+    }
+}
+
 impl Kernel for GradientSums<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let [bias, weight] = self.sums;
         // SAFETY: the caller's promise.
-        unsafe {
-            let mean = S::load(self.of.mean.as_ptr());
-            let products = |at| {
-                let x = S::load(self.x.as_ptr().add(at));
-                let d = masked::<S>(self.of, self.relu, S::load(self.dy.as_ptr().add(at)), x);
-                [d, S::multiply_add(d, S::subtract(x, mean), S::splat(0.0))]
-            };
-            sum_pixels::<S, 2>(self.x.len(), products, [bias, weight]);
-        }
+        let [bias, mut weight] = unsafe { sum::<S, 2>(self.x.len(), &self) };
         weight.iter_mut().zip(&self.of.inverse).for_each(|(sum, inverse)| *sum *= inverse);
+        *self.sums = [bias, weight];
     }
 }
 
@@ -336,10 +348,8 @@ impl Kernel for InputGradient<'_> {
     unsafe fn run<S: Simd>(self) {
         // SAFETY: the caller's promise.
         unsafe {
-            let [mean, scale, factor, constant] =
-                [&self.of.mean, &self.of.scale, &self.factor, &self.constant].map(|lanes| lanes.as_ptr());
-            let (mean, scale, factor) = (S::load(mean), S::load(scale), S::load(factor));
-            let constant = S::load(constant);
+            let (mean, scale) = (S::load(self.of.mean.as_ptr()), S::load(self.of.scale.as_ptr()));
+            let (factor, constant) = (S::load(self.factor.as_ptr()), S::load(self.constant.as_ptr()));
             for at in (0..self.x.len()).step_by(LANES) {
                 let x = S::load(self.x.as_ptr().add(at));
                 let d = masked::<S>(self.of, self.relu, S::load(self.dy.as_ptr().add(at)), x);
@@ -364,7 +374,6 @@ unsafe fn masked<S: Simd>(of: &Coefficients, relu: bool, dy: S::Block, x: S::Blo
 
 #[cfg(test)]
 mod tests {
-    use super::super::reference;
     use super::*;
     use crate::backend::{BufferPool, Memory};
     use crate::ops::testing::{assert_close, noise};

@@ -60,3 +60,13 @@ pub fn gradient(
     let single = |values: Vec<f64>| values.iter().map(|&v| v as f32).collect();
     (d.iter().enumerate().map(dx).collect(), single(dweight), single(dbias))
 }
+
+/// `relu(scale · x + shift)` of each channel.
+pub fn affine([_, c, h, w]: [usize; 4], x: &[f32], scale: &[f32], shift: &[f32], relu: bool) -> Vec<f32> {
+    let value = |(at, &x): (usize, &f32)| {
+        let channel = at / (h * w) % c;
+        let y = (f64::from(x) * f64::from(scale[channel]) + f64::from(shift[channel])) as f32;
+        if relu { y.max(0.0) } else { y }
+    };
+    x.iter().enumerate().map(value).collect()
+}

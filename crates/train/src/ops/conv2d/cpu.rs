@@ -2,13 +2,14 @@
 
 use super::direct::{Direct, Expansion, Extras, Residual, input_gradient_phases};
 use super::winograd::Winograd;
-use super::{Conv2dKernel, Epilogue, Geometry, Input};
+use super::{Conv2dKernel, Epilogue, Geometry, Input, plain};
 use crate::backend::{Buffer, BufferPool, Slot, Vector, host};
 use crate::feature_map::{Accumulate, Layout};
 use crate::ops::batch_norm2d::{LaneAffine, MOMENTS, moments};
 use crate::ops::layout::{LANES, blocks};
 use crate::ops::parallel;
-use crate::ops::simd::{Level, level, vectorized};
+use crate::ops::simd::{Level, is_reference, level, vectorized};
+use crate::ops::sums::add_pixels;
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -28,6 +29,10 @@ impl Conv2dKernel for Cpu {
         epilogue: Epilogue<'_, Buffer>,
         y: &mut Buffer,
     ) -> Result<(), <Self as HasErr>::Err> {
+        if is_reference() {
+            plain::forward(geometry, x, &host(weight), &host(bias), &epilogue, y);
+            return Ok(());
+        }
         let epilogue = Epilogue {
             residual: epilogue.residual.map(|map| &**map),
             relu: epilogue.relu,
@@ -48,7 +53,10 @@ impl Conv2dKernel for Cpu {
         dx: &mut Buffer,
         accumulate: Accumulate,
     ) -> Result<(), <Self as HasErr>::Err> {
-        input_gradient((level(), pool), geometry, dy, &host(weight), dx, accumulate);
+        match is_reference() {
+            true => plain::input_gradient(geometry, dy, &host(weight), dx, accumulate),
+            false => input_gradient((level(), pool), geometry, dy, &host(weight), dx, accumulate),
+        }
         Ok(())
     }
 
@@ -61,6 +69,10 @@ impl Conv2dKernel for Cpu {
         dweight: &mut Slot<Self>,
         dbias: &mut Slot<Self>,
     ) -> Result<(), <Self as HasErr>::Err> {
+        if is_reference() {
+            plain::weight_gradient(geometry, x, dy, dweight, dbias);
+            return Ok(());
+        }
         let affine = x.affine.map(LaneAffine::new);
         let x = Source { data: x.data, layout: x.layout, affine: affine.as_ref() };
         weight_gradient((level(), pool), geometry, x, dy, dweight, dbias);
@@ -300,7 +312,7 @@ impl GroupSums {
                     let image = &x.data[n * image..][..image];
                     Source::with_image(x.affine, level, image, g.h * g.w * LANES, |image| add(image, dy, &mut *weights));
                     for (bias, dy) in biases.chunks_exact_mut(LANES).zip(dy.chunks_exact(plane)) {
-                        add_pixels(dy, bias);
+                        add_pixels(level, dy, bias);
                     }
                 }
             });
@@ -336,17 +348,6 @@ impl GroupSums {
 
 /// Floats of the groups' sums that a task adds up.
 const SUM_CHUNK: usize = 1 << 14;
-
-/// Adds all pixels to `sums`, lane by lane.
-fn add_pixels(pixels: &[f32], sums: &mut [f32]) {
-    let mut total = [0.0; LANES];
-    for pixel in pixels.chunks_exact(LANES) {
-        for lane in 0..LANES {
-            total[lane] += pixel[lane];
-        }
-    }
-    sums.iter_mut().zip(total).for_each(|(sum, total)| *sum += total);
-}
 
 #[cfg(test)]
 mod tests {
@@ -419,7 +420,7 @@ mod tests {
                 for (layout, x) in [(Layout::Activations, block(&x, input)), (Layout::Images, interleave(&x, input))] {
                     let mut y = vec![f32::NAN; layout::blocked_len(g.output())];
                     let x = Source { data: &x, layout, affine: None };
-                    forward((level, &pool), &g, x, &weight, &bias, plain(), &mut y);
+                    forward((level, &pool), &g, x, &weight, &bias, no_epilogue(), &mut y);
                     assert_close(&of("forward"), &unblock(&y, g.output()), &expected_y);
                     let (mut dw, mut db) = (vec![0.0; weight.len()], vec![0.0; g.o]);
                     weight_gradient((level, &pool), &g, x, &block(&dy, g.output()), &mut dw, &mut db);
@@ -513,7 +514,7 @@ mod tests {
         Source { data, layout: Layout::Activations, affine: None }
     }
 
-    fn plain<'a>() -> Epilogue<'a, [f32]> {
+    fn no_epilogue<'a>() -> Epilogue<'a, [f32]> {
         Epilogue { residual: None, relu: false, moments: None }
     }
 

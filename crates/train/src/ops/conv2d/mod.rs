@@ -13,6 +13,7 @@
 
 mod cpu;
 mod direct;
+mod plain;
 pub mod reference;
 mod tile;
 mod winograd;

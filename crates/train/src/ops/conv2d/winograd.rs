@@ -13,7 +13,7 @@ use super::tile::{Outer, Row, Run};
 use crate::backend::{Buffer, BufferPool};
 use crate::feature_map::Layout;
 use crate::ops::layout::{LANES, blocks};
-use crate::ops::simd::{Kernel, Level, Simd, Vector, dispatch};
+use crate::ops::simd::{Kernel, Level, Simd, Vector, dispatch, vectorized};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -96,19 +96,17 @@ impl Winograd {
         let mut packed = pool.take(self.blocks[1] * self.weights_len());
         let rows = self.weight_rows();
         packed.par_chunks_mut(self.weights_len()).enumerate().for_each(|(block, packed)| {
-            packed.fill(0.0);
-            for (input, lane) in (0..self.input[0]).flat_map(|input| (0..LANES).map(move |lane| (input, lane))) {
-                let output = block * LANES + lane;
-                if output >= outputs {
-                    continue;
-                }
-                let half: [[f32; 3]; IN] =
-                    transpose(std::array::from_fn(|v| g(std::array::from_fn(|u| value(output, input, u, v)))));
-                for (i, row) in half.into_iter().enumerate() {
-                    for (j, weight) in g(row).into_iter().enumerate() {
-                        packed[((i * IN + j) * rows + input) * LANES + lane] = weight;
+            let lanes = LANES.min(outputs - block * LANES);
+            for input in 0..rows {
+                let mut kernels = [[[0.0; LANES]; 3]; 3];
+                if input < self.input[0] {
+                    for (u, v) in (0..3).flat_map(|u| (0..3).map(move |v| (u, v))) {
+                        for lane in 0..lanes {
+                            kernels[v][u][lane] = value(block * LANES + lane, input, u, v);
+                        }
                     }
                 }
+                vectorized(|| transform_kernels(&kernels, &mut packed[input * LANES..], rows * LANES));
             }
         });
         packed
@@ -554,10 +552,32 @@ unsafe fn a<V: Vector>(y: [V::Block; OUT]) -> [V::Block; IN] {
     }
 }
 
-/// `G g` of one column of a kernel.
-fn g([a, b, c]: [f32; 3]) -> [f32; IN] {
-    let (outer, quarter) = (a + c, a / 24.0 + c / 6.0);
-    [a / 4.0, -(outer + b) / 6.0, -(outer - b) / 6.0, quarter + b / 12.0, quarter - b / 12.0, c]
+/// `G g Gᵀ` of 16 kernels, given column by column; the transformed points go `point` floats apart.
+#[inline(always)]
+fn transform_kernels(columns: &[[[f32; LANES]; 3]; 3], target: &mut [f32], point: usize) {
+    let half: [[[f32; LANES]; 3]; IN] = transpose([g(&columns[0]), g(&columns[1]), g(&columns[2])]);
+    for (i, row) in half.iter().enumerate() {
+        for (j, lanes) in g(row).iter().enumerate() {
+            target[(i * IN + j) * point..][..LANES].copy_from_slice(lanes);
+        }
+    }
+}
+
+/// `G g` of one column of 16 kernels.
+#[inline(always)]
+fn g(column: &[[f32; LANES]; 3]) -> [[f32; LANES]; IN] {
+    let mut points = [[0.0; LANES]; IN];
+    for lane in 0..LANES {
+        let (a, b, c) = (column[0][lane], column[1][lane], column[2][lane]);
+        let (outer, quarter) = (a + c, a / 24.0 + c / 6.0);
+        points[0][lane] = a / 4.0;
+        points[1][lane] = -(outer + b) / 6.0;
+        points[2][lane] = -(outer - b) / 6.0;
+        points[3][lane] = quarter + b / 12.0;
+        points[4][lane] = quarter - b / 12.0;
+        points[5][lane] = c;
+    }
+    points
 }
 
 /// `Gᵀ u` of one column of 16 kernels.

@@ -4,11 +4,11 @@
 //! padded as they are copied out of their tensor. Products are summed in chunks of inputs, the chunks in order, so that neither
 //! threads nor the width of the vectors change the result.
 
-use super::{DenseGradients, DenseKernel, Sizes};
+use super::{DenseGradients, DenseKernel, Sizes, reference};
 use crate::backend::{Buffer, BufferPool, Vector, host};
 use crate::feature_map::Accumulate;
-use crate::ops::layout::{LANES, blocks};
-use crate::ops::simd::{Kernel, Level, Simd, dispatch, level};
+use crate::ops::layout::{self, LANES, blocks};
+use crate::ops::simd::{Kernel, Level, Simd, dispatch, is_reference, level};
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
 
@@ -26,6 +26,14 @@ impl DenseKernel for Cpu {
         relu: bool,
         y: &mut Buffer,
     ) -> Result<(), <Self as HasErr>::Err> {
+        let Sizes { n, inputs, outputs } = sizes;
+        if is_reference() {
+            let x = layout::plain(x, [n, inputs, 1, 1]);
+            let mut sums = reference::forward(sizes, &x, &host(weight), &host(bias));
+            sums.iter_mut().filter(|_| relu).for_each(|sum| *sum = sum.max(0.0));
+            layout::put(&sums, [n, outputs, 1, 1], Accumulate::Overwrite, y);
+            return Ok(());
+        }
         forward(level(), sizes, x, &padded_weight(pool, sizes, weight), &host(bias), relu, y);
         Ok(())
     }
@@ -41,6 +49,16 @@ impl DenseKernel for Cpu {
         dx: Option<(&mut Buffer, Accumulate)>,
     ) -> Result<(), <Self as HasErr>::Err> {
         let Sizes { n, inputs, outputs } = sizes;
+        if is_reference() {
+            let [x, dy] = [(x, inputs), (dy, outputs)].map(|(rows, width)| layout::plain(rows, [n, width, 1, 1]));
+            let (share, dweight, dbias) = reference::gradient(sizes, &x, &host(weight), &dy);
+            gradients.weight.iter_mut().zip(dweight).for_each(|(sum, d)| *sum += d);
+            gradients.bias.iter_mut().zip(dbias).for_each(|(sum, d)| *sum += d);
+            if let Some((dx, accumulate)) = dx {
+                layout::put(&share, [n, inputs, 1, 1], accumulate, dx);
+            }
+            return Ok(());
+        }
         let (row, dy_row) = (blocks(inputs) * LANES, blocks(outputs) * LANES);
         for dy in dy.chunks_exact(dy_row) {
             gradients.bias.iter_mut().zip(dy).for_each(|(sum, d)| *sum += d);
@@ -281,7 +299,6 @@ impl Products<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reference;
     use super::*;
     use crate::backend::{Memory, Slot};
     use crate::ops::testing::{assert_close, block, noise, unblock};

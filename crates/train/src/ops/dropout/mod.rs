@@ -4,7 +4,7 @@
 //! y[n,i] = x[n,i] · k[n,i] / (1 - rate),    k = 1 with probability 1 - rate, else 0
 //! ```
 //! `k` is a function of (run seed, step, layer, position) alone, so that a resumed run drops the same values as an
-//! undisturbed one, and the backward pass computes `k` again rather than keep it.
+//! undisturbed one, and the backward pass computes `k` again rather than keep it. There is one implementation, in plain loops: it sees one value a feature.
 
 mod cpu;
 

@@ -1,14 +1,20 @@
 //! Flattening on the CPU: a transposition from 16 channels side by side to one plane after another; one task an image.
 
-use super::FlattenKernel;
+use super::{FlattenKernel, reference};
 use crate::backend::Buffer;
 use crate::feature_map::Accumulate;
 use crate::ops::layout::{self, LANES, blocks};
+use crate::ops::simd::is_reference;
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
 
 impl FlattenKernel for Cpu {
-    fn flatten(&self, [_, c, h, w]: [usize; 4], x: &Buffer, y: &mut Buffer) -> Result<(), <Self as HasErr>::Err> {
+    fn flatten(&self, shape: [usize; 4], x: &Buffer, y: &mut Buffer) -> Result<(), <Self as HasErr>::Err> {
+        let [n, c, h, w] = shape;
+        if is_reference() {
+            layout::put(&reference::flatten(layout::plain(x, shape)), [n, c * h * w, 1, 1], Accumulate::Overwrite, y);
+            return Ok(());
+        }
         let (features, image) = (c * h * w, layout::blocked_len([1, c, h, w]));
         y.par_chunks_mut(blocks(features) * LANES).zip(x.par_chunks(image)).for_each(|(y, x)| {
             let (values, spare) = y.split_at_mut(features);
@@ -20,11 +26,17 @@ impl FlattenKernel for Cpu {
 
     fn flatten_gradient(
         &self,
-        [_, c, h, w]: [usize; 4],
+        shape: [usize; 4],
         dy: &Buffer,
         dx: &mut Buffer,
         accumulate: Accumulate,
     ) -> Result<(), <Self as HasErr>::Err> {
+        let [n, c, h, w] = shape;
+        if is_reference() {
+            let dy = layout::plain(dy, [n, c * h * w, 1, 1]);
+            layout::put(&reference::flatten_gradient(dy), shape, accumulate, dx);
+            return Ok(());
+        }
         let (features, image) = (c * h * w, layout::blocked_len([1, c, h, w]));
         dx.par_chunks_mut(image).zip(dy.par_chunks(blocks(features) * LANES)).for_each(|(dx, dy)| match accumulate {
             Accumulate::Overwrite => layout::block(&dy[..features], [1, c, h, w], dx),

@@ -2,6 +2,7 @@
 //! whatever layout feature maps have on the device. The gradient goes the same way back.
 
 mod cpu;
+pub mod reference;
 
 use crate::backend::{Backend, Memory};
 use crate::feature_map::{Accumulate, FeatureMap};

@@ -1,13 +1,16 @@
 //! The rectifier's gradient on the CPU.
 
-use super::ReluKernel;
+use super::{ReluKernel, reference};
 use crate::backend::Buffer;
-use crate::ops::parallel;
+use crate::ops::{parallel, simd};
 use dfdx::tensor::{Cpu, HasErr};
 
 impl ReluKernel for Cpu {
     fn relu_gradient(&self, y: &Buffer, gradient: &mut Buffer) -> Result<(), <Self as HasErr>::Err> {
-        parallel::zip2(gradient, y, mask);
+        match simd::is_reference() {
+            true => reference::relu_gradient(y, gradient),
+            false => parallel::zip2(gradient, y, mask),
+        }
         Ok(())
     }
 }

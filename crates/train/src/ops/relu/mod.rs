@@ -3,6 +3,7 @@
 //! Convolutions and dense layers clamp as they store, so there is only a gradient here.
 
 mod cpu;
+pub mod reference;
 
 use crate::backend::Memory;
 
