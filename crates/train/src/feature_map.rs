@@ -5,6 +5,7 @@
 //! the flattening, and nothing is converted in between.
 
 use crate::backend::{Backend, Matrix, Memory, Vector, take_gradient};
+use crate::ops::batch_norm2d::NormShare;
 use crate::pass::{Pass, device_error};
 use preprocess::{Error, Result};
 use std::cell::RefCell;
@@ -99,8 +100,9 @@ impl<B: Backend> FeatureMap<B> {
     /// The device failed.
     pub fn gradient_to_nchw(&self, device: &B) -> Result<Option<Vec<f32>>> {
         let Some(cell) = &self.gradient else { return Ok(None) };
-        let gathered = cell.sum.borrow();
-        let downloaded = gathered.as_ref().map(|buffer| device.download(self.shape, buffer)).transpose();
+        cell.settle(device, &B::Pool::default(), self.shape).map_err(device_error("compute a gradient"))?;
+        let gathered = cell.gathered.borrow();
+        let downloaded = gathered.sum.as_ref().map(|buffer| device.download(self.shape, buffer)).transpose();
         downloaded.map_err(device_error("download a gradient"))
     }
 
@@ -168,7 +170,7 @@ pub fn to_matrix<B: Backend>(x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<Ma
         let key = y.clone();
         pass.on_backward("matrix", move |device, pool, gradients| {
             let dy = device.storage_to_host(&take_gradient(gradients, &key)?)?;
-            x_gradient.add(device, device.upload(pool, shape, &dy)?)
+            x_gradient.add(device, pool, shape, device.upload(pool, shape, &dy)?)
         });
     }
     Ok(y)
@@ -186,31 +188,52 @@ fn check_len(what: &str, len: usize, shape: [usize; 4]) -> Result<()> {
 /// that made the map takes the sum.
 #[derive(Debug)]
 pub struct GradientCell<B: Backend> {
-    sum: Rc<RefCell<Option<B::Buffer>>>,
+    gathered: Rc<RefCell<Gathered<B>>>,
+}
+
+/// The shares of a gradient so far.
+#[derive(Debug)]
+pub(crate) struct Gathered<B: Memory> {
+    pub sum: Option<B::Buffer>,
+    /// Batch normalisation's share, still to be computed and added: a convolution does so as it reads the gradient.
+    pub pending: Option<NormShare<B>>,
 }
 
 impl<B: Backend> Default for GradientCell<B> {
     fn default() -> Self {
-        Self { sum: Rc::new(RefCell::new(None)) }
+        Self { gathered: Rc::new(RefCell::new(Gathered { sum: None, pending: None })) }
     }
 }
 
 impl<B: Backend> Clone for GradientCell<B> {
     fn clone(&self) -> Self {
-        Self { sum: Rc::clone(&self.sum) }
+        Self { gathered: Rc::clone(&self.gathered) }
     }
 }
 
 impl<B: Backend> GradientCell<B> {
+    /// All shares, for an op that can compute a pending one itself.
+    pub(crate) fn take_shares(&self) -> Gathered<B> {
+        self.gathered.replace(Gathered { sum: None, pending: None })
+    }
+
     /// The sum of all shares; none if no op that was differentiated read the map.
-    pub(crate) fn take(&self) -> Option<B::Buffer> {
-        self.sum.borrow_mut().take()
+    pub(crate) fn take(&self, device: &B, pool: &B::Pool, shape: [usize; 4]) -> Result<Option<B::Buffer>, B::Err> {
+        self.settle(device, pool, shape)?;
+        Ok(self.take_shares().sum)
     }
 
     /// Adds a share that is there already.
-    pub(crate) fn add(&self, device: &B, share: B::Buffer) -> Result<(), B::Err> {
-        let mut sum = self.sum.borrow_mut();
-        match sum.as_mut() {
+    pub(crate) fn add(
+        &self,
+        device: &B,
+        pool: &B::Pool,
+        shape: [usize; 4],
+        share: B::Buffer,
+    ) -> Result<(), B::Err> {
+        self.settle(device, pool, shape)?;
+        let sum = &mut self.gathered.borrow_mut().sum;
+        match sum {
             Some(sum) => device.add_assign(sum, &share)?,
             None => *sum = Some(share),
         }
@@ -225,8 +248,9 @@ impl<B: Backend> GradientCell<B> {
         shape: [usize; 4],
         write: impl FnOnce(&mut B::Buffer, Accumulate) -> Result<(), B::Err>,
     ) -> Result<(), B::Err> {
-        let mut sum = self.sum.borrow_mut();
-        match sum.as_mut() {
+        self.settle(device, pool, shape)?;
+        let sum = &mut self.gathered.borrow_mut().sum;
+        match sum {
             Some(sum) => write(sum, Accumulate::Add),
             None => {
                 let mut buffer = device.allocate(pool, shape)?;
@@ -235,6 +259,25 @@ impl<B: Backend> GradientCell<B> {
                 Ok(())
             }
         }
+    }
+
+    /// Adds batch normalisation's share, to be computed by who takes the sum.
+    pub(crate) fn add_pending(
+        &self,
+        device: &B,
+        pool: &B::Pool,
+        shape: [usize; 4],
+        share: NormShare<B>,
+    ) -> Result<(), B::Err> {
+        self.settle(device, pool, shape)?;
+        self.gathered.borrow_mut().pending = Some(share);
+        Ok(())
+    }
+
+    /// Computes the pending share.
+    fn settle(&self, device: &B, pool: &B::Pool, shape: [usize; 4]) -> Result<(), B::Err> {
+        let Some(share) = self.gathered.borrow_mut().pending.take() else { return Ok(()) };
+        self.add_with(device, pool, shape, |dx, accumulate| device.apply_norm_share(shape, &share, dx, accumulate))
     }
 }
 

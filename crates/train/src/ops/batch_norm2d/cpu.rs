@@ -2,7 +2,7 @@
 //!
 //! Sums are taken per plane and combined in the order of the planes, so that the result does not depend on the threads.
 
-use super::{BatchNorm2dKernel, ChannelGradients, Channels, Normalization, reference};
+use super::{BatchNorm2dKernel, ChannelGradients, Channels, NormGradient, NormShare, Normalization, reference};
 use crate::backend::{Buffer, Vector, host};
 use crate::feature_map::{Accumulate, Affine};
 use crate::ops::layout::{self, LANES, blocks};
@@ -97,60 +97,77 @@ impl BatchNorm2dKernel for Cpu {
         x: &Buffer,
         dy: &Buffer,
         gradients: ChannelGradients<'_, Self>,
-        dx: Option<(&mut Buffer, Accumulate)>,
+    ) -> Result<NormGradient<Self>, <Self as HasErr>::Err> {
+        let [n, c, h, w] = op.shape;
+        let all = coefficients(op, &channels);
+        // dβ and dγ.
+        let sums: [Vec<f64>; 2] = match is_reference() {
+            true => reference_sums(op, &channels, x, dy),
+            false => {
+                let plane = h * w * LANES;
+                let planes = dy.par_chunks(plane).zip(x.par_chunks(plane)).enumerate();
+                let of_planes: Vec<[Lanes; 2]> =
+                    planes.map(|(at, (dy, x))| gradient_sums(level(), &all[at % all.len()], op.relu, dy, x)).collect();
+                let of_channel = |of: usize, channel: usize| -> f64 {
+                    let planes = of_planes.iter().skip(channel / LANES).step_by(all.len());
+                    planes.map(|sums| f64::from(sums[of][channel % LANES])).sum()
+                };
+                [0, 1].map(|of| (0..c).map(|channel| of_channel(of, channel)).collect())
+            }
+        };
+        let [dbias, dweight] = &sums;
+        gradients.bias.iter_mut().zip(dbias).for_each(|(sum, d)| *sum += *d as f32);
+        gradients.weight.iter_mut().zip(dweight).for_each(|(sum, d)| *sum += *d as f32);
+        let count = (n * h * w) as f64;
+        let vector = |value: &dyn Fn(&Coefficients, usize, usize) -> f32| {
+            let values = (0..c).map(|channel| value(&all[channel / LANES], channel % LANES, channel)).collect();
+            self.try_tensor_from_vec(values, (c,))
+        };
+        Ok(NormGradient {
+            mean: vector(&|of, lane, _| of.mean[lane])?,
+            scale: vector(&|of, lane, _| of.scale[lane])?,
+            shift: vector(&|of, lane, _| of.shift[lane])?,
+            factor: vector(&|of, lane, c| -of.scale[lane] * of.inverse[lane] * (dweight[c] / count) as f32)?,
+            constant: vector(&|of, lane, c| -of.scale[lane] * (dbias[c] / count) as f32)?,
+            relu: op.relu,
+        })
+    }
+
+    fn apply_norm_share(
+        &self,
+        shape: [usize; 4],
+        share: &NormShare<Self>,
+        dx: &mut Buffer,
+        accumulate: Accumulate,
     ) -> Result<(), <Self as HasErr>::Err> {
+        let [_, c, h, w] = shape;
         if is_reference() {
-            reference_gradient(op, &channels, x, dy, gradients, dx);
+            let of = &share.of;
+            let channels = [&of.mean, &of.scale, &of.shift, &of.factor, &of.constant].map(host);
+            let [x, dy] = [&share.x[..], &share.dy[..]].map(|map| layout::plain(map, shape));
+            let values = reference::input_gradient(shape, &x, &dy, channels.each_ref().map(|of| &of[..]), of.relu);
+            layout::put(&values, shape, accumulate, dx);
             return Ok(());
         }
-        let [n, c, h, w] = op.shape;
-        let plane = h * w * LANES;
-        let all = coefficients(op, &channels);
-        let planes = dy.par_chunks(plane).zip(x.par_chunks(plane)).enumerate();
-        let of_planes: Vec<[Lanes; 2]> =
-            planes.map(|(at, (dy, x))| gradient_sums(level(), &all[at % all.len()], op.relu, dy, x)).collect();
-        let mut means = vec![[[0.0f32; LANES]; 2]; all.len()];
-        for channel in 0..c {
-            let (block, lane) = (channel / LANES, channel % LANES);
-            for (of, gathered) in [&mut *gradients.bias, &mut *gradients.weight].into_iter().enumerate() {
-                let total = of_planes.iter().skip(block).step_by(all.len()).map(|p| f64::from(p[of][lane])).sum::<f64>();
-                gathered[channel] += total as f32;
-                means[block][of][lane] = (total / (n * h * w) as f64) as f32;
-            }
-        }
-        let Some((dx, accumulate)) = dx else { return Ok(()) };
-        let planes = dx.par_chunks_mut(plane).zip(dy.par_chunks(plane).zip(x.par_chunks(plane)));
-        planes.enumerate().for_each(|(at, (dx, (dy, x)))| {
-            let block = at % all.len();
-            input_gradient(level(), &all[block], &means[block], op.relu, [dy, x], dx, accumulate);
-        });
+        let (of, plane) = (LaneShare::new(&share.of), h * w * LANES);
+        let planes = dx.par_chunks_mut(plane).zip(share.dy.par_chunks(plane).zip(share.x.par_chunks(plane)));
+        planes.enumerate().for_each(|(at, (dx, (dy, x)))| of.apply(level(), at % blocks(c), [dy, x], dx, accumulate));
         Ok(())
     }
 }
 
-/// [`reference::gradient`] on the blocked layout.
-fn reference_gradient(
-    op: &Normalization,
-    channels: &Channels<'_, Cpu>,
-    x: &[f32],
-    dy: &[f32],
-    gradients: ChannelGradients<'_, Cpu>,
-    dx: Option<(&mut Buffer, Accumulate)>,
-) {
+/// dβ and dγ by [`reference::gradient`].
+fn reference_sums(op: &Normalization, channels: &Channels<'_, Cpu>, x: &[f32], dy: &[f32]) -> [Vec<f64>; 2] {
     let [x, mut d] = [x, dy].map(|map| layout::plain(map, op.shape));
     let (weight, bias) = (host(channels.weight), host(channels.bias));
     if op.relu {
-        let [mean, variance] = [channels.mean, channels.variance].map(|of| host(of).into_iter().map(f64::from).collect());
-        let (mean, variance): (Vec<f64>, Vec<f64>) = (mean, variance);
+        let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
+        let (mean, variance) = (wide(host(channels.mean)), wide(host(channels.variance)));
         let y = reference::forward(op.shape, &x, &mean, &variance, &weight, &bias, op.epsilon, true);
         d.iter_mut().zip(y).filter(|&(_, y)| y <= 0.0).for_each(|(d, _)| *d = 0.0);
     }
-    let (share, dweight, dbias) = reference::gradient(op.shape, &x, &weight, op.epsilon, &d);
-    gradients.weight.iter_mut().zip(dweight).for_each(|(sum, d)| *sum += d);
-    gradients.bias.iter_mut().zip(dbias).for_each(|(sum, d)| *sum += d);
-    if let Some((dx, accumulate)) = dx {
-        layout::put(&share, op.shape, accumulate, dx);
-    }
+    let (_, dweight, dbias) = reference::gradient(op.shape, &x, &weight, op.epsilon, &d);
+    [dbias, dweight].map(|values| values.into_iter().map(f64::from).collect())
 }
 
 /// What the passes need of 16 channels.
@@ -298,7 +315,7 @@ impl Terms<2> for GradientSums<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             let x = S::load(self.x.as_ptr().add(at));
-            let d = masked::<S>(self.of, self.relu, S::load(self.dy.as_ptr().add(at)), x);
+            let d = masked::<S>([&self.of.scale, &self.of.shift], self.relu, S::load(self.dy.as_ptr().add(at)), x);
             [d, S::multiply_add(d, S::subtract(x, S::load(self.of.mean.as_ptr())), S::splat(0.0))]
         }
     }
@@ -314,28 +331,43 @@ impl Kernel for GradientSums<'_> {
     }
 }
 
-/// `dx` of a plane, from the means of d and d·x̂ over all planes.
-fn input_gradient(
-    level: Level,
-    of: &Coefficients,
-    means: &[Lanes; 2],
+/// A [`NormGradient`] by lanes; spare lanes give zero.
+pub(crate) struct LaneShare {
+    blocks: Vec<ShareLanes>,
     relu: bool,
-    [dy, x]: [&[f32]; 2],
-    dx: &mut [f32],
-    accumulate: Accumulate,
-) {
-    assert_eq!((x.len(), x.len(), x.len() % LANES), (dy.len(), dx.len(), 0));
-    // scale · (d - mean(d) - x̂ · mean(d·x̂)) = scale · d + factor · (x - μ) + constant
-    let factor = std::array::from_fn(|lane| -of.scale[lane] * of.inverse[lane] * means[1][lane]);
-    let constant = std::array::from_fn(|lane| -of.scale[lane] * means[0][lane]);
-    // SAFETY: `level` is the machine's; the planes hold the same number of whole pixels.
-    unsafe { dispatch(level, InputGradient { of, factor, constant, relu, dy, x, dx, accumulate }) };
+}
+
+#[derive(Default)]
+struct ShareLanes {
+    mean: Lanes,
+    scale: Lanes,
+    shift: Lanes,
+    factor: Lanes,
+    constant: Lanes,
+}
+
+impl LaneShare {
+    pub fn new(of: &NormGradient<Cpu>) -> Self {
+        let values = [&of.mean, &of.scale, &of.shift, &of.factor, &of.constant].map(host);
+        let mut all: Vec<_> = (0..blocks(values[0].len())).map(|_| ShareLanes::default()).collect();
+        for channel in 0..values[0].len() {
+            let (to, lane) = (&mut all[channel / LANES], channel % LANES);
+            let targets = [&mut to.mean, &mut to.scale, &mut to.shift, &mut to.factor, &mut to.constant];
+            targets.into_iter().zip(&values).for_each(|(target, values)| target[lane] = values[channel]);
+        }
+        Self { blocks: all, relu: of.relu }
+    }
+
+    /// `dx` from `dy` and `x`, planes of a channel block of the same length.
+    pub fn apply(&self, level: Level, block: usize, [dy, x]: [&[f32]; 2], dx: &mut [f32], accumulate: Accumulate) {
+        assert_eq!((x.len(), x.len(), x.len() % LANES), (dy.len(), dx.len(), 0));
+        // SAFETY: `level` is the machine's; the planes hold the same number of whole pixels.
+        unsafe { dispatch(level, InputGradient { of: &self.blocks[block], relu: self.relu, dy, x, dx, accumulate }) };
+    }
 }
 
 struct InputGradient<'a> {
-    of: &'a Coefficients,
-    factor: Lanes,
-    constant: Lanes,
+    of: &'a ShareLanes,
     relu: bool,
     dy: &'a [f32],
     x: &'a [f32],
@@ -349,10 +381,10 @@ impl Kernel for InputGradient<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             let (mean, scale) = (S::load(self.of.mean.as_ptr()), S::load(self.of.scale.as_ptr()));
-            let (factor, constant) = (S::load(self.factor.as_ptr()), S::load(self.constant.as_ptr()));
+            let (factor, constant) = (S::load(self.of.factor.as_ptr()), S::load(self.of.constant.as_ptr()));
             for at in (0..self.x.len()).step_by(LANES) {
                 let x = S::load(self.x.as_ptr().add(at));
-                let d = masked::<S>(self.of, self.relu, S::load(self.dy.as_ptr().add(at)), x);
+                let d = masked::<S>([&self.of.scale, &self.of.shift], self.relu, S::load(self.dy.as_ptr().add(at)), x);
                 let value = S::multiply_add(scale, d, S::multiply_add(factor, S::subtract(x, mean), constant));
                 let target = self.dx.as_mut_ptr().add(at);
                 let value = if self.accumulate == Accumulate::Add { S::add(S::load(target), value) } else { value };
@@ -364,10 +396,10 @@ impl Kernel for InputGradient<'_> {
 
 /// The gradient inside the ReLU.
 #[inline(always)]
-unsafe fn masked<S: Simd>(of: &Coefficients, relu: bool, dy: S::Block, x: S::Block) -> S::Block {
+unsafe fn masked<S: Simd>([scale, shift]: [&Lanes; 2], relu: bool, dy: S::Block, x: S::Block) -> S::Block {
     // SAFETY: the caller's instruction set.
     unsafe {
-        let y = S::multiply_add(x, S::load(of.scale.as_ptr()), S::load(of.shift.as_ptr()));
+        let y = S::multiply_add(x, S::load(scale.as_ptr()), S::load(shift.as_ptr()));
         if relu { S::where_positive(y, dy) } else { dy }
     }
 }
@@ -377,6 +409,7 @@ mod tests {
     use super::*;
     use crate::backend::{BufferPool, Memory};
     use crate::ops::testing::{assert_close, noise};
+    use std::rc::Rc;
 
     #[test]
     fn fast_equals_reference() {
@@ -424,8 +457,9 @@ mod tests {
             let (mut dweight, mut dbias) = (slot(c), slot(c));
             let mut dx = device.allocate(&pool, shape).unwrap();
             let gradients = ChannelGradients { weight: &mut dweight, bias: &mut dbias };
-            let target = Some((&mut dx, Accumulate::Overwrite));
-            device.batch_norm2d_gradient(&op, channels(), &x_blocked, &dy_blocked, gradients, target).unwrap();
+            let of = device.batch_norm2d_gradient(&op, channels(), &x_blocked, &dy_blocked, gradients).unwrap();
+            let share = NormShare { of, x: Rc::new(x_blocked), dy: dy_blocked };
+            device.apply_norm_share(shape, &share, &mut dx, Accumulate::Overwrite).unwrap();
             loose(&what("dweight"), &dweight, &expected_dweight);
             loose(&what("dbias"), &dbias, &expected_dbias);
             loose(&what("dx"), &device.download(shape, &dx).unwrap(), &expected_dx);

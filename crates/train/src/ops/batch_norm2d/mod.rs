@@ -11,12 +11,13 @@
 //! ```
 //! Once μ and σ² are known, all that is left is a factor and a summand for each channel ([`Affine`]). The op therefore writes
 //! nothing: its result is the map it was given with these beside it, and the next convolution applies them as it reads. Where the
-//! map is the result of a convolution, that has taken the mean and spread of each image too.
+//! map is the result of a convolution, that has taken the mean and spread of each image too. The gradient by the input is treated
+//! alike: once dγ and dβ are known ([`NormGradient`]), the convolution before computes it as it reads it.
 
 mod cpu;
 pub mod reference;
 
-pub(crate) use cpu::{LaneAffine, MOMENTS, moments};
+pub(crate) use cpu::{LaneAffine, LaneShare, MOMENTS, moments};
 
 use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
 use crate::feature_map::{Accumulate, Affine, FeatureMap};
@@ -98,7 +99,7 @@ pub trait BatchNorm2dKernel: Memory {
     where
         Self: Sized;
 
-    /// The gradients in training: adds to dγ and dβ, and writes or adds to `dx`, if there is one.
+    /// The gradients in training, from that by the output: adds to dγ and dβ, and gives what `dx` comes to.
     fn batch_norm2d_gradient(
         &self,
         op: &Normalization,
@@ -106,10 +107,49 @@ pub trait BatchNorm2dKernel: Memory {
         x: &Self::Buffer,
         dy: &Self::Buffer,
         gradients: ChannelGradients<'_, Self>,
-        dx: Option<(&mut Self::Buffer, Accumulate)>,
+    ) -> Result<NormGradient<Self>, Self::Err>
+    where
+        Self: Sized;
+
+    /// Writes or adds `dx`.
+    fn apply_norm_share(
+        &self,
+        shape: [usize; 4],
+        share: &NormShare<Self>,
+        dx: &mut Self::Buffer,
+        accumulate: Accumulate,
     ) -> Result<(), Self::Err>
     where
         Self: Sized;
+}
+
+/// The gradient by a normalisation's input once the sums are known: `dx = scale · d + factor · (x - mean) + constant`, channel by
+/// channel, with `d` the gradient by the output, zero where `scale · x + shift` is clamped.
+#[derive(Debug)]
+pub struct NormGradient<B: Memory> {
+    /// μ.
+    pub mean: Vector<B>,
+    /// γ / sqrt(σ² + ε).
+    pub scale: Vector<B>,
+    /// β - μ · scale.
+    pub shift: Vector<B>,
+    /// -scale / sqrt(σ² + ε) · dγ / m.
+    pub factor: Vector<B>,
+    /// -scale · dβ / m.
+    pub constant: Vector<B>,
+    /// Whether the output was clamped.
+    pub relu: bool,
+}
+
+/// A normalisation's share of the gradient by its input, still to be computed.
+#[derive(Debug)]
+pub struct NormShare<B: Memory> {
+    /// How.
+    pub of: NormGradient<B>,
+    /// The input.
+    pub x: Rc<B::Buffer>,
+    /// The gradient by the output.
+    pub dy: B::Buffer,
 }
 
 /// A normalisation's parameters.
@@ -169,19 +209,17 @@ pub fn batch_norm2d<B: Backend>(
     let Some(y_gradient) = y.gradient.clone() else { return Ok(y) };
     let x_gradient = x.gradient.clone();
     pass.on_backward(&op, move |device, pool, gradients| {
-        let Some(dy) = y_gradient.take() else { return Ok(()) };
+        let Some(dy) = y_gradient.take(device, pool, shape)? else { return Ok(()) };
         let mut dbias = take_gradient(gradients, &bias)?;
         let dweight = gradients.get_or_alloc_mut(&weight)?;
         let channels = Channels { mean: &mean, variance: &variance, weight: &weight, bias: &bias };
         let sums = ChannelGradients { weight: dweight, bias: &mut dbias };
-        match &x_gradient {
-            Some(cell) => cell.add_with(device, pool, shape, |dx, accumulate| {
-                device.batch_norm2d_gradient(&normalization, channels, &x_data, &dy, sums, Some((dx, accumulate)))
-            })?,
-            None => device.batch_norm2d_gradient(&normalization, channels, &x_data, &dy, sums, None)?,
-        }
+        let of = device.batch_norm2d_gradient(&normalization, channels, &x_data, &dy, sums)?;
         *gradients.get_or_alloc_mut(&bias)? = dbias;
-        Ok(())
+        match &x_gradient {
+            Some(cell) => cell.add_pending(device, pool, shape, NormShare { of, x: x_data, dy }),
+            None => Ok(()),
+        }
     });
     Ok(y)
 }

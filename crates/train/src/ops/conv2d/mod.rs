@@ -13,13 +13,15 @@
 
 mod cpu;
 mod direct;
+mod images;
 mod plain;
 pub mod reference;
 mod tile;
 mod winograd;
 
 use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
-use crate::feature_map::{Accumulate, Affine, FeatureMap, Layout};
+use crate::feature_map::{Accumulate, Affine, FeatureMap, Gathered, Layout};
+use crate::ops::batch_norm2d::NormShare;
 use crate::parameter::Parameter;
 use crate::pass::{Op, Pass};
 use preprocess::{Error, Result};
@@ -155,33 +157,60 @@ pub trait Conv2dKernel: Memory {
     where
         Self: Sized;
 
-    /// The gradient by the input, from that by the output.
-    fn conv2d_input_gradient(
-        &self,
-        pool: &Self::Pool,
-        geometry: &Geometry,
-        dy: &Self::Buffer,
-        weight: &Vector<Self>,
-        dx: &mut Self::Buffer,
-        accumulate: Accumulate,
-    ) -> Result<(), Self::Err>
-    where
-        Self: Sized;
-
-    /// Adds the gradients by the weight and the bias to what their slots hold.
+    /// The gradients, from that by the output: adds to what the slots of weight and bias hold, and writes or adds to `dx`, if there
+    /// is one.
     #[allow(clippy::too_many_arguments)]
-    fn conv2d_weight_gradient(
+    fn conv2d_gradient(
         &self,
         pool: &Self::Pool,
         geometry: &Geometry,
         x: Input<'_, Self>,
-        dy: &Self::Buffer,
-        dweight: &mut Slot<Self>,
-        dbias: &mut Slot<Self>,
+        dy: OutputGradient<'_, Self>,
+        weight: &Vector<Self>,
+        gradients: ConvGradients<'_, Self>,
+        dx: Option<(&mut Self::Buffer, Accumulate)>,
     ) -> Result<(), Self::Err>
     where
         Self: Sized;
 }
+
+/// Where the gradients of a convolution gather.
+#[derive(Debug)]
+pub struct ConvGradients<'a, B: Memory> {
+    /// dw.
+    pub weight: &'a mut Slot<B>,
+    /// db.
+    pub bias: &'a mut Slot<B>,
+}
+
+/// The gradient `d` inside the ReLU, or what it follows from: computed image by image, it is never written as a whole.
+#[derive(Debug)]
+pub enum OutputGradient<'a, B: Memory> {
+    /// `d` itself.
+    Whole(&'a B::Buffer),
+    /// `dy` where `y` is positive.
+    Clamped {
+        /// The gradient by the output.
+        dy: &'a B::Buffer,
+        /// The output.
+        y: &'a B::Buffer,
+    },
+    /// The share of the normalisation that read the output, and the sum of the others'.
+    Normalized {
+        /// Still to be computed.
+        share: &'a NormShare<B>,
+        /// If there are any.
+        others: Option<&'a B::Buffer>,
+    },
+}
+
+impl<B: Memory> Clone for OutputGradient<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Memory> Copy for OutputGradient<'_, B> {}
 
 /// How [`conv2d`] is applied.
 #[derive(Debug)]
@@ -232,21 +261,37 @@ pub fn conv2d<B: Backend>(
     let (weight, bias) = (weight.tensor.clone(), bias.tensor.clone());
     let directions = if x.gradient.is_some() { 2 } else { 1 };
     pass.on_backward(Op { name: &op, flops: directions * flops }, move |device, pool, gradients| {
-        let Some(mut dy) = y_gradient.take() else { return Ok(()) };
-        if relu {
-            device.relu_gradient(&y_data, &mut dy)?;
+        let shape = geometry.output();
+        // A residual's gradient and a ReLU need the whole gradient by the output.
+        let shares = match relu || residual_gradient.is_some() {
+            true => Gathered { sum: y_gradient.take(device, pool, shape)?, pending: None },
+            false => y_gradient.take_shares(),
+        };
+        let Gathered { mut sum, pending } = shares;
+        if let (Some(dy), true, true) = (&mut sum, relu, residual_gradient.is_some()) {
+            device.relu_gradient(&y_data, dy)?;
         }
-        drop(y_data);
+        let dy = match (&pending, &sum) {
+            (Some(share), others) => OutputGradient::Normalized { share, others: others.as_ref() },
+            (None, Some(dy)) if relu && residual_gradient.is_none() => {
+                OutputGradient::Clamped { dy, y: &*y_data }
+            },
+            (None, Some(dy)) => OutputGradient::Whole(dy),
+            (None, None) => return Ok(()),
+        };
         let mut dbias = take_gradient(gradients, &bias)?;
-        let dweight = gradients.get_or_alloc_mut(&weight)?;
-        device.conv2d_weight_gradient(pool, &geometry, input(&x), &dy, dweight, &mut dbias)?;
-        *gradients.get_or_alloc_mut(&bias)? = dbias;
-        if let Some(cell) = &x.gradient {
-            cell.add_with(device, pool, geometry.input(), |dx, accumulate| {
-                device.conv2d_input_gradient(pool, &geometry, &dy, &weight, dx, accumulate)
-            })?;
+        let gathered = ConvGradients { weight: gradients.get_or_alloc_mut(&weight)?, bias: &mut dbias };
+        match &x.gradient {
+            Some(cell) => cell.add_with(device, pool, geometry.input(), |dx, accumulate| {
+                device.conv2d_gradient(pool, &geometry, input(&x), dy, &weight, gathered, Some((dx, accumulate)))
+            })?,
+            None => device.conv2d_gradient(pool, &geometry, input(&x), dy, &weight, gathered, None)?,
         }
-        residual_gradient.map_or(Ok(()), |cell| cell.add(device, dy))
+        *gradients.get_or_alloc_mut(&bias)? = dbias;
+        match residual_gradient.zip(sum) {
+            Some((cell, dy)) => cell.add(device, pool, shape, dy),
+            None => Ok(()),
+        }
     });
     Ok(y)
 }

@@ -1,11 +1,13 @@
 //! The reference loops behind the kernels' interface: what the level `reference` runs.
 
-use super::{Epilogue, Geometry, Input, reference};
-use crate::backend::{Buffer, host};
+use super::{ConvGradients, Epilogue, Geometry, Input, OutputGradient, reference};
+use crate::backend::{Buffer, BufferPool, Memory, host};
 use crate::feature_map::{Accumulate, Layout};
+use crate::ops::batch_norm2d::BatchNorm2dKernel;
 use crate::ops::batch_norm2d::reference::affine;
 use crate::ops::layout;
-use dfdx::tensor::Cpu;
+use crate::ops::relu::reference::relu_gradient;
+use dfdx::tensor::{Cpu, HasErr};
 
 /// The input in the order `[n, c, h, w]`, normalised.
 fn values(g: &Geometry, x: Input<'_, Cpu>) -> Vec<f32> {
@@ -43,15 +45,45 @@ pub fn forward(
     layout::put(&sums, g.output(), Accumulate::Overwrite, y);
 }
 
-/// The gradient by the input.
-pub fn input_gradient(g: &Geometry, dy: &[f32], weight: &[f32], dx: &mut [f32], accumulate: Accumulate) {
-    let share = reference::input_gradient(g, &layout::plain(dy, g.output()), weight);
-    layout::put(&share, g.input(), accumulate, dx);
+/// All gradients, as [`Conv2dKernel::conv2d_gradient`](super::Conv2dKernel::conv2d_gradient).
+pub fn gradient(
+    g: &Geometry,
+    x: Input<'_, Cpu>,
+    dy: &[f32],
+    weight: &[f32],
+    gradients: ConvGradients<'_, Cpu>,
+    dx: Option<(&mut Buffer, Accumulate)>,
+) {
+    let dy = layout::plain(dy, g.output());
+    let (weights, biases) = reference::weight_gradient(g, &values(g, x), &dy);
+    gradients.weight.iter_mut().zip(weights).for_each(|(sum, d)| *sum += d);
+    gradients.bias.iter_mut().zip(biases).for_each(|(sum, d)| *sum += d);
+    if let Some((dx, accumulate)) = dx {
+        layout::put(&reference::input_gradient(g, &dy, weight), g.input(), accumulate, dx);
+    }
 }
 
-/// Adds to the gradients by the weight and the bias.
-pub fn weight_gradient(g: &Geometry, x: Input<'_, Cpu>, dy: &[f32], dweight: &mut [f32], dbias: &mut [f32]) {
-    let (weights, biases) = reference::weight_gradient(g, &values(g, x), &layout::plain(dy, g.output()));
-    dweight.iter_mut().zip(weights).for_each(|(sum, d)| *sum += d);
-    dbias.iter_mut().zip(biases).for_each(|(sum, d)| *sum += d);
+/// The gradient inside the ReLU.
+pub fn whole(
+    device: &Cpu,
+    pool: &BufferPool,
+    shape: [usize; 4],
+    dy: OutputGradient<'_, Cpu>,
+) -> Result<Buffer, <Cpu as HasErr>::Err> {
+    let mut whole = device.allocate(pool, shape)?;
+    match dy {
+        OutputGradient::Whole(dy) => whole.copy_from_slice(dy),
+        OutputGradient::Clamped { dy, y } => {
+            whole.copy_from_slice(dy);
+            relu_gradient(y, &mut whole);
+        }
+        OutputGradient::Normalized { share, others: None } => {
+            device.apply_norm_share(shape, share, &mut whole, Accumulate::Overwrite)?;
+        }
+        OutputGradient::Normalized { share, others: Some(others) } => {
+            whole.copy_from_slice(others);
+            device.apply_norm_share(shape, share, &mut whole, Accumulate::Add)?;
+        }
+    }
+    Ok(whole)
 }

@@ -98,7 +98,7 @@ pub fn dense<B: Backend>(
     let Some(y_gradient) = y.gradient.clone() else { return Ok(y) };
     let (x, y_data) = (x.clone(), y.data.clone());
     pass.on_backward(Op { name: &op, flops: 2 * flops }, move |device, pool, gradients| {
-        let Some(mut dy) = y_gradient.take() else { return Ok(()) };
+        let Some(mut dy) = y_gradient.take(device, pool, y_shape)? else { return Ok(()) };
         if relu {
             device.relu_gradient(&y_data, &mut dy)?;
         }

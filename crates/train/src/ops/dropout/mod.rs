@@ -56,7 +56,7 @@ pub fn dropout<B: Backend>(op: &str, x: FeatureMap<B>, rate: f32, pass: &mut Pas
     let y = FeatureMap::new(x.shape, y, pass);
     if let (Some(y_gradient), Some(x_gradient)) = (y.gradient.clone(), x.gradient.clone()) {
         pass.on_backward(op, move |device, pool, _| {
-            let Some(dy) = y_gradient.take() else { return Ok(()) };
+            let Some(dy) = y_gradient.take(device, pool, x.shape)? else { return Ok(()) };
             x_gradient.add_with(device, pool, x.shape, |dx, accumulate| {
                 device.dropout_gradient(rate, randomness, shape, &dy, dx, accumulate)
             })

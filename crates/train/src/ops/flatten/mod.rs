@@ -40,7 +40,7 @@ pub fn flatten<B: Backend>(x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<Feat
     let y = FeatureMap::new(features, y, pass);
     if let (Some(y_gradient), Some(x_gradient)) = (y.gradient.clone(), x.gradient.clone()) {
         pass.on_backward("flatten", move |device, pool, _| {
-            let Some(dy) = y_gradient.take() else { return Ok(()) };
+            let Some(dy) = y_gradient.take(device, pool, features)? else { return Ok(()) };
             x_gradient
                 .add_with(device, pool, shape, |dx, accumulate| device.flatten_gradient(shape, &dy, dx, accumulate))
         });

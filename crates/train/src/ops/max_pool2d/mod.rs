@@ -53,7 +53,7 @@ pub fn max_pool2d<B: Backend>(op: &str, x: &FeatureMap<B>, pass: &mut Pass<B>) -
     let y = FeatureMap::new([n, c, h / 2, w / 2], y, pass);
     if let (Some(y_gradient), Some(x_gradient)) = (y.gradient.clone(), x.gradient.clone()) {
         pass.on_backward(op, move |device, pool, _| {
-            let Some(dy) = y_gradient.take() else { return Ok(()) };
+            let Some(dy) = y_gradient.take(device, pool, [n, c, h / 2, w / 2])? else { return Ok(()) };
             x_gradient.add_with(device, pool, shape, |dx, accumulate| {
                 device.max_pool2d_gradient(shape, &largest, &dy, dx, accumulate)
             })
