@@ -26,7 +26,7 @@ const IN: usize = 6;
 const POINTS: usize = IN * IN;
 
 /// Bytes of a transformed band, input and output: part of a second-level cache of 1 MB.
-const BAND_BYTES: usize = 640 * 1024;
+const BAND_BYTES: usize = 320 * 1024;
 
 /// A convolution in tiles.
 #[derive(Debug, Clone)]
