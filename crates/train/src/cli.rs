@@ -128,6 +128,7 @@ fn open(args: &DeviceArgs) -> Result<Cpu> {
     pool.build_global().context(|| "cannot start the threads".into())?;
     let threads = rayon::current_num_threads();
     let instructions = match simd::level() {
+        Level::Reference => "reference ops",
         Level::Portable => "portable instructions",
         Level::Avx2 => "AVX2",
         Level::Avx512 => "AVX-512",

@@ -4,7 +4,8 @@
 //! buffers ([`Memory`](crate::backend::Memory)), so that a layout made for the kernels holds from the first convolution to
 //! the flattening, and nothing is converted in between.
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Matrix, Memory, Vector, take_gradient};
+use crate::ops::batch_norm2d::NormShare;
 use crate::pass::{Pass, device_error};
 use preprocess::{Error, Result};
 use std::cell::RefCell;
@@ -19,18 +20,40 @@ pub enum Layout {
     Images,
 }
 
+/// `relu(scale[c] · x + shift[c])`, channel by channel: what batch normalisation comes to once its statistics are known.
+#[derive(Debug)]
+pub struct Affine<B: Memory> {
+    /// A factor for each channel.
+    pub scale: Vector<B>,
+    /// Added to each channel.
+    pub shift: Vector<B>,
+    /// Clamp at zero.
+    pub relu: bool,
+}
+
 /// Activations of a batch; a clone shares them.
 #[derive(Debug)]
 pub struct FeatureMap<B: Backend> {
     pub(crate) shape: [usize; 4],
     pub(crate) layout: Layout,
     pub(crate) data: Rc<B::Buffer>,
+    /// What a reader has to apply to `data` first. Convolutions do it on their way, so that the result is never written.
+    pub(crate) affine: Option<Rc<Affine<B>>>,
+    /// Mean and mean squared deviation of each channel of each image, if the op that made the map took them.
+    pub(crate) moments: Option<Rc<B::Buffer>>,
+    /// By the activations, `affine` applied.
     pub(crate) gradient: Option<GradientCell<B>>,
 }
 
 impl<B: Backend> Clone for FeatureMap<B> {
     fn clone(&self) -> Self {
-        Self { shape: self.shape, layout: self.layout, data: Rc::clone(&self.data), gradient: self.gradient.clone() }
+        Self {
+            data: Rc::clone(&self.data),
+            affine: self.affine.clone(),
+            moments: self.moments.clone(),
+            gradient: self.gradient.clone(),
+            ..*self
+        }
     }
 }
 
@@ -38,7 +61,13 @@ impl<B: Backend> FeatureMap<B> {
     /// The result of an op: it has a gradient if the pass has a tape.
     pub(crate) fn new(shape: [usize; 4], data: B::Buffer, pass: &Pass<B>) -> Self {
         let gradient = pass.has_tape().then(GradientCell::default);
-        Self { shape, layout: Layout::Activations, data: Rc::new(data), gradient }
+        Self { shape, layout: Layout::Activations, data: Rc::new(data), affine: None, moments: None, gradient }
+    }
+
+    /// A map that is there already, with `affine` still to be applied.
+    pub(crate) fn normalized(shape: [usize; 4], data: Rc<B::Buffer>, affine: Affine<B>, pass: &Pass<B>) -> Self {
+        let (affine, gradient) = (Some(Rc::new(affine)), pass.has_tape().then(GradientCell::default));
+        Self { shape, layout: Layout::Activations, data, affine, moments: None, gradient }
     }
 
     /// Activations from host memory in `[n, c, h, w]` order; their gradient is kept if the pass has a tape.
@@ -61,8 +90,8 @@ impl<B: Backend> FeatureMap<B> {
     /// # Errors
     /// They are images, or the device failed.
     pub fn to_nchw(&self, device: &B) -> Result<Vec<f32>> {
-        let data = self.activations("download")?;
-        device.download(self.shape, data).map_err(device_error("download activations"))
+        let data = self.applied("download", device, &B::Pool::default())?;
+        device.download(self.shape, &data).map_err(device_error("download activations"))
     }
 
     /// The gradient that has gathered so far and was not yet used, on the host in `[n, c, h, w]` order.
@@ -71,16 +100,36 @@ impl<B: Backend> FeatureMap<B> {
     /// The device failed.
     pub fn gradient_to_nchw(&self, device: &B) -> Result<Option<Vec<f32>>> {
         let Some(cell) = &self.gradient else { return Ok(None) };
-        let gathered = cell.sum.borrow();
-        let downloaded = gathered.as_ref().map(|buffer| device.download(self.shape, buffer)).transpose();
+        cell.settle(device, &B::Pool::default(), self.shape).map_err(device_error("compute a gradient"))?;
+        let gathered = cell.gathered.borrow();
+        let downloaded = gathered.sum.as_ref().map(|buffer| device.download(self.shape, buffer)).transpose();
         downloaded.map_err(device_error("download a gradient"))
     }
 
-    /// The buffer, if it is laid out as activations.
-    pub(crate) fn activations(&self, op: &str) -> Result<&Rc<B::Buffer>> {
-        match self.layout {
-            Layout::Activations => Ok(&self.data),
-            Layout::Images => {
+    /// `[images, features]` of flattened images.
+    pub(crate) fn flat_shape(&self, op: &str) -> Result<[usize; 2]> {
+        match self.shape {
+            [n, features, 1, 1] => Ok([n, features]),
+            shape => {
+                Err(Error::new(format!("cannot apply `{op}` to images of shape {shape:?}")).because("they are not flattened"))
+            }
+        }
+    }
+
+    /// The activations for an op that does not apply what is pending itself.
+    pub(crate) fn activations(&self, op: &str, pass: &Pass<B>) -> Result<Rc<B::Buffer>> {
+        self.applied(op, pass.device(), pass.pool())
+    }
+
+    fn applied(&self, op: &str, device: &B, pool: &B::Pool) -> Result<Rc<B::Buffer>> {
+        match (self.layout, &self.affine) {
+            (Layout::Activations, None) => Ok(Rc::clone(&self.data)),
+            (Layout::Activations, Some(affine)) => {
+                let mut y = device.allocate(pool, self.shape).map_err(device_error(op))?;
+                device.apply_affine(self.shape, affine, &self.data, &mut y).map_err(device_error(op))?;
+                Ok(Rc::new(y))
+            }
+            (Layout::Images, _) => {
                 Err(Error::new(format!("{op} cannot read images directly: a convolution has to come first")))
             }
         }
@@ -102,7 +151,29 @@ pub fn images_to_feature_map<B: Backend>(
     let shape = [n, 3, height, width];
     check_len("images", rgb.len(), shape)?;
     let data = pass.device().upload_images(pass.pool(), shape, rgb).map_err(device_error("upload images"))?;
-    Ok(FeatureMap { shape, layout: Layout::Images, data: Rc::new(data), gradient: None })
+    let data = Rc::new(data);
+    Ok(FeatureMap { shape, layout: Layout::Images, data, affine: None, moments: None, gradient: None })
+}
+
+/// Flattened images `[n, features, 1, 1]` as dfdx' matrix `[n, features]`, on which its ops (the loss) go on. The gradient comes
+/// back under the matrix' key on the tape.
+///
+/// # Errors
+/// Images that are not flattened, or a failure of the device.
+pub fn to_matrix<B: Backend>(x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<Matrix<B>> {
+    let [n, features] = x.flat_shape("matrix")?;
+    let (shape, x_data) = (x.shape, x.activations("matrix", pass)?);
+    let y = pass.forward("matrix", |device| {
+        device.try_tensor_from_vec(device.download(shape, &x_data)?, (n, features))
+    })?;
+    if let Some(x_gradient) = x.gradient.clone() {
+        let key = y.clone();
+        pass.on_backward("matrix", move |device, pool, gradients| {
+            let dy = device.storage_to_host(&take_gradient(gradients, &key)?)?;
+            x_gradient.add(device, pool, shape, device.upload(pool, shape, &dy)?)
+        });
+    }
+    Ok(y)
 }
 
 fn check_len(what: &str, len: usize, shape: [usize; 4]) -> Result<()> {
@@ -117,31 +188,52 @@ fn check_len(what: &str, len: usize, shape: [usize; 4]) -> Result<()> {
 /// that made the map takes the sum.
 #[derive(Debug)]
 pub struct GradientCell<B: Backend> {
-    sum: Rc<RefCell<Option<B::Buffer>>>,
+    gathered: Rc<RefCell<Gathered<B>>>,
+}
+
+/// The shares of a gradient so far.
+#[derive(Debug)]
+pub(crate) struct Gathered<B: Memory> {
+    pub sum: Option<B::Buffer>,
+    /// Batch normalisation's share, still to be computed and added: a convolution does so as it reads the gradient.
+    pub pending: Option<NormShare<B>>,
 }
 
 impl<B: Backend> Default for GradientCell<B> {
     fn default() -> Self {
-        Self { sum: Rc::new(RefCell::new(None)) }
+        Self { gathered: Rc::new(RefCell::new(Gathered { sum: None, pending: None })) }
     }
 }
 
 impl<B: Backend> Clone for GradientCell<B> {
     fn clone(&self) -> Self {
-        Self { sum: Rc::clone(&self.sum) }
+        Self { gathered: Rc::clone(&self.gathered) }
     }
 }
 
 impl<B: Backend> GradientCell<B> {
+    /// All shares, for an op that can compute a pending one itself.
+    pub(crate) fn take_shares(&self) -> Gathered<B> {
+        self.gathered.replace(Gathered { sum: None, pending: None })
+    }
+
     /// The sum of all shares; none if no op that was differentiated read the map.
-    pub(crate) fn take(&self) -> Option<B::Buffer> {
-        self.sum.borrow_mut().take()
+    pub(crate) fn take(&self, device: &B, pool: &B::Pool, shape: [usize; 4]) -> Result<Option<B::Buffer>, B::Err> {
+        self.settle(device, pool, shape)?;
+        Ok(self.take_shares().sum)
     }
 
     /// Adds a share that is there already.
-    pub(crate) fn add(&self, device: &B, share: B::Buffer) -> Result<(), B::Err> {
-        let mut sum = self.sum.borrow_mut();
-        match sum.as_mut() {
+    pub(crate) fn add(
+        &self,
+        device: &B,
+        pool: &B::Pool,
+        shape: [usize; 4],
+        share: B::Buffer,
+    ) -> Result<(), B::Err> {
+        self.settle(device, pool, shape)?;
+        let sum = &mut self.gathered.borrow_mut().sum;
+        match sum {
             Some(sum) => device.add_assign(sum, &share)?,
             None => *sum = Some(share),
         }
@@ -156,8 +248,9 @@ impl<B: Backend> GradientCell<B> {
         shape: [usize; 4],
         write: impl FnOnce(&mut B::Buffer, Accumulate) -> Result<(), B::Err>,
     ) -> Result<(), B::Err> {
-        let mut sum = self.sum.borrow_mut();
-        match sum.as_mut() {
+        self.settle(device, pool, shape)?;
+        let sum = &mut self.gathered.borrow_mut().sum;
+        match sum {
             Some(sum) => write(sum, Accumulate::Add),
             None => {
                 let mut buffer = device.allocate(pool, shape)?;
@@ -166,6 +259,25 @@ impl<B: Backend> GradientCell<B> {
                 Ok(())
             }
         }
+    }
+
+    /// Adds batch normalisation's share, to be computed by who takes the sum.
+    pub(crate) fn add_pending(
+        &self,
+        device: &B,
+        pool: &B::Pool,
+        shape: [usize; 4],
+        share: NormShare<B>,
+    ) -> Result<(), B::Err> {
+        self.settle(device, pool, shape)?;
+        self.gathered.borrow_mut().pending = Some(share);
+        Ok(())
+    }
+
+    /// Computes the pending share.
+    fn settle(&self, device: &B, pool: &B::Pool, shape: [usize; 4]) -> Result<(), B::Err> {
+        let Some(share) = self.gathered.borrow_mut().pending.take() else { return Ok(()) };
+        self.add_with(device, pool, shape, |dx, accumulate| device.apply_norm_share(shape, &share, dx, accumulate))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Stage, follow};
 use crate::backend::{Backend, Matrix};
-use crate::feature_map::FeatureMap;
+use crate::feature_map::{FeatureMap, to_matrix};
 use crate::layers::{Builder, Conv2d, ConvShape, Dense, Layer};
 use crate::network::Network;
 use crate::ops::conv2d::Padding;
@@ -89,7 +89,8 @@ impl<B: Backend> Network<B> for BaselineCnn<B> {
         let x = flatten(&x, pass)?;
         let x = self.dense1.forward_relu(&x, pass)?;
         let x = dropout("dropout", x, DROPOUT, pass)?;
-        self.dense2.forward(&x, pass)
+        let logits = self.dense2.forward(&x, pass)?;
+        to_matrix(&logits, pass)
     }
 
     fn parameters(&self) -> Vec<&Parameter<B>> {

@@ -3,7 +3,7 @@
 
 use super::{Stage, follow};
 use crate::backend::{Backend, Matrix};
-use crate::feature_map::FeatureMap;
+use crate::feature_map::{FeatureMap, to_matrix};
 use crate::layers::{Builder, Conv2d, ConvShape, Dense, Layer, ResidualUnit};
 use crate::network::Network;
 use crate::ops::conv2d::Padding;
@@ -43,9 +43,9 @@ impl<B: Backend> Resnet<B> {
         let unit2 = ResidualUnit::changing_filters("unit2", shapes[2], LAST_FILTERS, builder)?;
         let features = unit2.output().iter().product();
         Ok(Self {
-            conv1: Conv2d::new("conv1", STEM, input, builder)?,
+            conv1: Conv2d::new("conv1", STEM, input, builder)?.before_batch_norm(),
             unit1: ResidualUnit::new("unit1", shapes[1], builder)?,
-            conv2: Conv2d::new("conv2", HALVING, shapes[1], builder)?,
+            conv2: Conv2d::new("conv2", HALVING, shapes[1], builder)?.before_batch_norm(),
             unit2,
             dense: Dense::new("dense", features, classes, builder)?,
         })
@@ -59,7 +59,8 @@ impl<B: Backend> Network<B> for Resnet<B> {
         let x = self.conv2.forward(&x, pass)?;
         let x = self.unit2.forward(&x, pass)?;
         let x = flatten(&x, pass)?;
-        self.dense.forward(&x, pass)
+        let logits = self.dense.forward(&x, pass)?;
+        to_matrix(&logits, pass)
     }
 
     fn parameters(&self) -> Vec<&Parameter<B>> {

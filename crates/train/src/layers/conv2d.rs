@@ -46,6 +46,8 @@ pub struct Conv2d<B: Backend> {
     output: [usize; 3],
     weight: Parameter<B>,
     bias: Parameter<B>,
+    /// Whether it takes its output's moments as it goes.
+    moments: bool,
 }
 
 impl<B: Backend> Conv2d<B> {
@@ -63,7 +65,12 @@ impl<B: Backend> Conv2d<B> {
         let weight = Parameter::new(weight_name, &sizes, values, true, builder.device)?;
         let bias =
             Parameter::new(format!("{name}.bias"), &[shape.outputs], vec![0.0; shape.outputs], true, builder.device)?;
-        Ok(Self { shape, output, weight, bias })
+        Ok(Self { shape, output, weight, bias, moments: false })
+    }
+
+    /// The same convolution, which in training takes its output's moments as it goes: for one that batch normalisation follows.
+    pub fn before_batch_norm(self) -> Self {
+        Self { moments: true, ..self }
     }
 
     /// `[channels, height, width]` of its output.
@@ -107,7 +114,8 @@ impl<B: Backend> Conv2d<B> {
         relu: bool,
         pass: &mut Pass<B>,
     ) -> Result<FeatureMap<B>> {
-        let options = Options { stride: self.shape.stride, padding: self.shape.padding, residual, relu };
+        let ConvShape { stride, padding, .. } = self.shape;
+        let options = Options { stride, padding, residual, relu, moments: self.moments };
         conv2d(x, &self.weight, &self.bias, options, pass)
     }
 

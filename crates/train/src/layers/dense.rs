@@ -1,7 +1,8 @@
 //! A dense layer with its weight and bias.
 
 use super::{Builder, Layer, parameter_count};
-use crate::backend::{Backend, Matrix};
+use crate::backend::Backend;
+use crate::feature_map::FeatureMap;
 use crate::initialization::glorot_uniform;
 use crate::ops::dense::dense;
 use crate::parameter::Parameter;
@@ -33,7 +34,7 @@ impl<B: Backend> Dense<B> {
     ///
     /// # Errors
     /// As [`dense`].
-    pub fn forward(&self, x: &Matrix<B>, pass: &mut Pass<B>) -> Result<Matrix<B>> {
+    pub fn forward(&self, x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
         dense(x, &self.weight, &self.bias, false, pass)
     }
 
@@ -41,7 +42,7 @@ impl<B: Backend> Dense<B> {
     ///
     /// # Errors
     /// As [`dense`].
-    pub fn forward_relu(&self, x: &Matrix<B>, pass: &mut Pass<B>) -> Result<Matrix<B>> {
+    pub fn forward_relu(&self, x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
         dense(x, &self.weight, &self.bias, true, pass)
     }
 

@@ -52,7 +52,7 @@ impl<B: Backend> ResidualUnit<B> {
         let shortcut = || Conv2d::new(&format!("{name}.shortcut"), one, input, builder);
         Ok(Self {
             bn1: BatchNorm2d::new(&format!("{name}.bn1"), input, builder)?,
-            conv1: three("conv1", channels)?,
+            conv1: three("conv1", channels)?.before_batch_norm(),
             bn2: BatchNorm2d::new(&format!("{name}.bn2"), input, builder)?,
             conv2: three("conv2", filters)?,
             shortcut: convolve_shortcut.then(shortcut).transpose()?,

@@ -4,6 +4,8 @@
 //! every kernel works on whole vectors whatever the width of the image. Lanes past the last channel are zero in every
 //! feature map and gradient; kernels keep them so.
 
+use crate::feature_map::Accumulate;
+
 /// Channels of a pixel that lie side by side.
 pub const LANES: usize = 16;
 
@@ -27,11 +29,16 @@ pub fn block(nchw: &[f32], [_, c, h, w]: [usize; 4], blocked: &mut [f32]) {
     }
 }
 
-/// Up to 16 planes to one channel block.
+/// Up to 16 planes to one channel block: 16 pixels at a time, so that both sides stay in the first-level cache.
 fn block_planes(planes: &[f32], plane: usize, target: &mut [f32]) {
-    for (at, pixel) in target.chunks_exact_mut(LANES).enumerate() {
-        for (lane, value) in pixel.iter_mut().enumerate() {
-            *value = planes.get(lane * plane + at).copied().unwrap_or(0.0);
+    let channels = planes.len() / plane;
+    for (at, pixels) in target.chunks_mut(LANES * LANES).enumerate() {
+        if channels < LANES {
+            pixels.fill(0.0);
+        }
+        for lane in 0..channels {
+            let values = &planes[lane * plane + at * LANES..][..pixels.len() / LANES];
+            pixels.iter_mut().skip(lane).step_by(LANES).zip(values).for_each(|(target, value)| *target = *value);
         }
     }
 }
@@ -40,12 +47,31 @@ fn block_planes(planes: &[f32], plane: usize, target: &mut [f32]) {
 pub fn unblock(blocked: &[f32], [_, c, h, w]: [usize; 4], nchw: &mut [f32]) {
     let plane = h * w;
     for (image, values) in blocked.chunks_exact(blocks(c) * plane * LANES).zip(nchw.chunks_exact_mut(c * plane)) {
-        for (channel, target) in values.chunks_exact_mut(plane).enumerate() {
-            let source = &image[channel / LANES * plane * LANES..];
-            for (at, value) in target.iter_mut().enumerate() {
-                *value = source[at * LANES + channel % LANES];
+        for (source, planes) in image.chunks_exact(plane * LANES).zip(values.chunks_mut(LANES * plane)) {
+            for (at, pixels) in source.chunks(LANES * LANES).enumerate() {
+                for (lane, target) in planes.chunks_exact_mut(plane).enumerate() {
+                    let target = &mut target[at * LANES..][..pixels.len() / LANES];
+                    target.iter_mut().zip(pixels.iter().skip(lane).step_by(LANES)).for_each(|(t, value)| *t = *value);
+                }
             }
         }
+    }
+}
+
+/// Values of the blocked layout in the order `[n, c, h, w]`: what reference loops read.
+pub fn plain(blocked: &[f32], shape: [usize; 4]) -> Vec<f32> {
+    let mut nchw = vec![0.0; shape.iter().product()];
+    unblock(blocked, shape, &mut nchw);
+    nchw
+}
+
+/// Puts what reference loops computed, in the order `[n, c, h, w]`, into a buffer of the blocked layout or adds it to that.
+pub fn put(nchw: &[f32], shape: [usize; 4], accumulate: Accumulate, blocked: &mut [f32]) {
+    let mut values = vec![0.0; blocked_len(shape)];
+    block(nchw, shape, &mut values);
+    match accumulate {
+        Accumulate::Overwrite => blocked.copy_from_slice(&values),
+        Accumulate::Add => blocked.iter_mut().zip(values).for_each(|(sum, value)| *sum += value),
     }
 }
 

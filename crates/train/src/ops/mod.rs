@@ -12,5 +12,6 @@ pub mod max_pool2d;
 pub(crate) mod parallel;
 pub mod relu;
 pub mod simd;
+pub(crate) mod sums;
 #[cfg(test)]
 mod testing;

@@ -11,11 +11,6 @@ pub fn zip2(a: &mut [f32], b: &[f32], f: impl Fn(&mut [f32], &[f32]) + Sync) {
     a.par_chunks_mut(CHUNK).zip(b.par_chunks(CHUNK)).for_each(|(a, b)| vectorized(|| f(a, b)));
 }
 
-/// Sets all elements.
-pub fn fill(a: &mut [f32], value: f32) {
-    a.par_chunks_mut(CHUNK).for_each(|a| a.fill(value));
-}
-
 /// Bytes as floats, times `factor`.
 pub fn scale_bytes(a: &mut [f32], bytes: &[u8], factor: f32) {
     a.par_chunks_mut(CHUNK).zip(bytes.par_chunks(CHUNK)).for_each(|(a, bytes)| {

@@ -1,13 +1,16 @@
 //! Addition on the CPU.
 
-use super::AddKernel;
+use super::{AddKernel, reference};
 use crate::backend::Buffer;
-use crate::ops::parallel;
+use crate::ops::{parallel, simd};
 use dfdx::tensor::{Cpu, HasErr};
 
 impl AddKernel for Cpu {
     fn add_assign(&self, sum: &mut Buffer, term: &Buffer) -> Result<(), <Self as HasErr>::Err> {
-        parallel::zip2(sum, term, add);
+        match simd::is_reference() {
+            true => reference::add_assign(sum, term),
+            false => parallel::zip2(sum, term, add),
+        }
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! own addition is part of the convolution that ends its branch ([`conv2d`](super::conv2d)).
 
 mod cpu;
+pub mod reference;
 
 use crate::backend::Memory;
 

@@ -9,15 +9,22 @@
 //! ```text
 //! dβ = Σ d      dγ = Σ d·x̂      dx = γ / sqrt(σ² + ε) · (d - dβ / m - x̂ · dγ / m)
 //! ```
+//! Once μ and σ² are known, all that is left is a factor and a summand for each channel ([`Affine`]). The op therefore writes
+//! nothing: its result is the map it was given with these beside it, and the next convolution applies them as it reads. Where the
+//! map is the result of a convolution, that has taken the mean and spread of each image too. The gradient by the input is treated
+//! alike: once dγ and dβ are known ([`NormGradient`]), the convolution before computes it as it reads it.
 
 mod cpu;
 pub mod reference;
 
+pub(crate) use cpu::{LaneAffine, LaneShare, MOMENTS, moments};
+
 use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
-use crate::feature_map::{Accumulate, FeatureMap};
+use crate::feature_map::{Accumulate, Affine, FeatureMap};
 use crate::parameter::Parameter;
 use crate::pass::{Pass, device_error};
 use preprocess::{Error, Result};
+use std::rc::Rc;
 
 /// ε: Keras' default. PyTorch's is 1e-5.
 pub const EPSILON: f32 = 1e-3;
@@ -62,28 +69,37 @@ pub struct ChannelGradients<'a, B: Memory> {
 
 /// Kernels of the normalisation.
 pub trait BatchNorm2dKernel: Memory {
-    /// Mean and biased variance of each channel.
+    /// Shape of the buffer that takes the moments of maps of `shape` `[n, c, h, w]`: two values for each channel of each image.
+    fn moments_shape(shape: [usize; 4]) -> [usize; 4];
+
+    /// Mean and biased variance of each channel, from the moments of each image where they are there already.
     #[allow(clippy::type_complexity)]
     fn channel_statistics(
         &self,
         shape: [usize; 4],
         x: &Self::Buffer,
+        moments: Option<&Self::Buffer>,
     ) -> Result<(Vector<Self>, Vector<Self>), Self::Err>
     where
         Self: Sized;
 
-    /// `y` from `x`.
-    fn batch_norm2d(
+    /// The normalisation as a factor and a summand for each channel.
+    fn batch_norm2d(&self, op: &Normalization, channels: Channels<'_, Self>) -> Result<Affine<Self>, Self::Err>
+    where
+        Self: Sized;
+
+    /// `y = relu(scale · x + shift)` of maps of `shape` `[n, c, h, w]`.
+    fn apply_affine(
         &self,
-        op: &Normalization,
-        channels: Channels<'_, Self>,
+        shape: [usize; 4],
+        affine: &Affine<Self>,
         x: &Self::Buffer,
         y: &mut Self::Buffer,
     ) -> Result<(), Self::Err>
     where
         Self: Sized;
 
-    /// The gradients in training: adds to dγ and dβ, and writes or adds to `dx`, if there is one.
+    /// The gradients in training, from that by the output: adds to dγ and dβ, and gives what `dx` comes to.
     fn batch_norm2d_gradient(
         &self,
         op: &Normalization,
@@ -91,10 +107,49 @@ pub trait BatchNorm2dKernel: Memory {
         x: &Self::Buffer,
         dy: &Self::Buffer,
         gradients: ChannelGradients<'_, Self>,
-        dx: Option<(&mut Self::Buffer, Accumulate)>,
+    ) -> Result<NormGradient<Self>, Self::Err>
+    where
+        Self: Sized;
+
+    /// Writes or adds `dx`.
+    fn apply_norm_share(
+        &self,
+        shape: [usize; 4],
+        share: &NormShare<Self>,
+        dx: &mut Self::Buffer,
+        accumulate: Accumulate,
     ) -> Result<(), Self::Err>
     where
         Self: Sized;
+}
+
+/// The gradient by a normalisation's input once the sums are known: `dx = scale · d + factor · (x - mean) + constant`, channel by
+/// channel, with `d` the gradient by the output, zero where `scale · x + shift` is clamped.
+#[derive(Debug)]
+pub struct NormGradient<B: Memory> {
+    /// μ.
+    pub mean: Vector<B>,
+    /// γ / sqrt(σ² + ε).
+    pub scale: Vector<B>,
+    /// β - μ · scale.
+    pub shift: Vector<B>,
+    /// -scale / sqrt(σ² + ε) · dγ / m.
+    pub factor: Vector<B>,
+    /// -scale · dβ / m.
+    pub constant: Vector<B>,
+    /// Whether the output was clamped.
+    pub relu: bool,
+}
+
+/// A normalisation's share of the gradient by its input, still to be computed.
+#[derive(Debug)]
+pub struct NormShare<B: Memory> {
+    /// How.
+    pub of: NormGradient<B>,
+    /// The input.
+    pub x: Rc<B::Buffer>,
+    /// The gradient by the output.
+    pub dy: B::Buffer,
 }
 
 /// A normalisation's parameters.
@@ -110,7 +165,7 @@ pub struct Parameters<'a, B: Backend> {
     pub running_var: &'a mut Parameter<B>,
 }
 
-/// Applies the normalisation and, in training, moves the statistics; formula and shapes are the module's.
+/// Normalises, which leaves the activations to be computed by who reads them, and, in training, moves the statistics; formula and shapes are the module's.
 ///
 /// # Errors
 /// Shapes that do not fit each other, or a failure of the device.
@@ -129,20 +184,19 @@ pub fn batch_norm2d<B: Backend>(
                 .because(format!("`{}` has shape {:?}", parameter.name, parameter.shape)));
         }
     }
-    let x_data = x.activations(&op)?.clone();
+    let x_data = x.activations(&op, pass)?;
+    let x_moments = x.affine.is_none().then(|| x.moments.clone()).flatten();
     let normalization = Normalization { shape, epsilon: EPSILON, relu };
     let (weight, bias) = (weight.tensor.clone(), bias.tensor.clone());
     let training = pass.is_training();
-    let (y, mean, variance) = pass.forward(&op, |device| {
+    let (affine, mean, variance) = pass.forward(&op, |device| {
         let (mean, variance) = if training {
-            device.channel_statistics(shape, &x_data)?
+            device.channel_statistics(shape, &x_data, x_moments.as_deref())?
         } else {
             (running_mean.tensor.clone(), running_var.tensor.clone())
         };
-        let mut y = device.allocate(pass.pool(), shape)?;
         let channels = Channels { mean: &mean, variance: &variance, weight: &weight, bias: &bias };
-        device.batch_norm2d(&normalization, channels, &x_data, &mut y)?;
-        Ok((y, mean, variance))
+        Ok((device.batch_norm2d(&normalization, channels)?, mean, variance))
     })?;
     if training {
         let count = (n * h * w) as f64;
@@ -151,23 +205,21 @@ pub fn batch_norm2d<B: Backend>(
             moving.tensor.try_axpy(1.0 - MOMENTUM, batch, MOMENTUM * factor).map_err(device_error(&op))?;
         }
     }
-    let y = FeatureMap::new(shape, y, pass);
+    let y = FeatureMap::normalized(shape, Rc::clone(&x_data), affine, pass);
     let Some(y_gradient) = y.gradient.clone() else { return Ok(y) };
     let x_gradient = x.gradient.clone();
     pass.on_backward(&op, move |device, pool, gradients| {
-        let Some(dy) = y_gradient.take() else { return Ok(()) };
+        let Some(dy) = y_gradient.take(device, pool, shape)? else { return Ok(()) };
         let mut dbias = take_gradient(gradients, &bias)?;
         let dweight = gradients.get_or_alloc_mut(&weight)?;
         let channels = Channels { mean: &mean, variance: &variance, weight: &weight, bias: &bias };
         let sums = ChannelGradients { weight: dweight, bias: &mut dbias };
-        match &x_gradient {
-            Some(cell) => cell.add_with(device, pool, shape, |dx, accumulate| {
-                device.batch_norm2d_gradient(&normalization, channels, &x_data, &dy, sums, Some((dx, accumulate)))
-            })?,
-            None => device.batch_norm2d_gradient(&normalization, channels, &x_data, &dy, sums, None)?,
-        }
+        let of = device.batch_norm2d_gradient(&normalization, channels, &x_data, &dy, sums)?;
         *gradients.get_or_alloc_mut(&bias)? = dbias;
-        Ok(())
+        match &x_gradient {
+            Some(cell) => cell.add_pending(device, pool, shape, NormShare { of, x: x_data, dy }),
+            None => Ok(()),
+        }
     });
     Ok(y)
 }

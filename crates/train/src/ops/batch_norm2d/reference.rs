@@ -60,3 +60,25 @@ pub fn gradient(
     let single = |values: Vec<f64>| values.iter().map(|&v| v as f32).collect();
     (d.iter().enumerate().map(dx).collect(), single(dweight), single(dbias))
 }
+
+/// `relu(scale · x + shift)` of each channel.
+pub fn affine([_, c, h, w]: [usize; 4], x: &[f32], scale: &[f32], shift: &[f32], relu: bool) -> Vec<f32> {
+    let value = |(at, &x): (usize, &f32)| {
+        let channel = at / (h * w) % c;
+        let y = (f64::from(x) * f64::from(scale[channel]) + f64::from(shift[channel])) as f32;
+        if relu { y.max(0.0) } else { y }
+    };
+    x.iter().enumerate().map(value).collect()
+}
+
+/// `scale · d + factor · (x - mean) + constant` of each channel, given in this order: mean, scale, shift, factor, constant. `d` is
+/// zero where the output was clamped, which `relu` says to look for.
+pub fn input_gradient([_, c, h, w]: [usize; 4], x: &[f32], d: &[f32], channels: [&[f32]; 5], relu: bool) -> Vec<f32> {
+    let value = |(at, (&x, &d)): (usize, (&f32, &f32))| {
+        let [mean, scale, shift, factor, constant] = channels.map(|values| f64::from(values[at / (h * w) % c]));
+        let clamped = relu && f64::from(x) * scale + shift <= 0.0;
+        let d = if clamped { 0.0 } else { f64::from(d) };
+        (scale * d + factor * (f64::from(x) - mean) + constant) as f32
+    };
+    x.iter().zip(d).enumerate().map(value).collect()
+}

@@ -1,4 +1,5 @@
-//! Two-dimensional convolution (cross-correlation, as in all frameworks) with bias, and optionally a residual and ReLU.
+//! Two-dimensional convolution (cross-correlation, as in all frameworks) with bias, and optionally a residual and ReLU. An input
+//! that is still to be normalised ([`Affine`]) is normalised on the way.
 //!
 //! ```text
 //! y[n,o,i,j] = relu( b[o] + r[n,o,i,j] + Σ_{c,u,v} w[o,c,u,v] · x[n,c, i·s+u-p, j·s+v-q] )
@@ -12,15 +13,19 @@
 
 mod cpu;
 mod direct;
+mod images;
+mod plain;
 pub mod reference;
 mod tile;
 mod winograd;
 
 use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
-use crate::feature_map::{Accumulate, FeatureMap, Layout};
+use crate::feature_map::{Accumulate, Affine, FeatureMap, Gathered, Layout};
+use crate::ops::batch_norm2d::NormShare;
 use crate::parameter::Parameter;
 use crate::pass::{Op, Pass};
 use preprocess::{Error, Result};
+use std::rc::Rc;
 
 /// What lies around the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,25 +108,47 @@ fn padded(size: usize, kernel: usize, stride: usize, padding: Padding) -> Option
     }
 }
 
-/// What is added to a convolution's result before it is stored.
+/// What a convolution reads.
 #[derive(Debug)]
-pub struct Epilogue<'a, T> {
+pub struct Input<'a, B: Memory> {
+    /// The activations or images.
+    pub data: &'a B::Buffer,
+    /// How they are laid out.
+    pub layout: Layout,
+    /// Applied to activations before anything else; the zeros around the image stay zeros.
+    pub affine: Option<&'a Affine<B>>,
+}
+
+impl<B: Memory> Clone for Input<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Memory> Copy for Input<'_, B> {}
+
+/// What is done to a convolution's result before and as it is stored.
+#[derive(Debug)]
+pub struct Epilogue<'a, T: ?Sized> {
     /// Added to the output: same shape.
     pub residual: Option<&'a T>,
     /// Clamp at zero.
     pub relu: bool,
+    /// Takes each channel's mean and mean squared deviation in each image ([`BatchNorm2dKernel::moments_shape`]).
+    ///
+    /// [`BatchNorm2dKernel::moments_shape`]: crate::ops::batch_norm2d::BatchNorm2dKernel::moments_shape
+    pub moments: Option<&'a mut T>,
 }
 
 /// Kernels of the convolution.
 pub trait Conv2dKernel: Memory {
-    /// `y` from `x`, which is laid out as `layout` says.
+    /// `y` from `x`.
     #[allow(clippy::too_many_arguments)]
     fn conv2d(
         &self,
         pool: &Self::Pool,
         geometry: &Geometry,
-        x: &Self::Buffer,
-        layout: Layout,
+        x: Input<'_, Self>,
         weight: &Vector<Self>,
         bias: &Vector<Self>,
         epilogue: Epilogue<'_, Self::Buffer>,
@@ -130,34 +157,60 @@ pub trait Conv2dKernel: Memory {
     where
         Self: Sized;
 
-    /// The gradient by the input, from that by the output.
-    fn conv2d_input_gradient(
-        &self,
-        pool: &Self::Pool,
-        geometry: &Geometry,
-        dy: &Self::Buffer,
-        weight: &Vector<Self>,
-        dx: &mut Self::Buffer,
-        accumulate: Accumulate,
-    ) -> Result<(), Self::Err>
-    where
-        Self: Sized;
-
-    /// Adds the gradients by the weight and the bias to what their slots hold.
+    /// The gradients, from that by the output: adds to what the slots of weight and bias hold, and writes or adds to `dx`, if there
+    /// is one.
     #[allow(clippy::too_many_arguments)]
-    fn conv2d_weight_gradient(
+    fn conv2d_gradient(
         &self,
         pool: &Self::Pool,
         geometry: &Geometry,
-        x: &Self::Buffer,
-        layout: Layout,
-        dy: &Self::Buffer,
-        dweight: &mut Slot<Self>,
-        dbias: &mut Slot<Self>,
+        x: Input<'_, Self>,
+        dy: OutputGradient<'_, Self>,
+        weight: &Vector<Self>,
+        gradients: ConvGradients<'_, Self>,
+        dx: Option<(&mut Self::Buffer, Accumulate)>,
     ) -> Result<(), Self::Err>
     where
         Self: Sized;
 }
+
+/// Where the gradients of a convolution gather.
+#[derive(Debug)]
+pub struct ConvGradients<'a, B: Memory> {
+    /// dw.
+    pub weight: &'a mut Slot<B>,
+    /// db.
+    pub bias: &'a mut Slot<B>,
+}
+
+/// The gradient `d` inside the ReLU, or what it follows from: computed image by image, it is never written as a whole.
+#[derive(Debug)]
+pub enum OutputGradient<'a, B: Memory> {
+    /// `d` itself.
+    Whole(&'a B::Buffer),
+    /// `dy` where `y` is positive.
+    Clamped {
+        /// The gradient by the output.
+        dy: &'a B::Buffer,
+        /// The output.
+        y: &'a B::Buffer,
+    },
+    /// The share of the normalisation that read the output, and the sum of the others'.
+    Normalized {
+        /// Still to be computed.
+        share: &'a NormShare<B>,
+        /// If there are any.
+        others: Option<&'a B::Buffer>,
+    },
+}
+
+impl<B: Memory> Clone for OutputGradient<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Memory> Copy for OutputGradient<'_, B> {}
 
 /// How [`conv2d`] is applied.
 #[derive(Debug)]
@@ -170,6 +223,8 @@ pub struct Options<'a, B: Backend> {
     pub residual: Option<&'a FeatureMap<B>>,
     /// Clamp the output at zero.
     pub relu: bool,
+    /// Take the output's moments in training: batch normalisation follows.
+    pub moments: bool,
 }
 
 /// Applies a convolution; formula and shapes are the module's.
@@ -186,38 +241,63 @@ pub fn conv2d<B: Backend>(
     let op = weight.name.trim_end_matches(".weight").to_owned();
     let geometry = checked_geometry(x, weight, bias, &options)?;
     let Options { residual, relu, .. } = options;
-    let residual_data = residual.map(|r| r.activations(&op)).transpose()?;
+    let residual_data = residual.map(|r| r.activations(&op, pass)).transpose()?;
     let flops = geometry.flops();
-    let y = pass.forward(Op { name: &op, flops }, |device| {
-        let mut y = device.allocate(pass.pool(), geometry.output())?;
-        let epilogue = Epilogue { residual: residual_data.map(|r| &**r), relu };
-        device.conv2d(pass.pool(), &geometry, &x.data, x.layout, &weight.tensor, &bias.tensor, epilogue, &mut y)?;
-        Ok(y)
+    let take_moments = options.moments && pass.is_training();
+    let (y, moments) = pass.forward(Op { name: &op, flops }, |device| {
+        let pool = pass.pool();
+        let mut y = device.allocate(pool, geometry.output())?;
+        let moments_shape = B::moments_shape(geometry.output());
+        let mut moments = take_moments.then(|| device.allocate(pool, moments_shape)).transpose()?;
+        let epilogue = Epilogue { residual: residual_data.as_deref(), relu, moments: moments.as_mut() };
+        device.conv2d(pool, &geometry, input(x), &weight.tensor, &bias.tensor, epilogue, &mut y)?;
+        Ok((y, moments))
     })?;
-    let y = FeatureMap::new(geometry.output(), y, pass);
+    let mut y = FeatureMap::new(geometry.output(), y, pass);
+    y.moments = moments.map(Rc::new);
     let Some(y_gradient) = y.gradient.clone() else { return Ok(y) };
 
     let (x, y_data, residual_gradient) = (x.clone(), y.data.clone(), residual.and_then(|r| r.gradient.clone()));
     let (weight, bias) = (weight.tensor.clone(), bias.tensor.clone());
     let directions = if x.gradient.is_some() { 2 } else { 1 };
     pass.on_backward(Op { name: &op, flops: directions * flops }, move |device, pool, gradients| {
-        let Some(mut dy) = y_gradient.take() else { return Ok(()) };
-        if relu {
-            device.relu_gradient(&y_data, &mut dy)?;
+        let shape = geometry.output();
+        // A residual's gradient and a ReLU need the whole gradient by the output.
+        let shares = match relu || residual_gradient.is_some() {
+            true => Gathered { sum: y_gradient.take(device, pool, shape)?, pending: None },
+            false => y_gradient.take_shares(),
+        };
+        let Gathered { mut sum, pending } = shares;
+        if let (Some(dy), true, true) = (&mut sum, relu, residual_gradient.is_some()) {
+            device.relu_gradient(&y_data, dy)?;
         }
-        drop(y_data);
+        let dy = match (&pending, &sum) {
+            (Some(share), others) => OutputGradient::Normalized { share, others: others.as_ref() },
+            (None, Some(dy)) if relu && residual_gradient.is_none() => {
+                OutputGradient::Clamped { dy, y: &*y_data }
+            },
+            (None, Some(dy)) => OutputGradient::Whole(dy),
+            (None, None) => return Ok(()),
+        };
         let mut dbias = take_gradient(gradients, &bias)?;
-        let dweight = gradients.get_or_alloc_mut(&weight)?;
-        device.conv2d_weight_gradient(pool, &geometry, &x.data, x.layout, &dy, dweight, &mut dbias)?;
-        *gradients.get_or_alloc_mut(&bias)? = dbias;
-        if let Some(cell) = &x.gradient {
-            cell.add_with(device, pool, geometry.input(), |dx, accumulate| {
-                device.conv2d_input_gradient(pool, &geometry, &dy, &weight, dx, accumulate)
-            })?;
+        let gathered = ConvGradients { weight: gradients.get_or_alloc_mut(&weight)?, bias: &mut dbias };
+        match &x.gradient {
+            Some(cell) => cell.add_with(device, pool, geometry.input(), |dx, accumulate| {
+                device.conv2d_gradient(pool, &geometry, input(&x), dy, &weight, gathered, Some((dx, accumulate)))
+            })?,
+            None => device.conv2d_gradient(pool, &geometry, input(&x), dy, &weight, gathered, None)?,
         }
-        residual_gradient.map_or(Ok(()), |cell| cell.add(device, dy))
+        *gradients.get_or_alloc_mut(&bias)? = dbias;
+        match residual_gradient.zip(sum) {
+            Some((cell, dy)) => cell.add(device, pool, shape, dy),
+            None => Ok(()),
+        }
     });
     Ok(y)
+}
+
+fn input<B: Backend>(x: &FeatureMap<B>) -> Input<'_, B> {
+    Input { data: &x.data, layout: x.layout, affine: x.affine.as_deref() }
 }
 
 fn checked_geometry<B: Backend>(

@@ -13,7 +13,7 @@ use super::tile::{Outer, Row, Run};
 use crate::backend::{Buffer, BufferPool};
 use crate::feature_map::Layout;
 use crate::ops::layout::{LANES, blocks};
-use crate::ops::simd::{Kernel, Level, Simd, dispatch};
+use crate::ops::simd::{Kernel, Level, Simd, Vector, dispatch, vectorized};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -26,7 +26,7 @@ const IN: usize = 6;
 const POINTS: usize = IN * IN;
 
 /// Bytes of a transformed band, input and output: part of a second-level cache of 1 MB.
-const BAND_BYTES: usize = 640 * 1024;
+const BAND_BYTES: usize = 320 * 1024;
 
 /// A convolution in tiles.
 #[derive(Debug, Clone)]
@@ -96,19 +96,17 @@ impl Winograd {
         let mut packed = pool.take(self.blocks[1] * self.weights_len());
         let rows = self.weight_rows();
         packed.par_chunks_mut(self.weights_len()).enumerate().for_each(|(block, packed)| {
-            packed.fill(0.0);
-            for (input, lane) in (0..self.input[0]).flat_map(|input| (0..LANES).map(move |lane| (input, lane))) {
-                let output = block * LANES + lane;
-                if output >= outputs {
-                    continue;
-                }
-                let half: [[f32; 3]; IN] =
-                    transpose(std::array::from_fn(|v| g(std::array::from_fn(|u| value(output, input, u, v)))));
-                for (i, row) in half.into_iter().enumerate() {
-                    for (j, weight) in g(row).into_iter().enumerate() {
-                        packed[((i * IN + j) * rows + input) * LANES + lane] = weight;
+            let lanes = LANES.min(outputs - block * LANES);
+            for input in 0..rows {
+                let mut kernels = [[[0.0; LANES]; 3]; 3];
+                if input < self.input[0] {
+                    for (u, v) in (0..3).flat_map(|u| (0..3).map(move |v| (u, v))) {
+                        for lane in 0..lanes {
+                            kernels[v][u][lane] = value(block * LANES + lane, input, u, v);
+                        }
                     }
                 }
+                vectorized(|| transform_kernels(&kernels, &mut packed[input * LANES..], rows * LANES));
             }
         });
         packed
@@ -283,8 +281,6 @@ struct TransformInput<'a> {
 }
 
 impl Kernel for TransformInput<'_> {
-    // Loops rather than `array::from_fn`: its closures are not inlined into the instruction set.
-    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Winograd { input: [_, h, w], pad, blocks: [blocks, _], .. } = *self.band.of;
@@ -297,7 +293,7 @@ impl Kernel for TransformInput<'_> {
                 let (source, stride) = if inside {
                     (&image[(top as usize * w + left as usize) * LANES..], w * LANES)
                 } else {
-                    copy_tile(image, [h, w], [top, left], &mut edge);
+                    copy_tile::<IN>(image, [h, w], [top, left], &mut edge);
                     (&edge[..], IN * LANES)
                 };
                 let target = &mut self.transformed[(block * tiles + at) * LANES..];
@@ -305,23 +301,11 @@ impl Kernel for TransformInput<'_> {
                 assert!(
                     source.len() >= ((IN - 1) * stride + IN * LANES) && target.len() >= (POINTS - 1) * point + LANES
                 );
-                // SAFETY: 6 rows of 6 pixels lie in the source, 36 points in the target, as asserted.
-                unsafe {
-                    let mut half = [[S::splat(0.0); IN]; IN];
-                    for j in 0..IN {
-                        let mut column = [S::splat(0.0); IN];
-                        for i in 0..IN {
-                            column[i] = S::load(source.as_ptr().add(i * stride + j * LANES));
-                        }
-                        let column = b_transposed::<S>(column);
-                        for i in 0..IN {
-                            half[i][j] = column[i];
-                        }
-                    }
-                    for (i, &row) in half.iter().enumerate() {
-                        for (j, value) in b_transposed::<S>(row).into_iter().enumerate() {
-                            S::store(target.as_mut_ptr().add((i * IN + j) * point), value);
-                        }
+                for lane in (0..LANES).step_by(S::Register::WIDTH) {
+                    // SAFETY: 6 rows of 6 pixels lie in the source, 36 points in the target, as asserted.
+                    unsafe {
+                        let (source, target) = (source.as_ptr().add(lane), target.as_mut_ptr().add(lane));
+                        transform_input::<S::Register>(source, stride, target, point);
                     }
                 }
             }
@@ -329,11 +313,37 @@ impl Kernel for TransformInput<'_> {
     }
 }
 
-/// Copies a 6x6 tile that reaches over the image's edge; zeros there.
-fn copy_tile(image: &[f32], [h, w]: [usize; 2], [top, left]: [isize; 2], tile: &mut [f32; POINTS * LANES]) {
+/// `Bᵀ d B` of a tile whose rows are `stride` floats apart; the transformed points go `point` floats apart.
+// Loops rather than `array::from_fn`: its closures are not inlined into the instruction set.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+unsafe fn transform_input<V: Vector>(source: *const f32, stride: usize, target: *mut f32, point: usize) {
+    // SAFETY: the caller vouches for 6 rows of 6 pixels and 36 points.
+    unsafe {
+        let mut half = [[V::splat(0.0); IN]; IN];
+        for j in 0..IN {
+            let mut column = [V::splat(0.0); IN];
+            for i in 0..IN {
+                column[i] = V::load(source.add(i * stride + j * LANES));
+            }
+            let column = b_transposed::<V>(column);
+            for i in 0..IN {
+                half[i][j] = column[i];
+            }
+        }
+        for (i, &row) in half.iter().enumerate() {
+            for (j, value) in b_transposed::<V>(row).into_iter().enumerate() {
+                V::store(target.add((i * IN + j) * point), value);
+            }
+        }
+    }
+}
+
+/// Copies a tile of `SIDE` rows and columns that reaches over the image's edge; zeros there.
+fn copy_tile<const SIDE: usize>(image: &[f32], [h, w]: [usize; 2], [top, left]: [isize; 2], tile: &mut [f32]) {
     for (at, pixel) in tile.chunks_exact_mut(LANES).enumerate() {
-        let row = usize::try_from(top + (at / IN) as isize).ok().filter(|&row| row < h);
-        let column = usize::try_from(left + (at % IN) as isize).ok().filter(|&column| column < w);
+        let row = usize::try_from(top + (at / SIDE) as isize).ok().filter(|&row| row < h);
+        let column = usize::try_from(left + (at % SIDE) as isize).ok().filter(|&column| column < w);
         match row.zip(column) {
             Some((row, column)) => pixel.copy_from_slice(&image[(row * w + column) * LANES..][..LANES]),
             None => pixel.fill(0.0),
@@ -353,11 +363,8 @@ struct TransformOutput<'a> {
 }
 
 impl Kernel for TransformOutput<'_> {
-    // Loops rather than `array::from_fn`: its closures are not inlined into the instruction set.
-    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        let [h, w] = self.band.of.out;
         let tiles = self.band.tiles();
         let count = self.bias.len() / LANES;
         let point = self.band.point_len(count);
@@ -365,38 +372,72 @@ impl Kernel for TransformOutput<'_> {
             for (at, top, left) in self.band.each() {
                 let source = &self.products[(block * tiles + at) * LANES..];
                 assert!(source.len() >= (POINTS - 1) * point + LANES);
-                // SAFETY: 36 points lie in the products, as asserted; the pixels are those of the output inside the image.
-                unsafe {
-                    let mut half = [[S::splat(0.0); IN]; OUT];
-                    for j in 0..IN {
-                        let mut column = [S::splat(0.0); IN];
-                        for i in 0..IN {
-                            column[i] = S::load(source.as_ptr().add((i * IN + j) * point));
-                        }
-                        let column = a_transposed::<S>(column);
-                        for i in 0..OUT {
-                            half[i][j] = column[i];
-                        }
-                    }
-                    let bias = S::load(self.bias.as_ptr().add(block * LANES));
-                    for (i, &row) in half.iter().enumerate().take(h - top) {
-                        for (j, value) in a_transposed::<S>(row).into_iter().enumerate() {
-                            if left + j < w {
-                                let at = ((block * h + top + i) * w + left + j) * LANES;
-                                let mut value = S::add(value, bias);
-                                if let Some(residual) = self.residual {
-                                    value = S::add(value, S::load(residual.add(at)));
-                                }
-                                if self.relu {
-                                    value = S::max(value, S::splat(0.0));
-                                }
-                                S::store(self.y.add(at), value);
-                            }
-                        }
+                for lane in (0..LANES).step_by(S::Register::WIDTH) {
+                    // SAFETY: 36 points lie in the products, as asserted; the pixels are those of the output inside the image.
+                    unsafe {
+                        let tile = transform_output::<S::Register>(source.as_ptr().add(lane), point);
+                        self.store_tile::<S::Register>(&tile, [block, top, left], lane);
                     }
                 }
             }
         }
+    }
+}
+
+impl TransformOutput<'_> {
+    /// Some lanes of a tile at `[block, row, column]`, those of its pixels that are inside the image.
+    #[inline(always)]
+    unsafe fn store_tile<V: Vector>(
+        &self,
+        tile: &[[V::Block; OUT]; OUT],
+        [block, top, left]: [usize; 3],
+        lane: usize,
+    ) {
+        let [h, w] = self.band.of.out;
+        // SAFETY: bias, residual and output hold the block, and the pixels are inside the image.
+        unsafe {
+            let bias = V::load(self.bias.as_ptr().add(block * LANES + lane));
+            for (i, row) in tile.iter().enumerate().take(h - top) {
+                for (j, &value) in row.iter().enumerate() {
+                    if left + j < w {
+                        let at = ((block * h + top + i) * w + left + j) * LANES + lane;
+                        let mut value = V::add(value, bias);
+                        if let Some(residual) = self.residual {
+                            value = V::add(value, V::load(residual.add(at)));
+                        }
+                        if self.relu {
+                            value = V::max(value, V::splat(0.0));
+                        }
+                        V::store(self.y.add(at), value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `Aᵀ m A` of a tile whose points are `point` floats apart.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+unsafe fn transform_output<V: Vector>(source: *const f32, point: usize) -> [[V::Block; OUT]; OUT] {
+    // SAFETY: the caller vouches for 36 points.
+    unsafe {
+        let mut half = [[V::splat(0.0); IN]; OUT];
+        for j in 0..IN {
+            let mut column = [V::splat(0.0); IN];
+            for i in 0..IN {
+                column[i] = V::load(source.add((i * IN + j) * point));
+            }
+            let column = a_transposed::<V>(column);
+            for i in 0..OUT {
+                half[i][j] = column[i];
+            }
+        }
+        let mut tile = [[V::splat(0.0); OUT]; OUT];
+        for i in 0..OUT {
+            tile[i] = a_transposed::<V>(half[i]);
+        }
+        tile
     }
 }
 
@@ -408,36 +449,29 @@ struct TransformGradient<'a> {
 }
 
 impl Kernel for TransformGradient<'_> {
-    // Loops rather than `array::from_fn`: its closures are not inlined into the instruction set.
-    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let [h, w] = self.band.of.out;
         let tiles = self.band.tiles();
         let point = self.transformed.len() / POINTS;
+        let mut edge = [0.0; OUT * OUT * LANES];
         for (block, dy) in self.dy.chunks_exact(h * w * LANES).enumerate() {
             for (at, top, left) in self.band.each() {
+                let (source, stride) = if top + OUT <= h && left + OUT <= w {
+                    (&dy[(top * w + left) * LANES..], w * LANES)
+                } else {
+                    copy_tile::<OUT>(dy, [h, w], [top as isize, left as isize], &mut edge);
+                    (&edge[..], OUT * LANES)
+                };
                 let target = &mut self.transformed[(block * tiles + at) * LANES..];
-                assert!(target.len() >= (POINTS - 1) * point + LANES);
-                // SAFETY: only pixels inside the image are read; 36 points lie in the target, as asserted.
-                unsafe {
-                    let mut half = [[S::splat(0.0); OUT]; IN];
-                    for j in 0..OUT {
-                        let mut column = [S::splat(0.0); OUT];
-                        for i in 0..OUT {
-                            if top + i < h && left + j < w {
-                                column[i] = S::load(dy.as_ptr().add(((top + i) * w + left + j) * LANES));
-                            }
-                        }
-                        let column = a::<S>(column);
-                        for i in 0..IN {
-                            half[i][j] = column[i];
-                        }
-                    }
-                    for (i, &row) in half.iter().enumerate() {
-                        for (j, value) in a::<S>(row).into_iter().enumerate() {
-                            S::store(target.as_mut_ptr().add((i * IN + j) * point), value);
-                        }
+                assert!(
+                    source.len() >= (OUT - 1) * stride + OUT * LANES && target.len() >= (POINTS - 1) * point + LANES
+                );
+                for lane in (0..LANES).step_by(S::Register::WIDTH) {
+                    // SAFETY: 4 rows of 4 pixels lie in the source, 36 points in the target, as asserted.
+                    unsafe {
+                        let (source, target) = (source.as_ptr().add(lane), target.as_mut_ptr().add(lane));
+                        transform_gradient::<S::Register>(source, stride, target, point);
                     }
                 }
             }
@@ -445,18 +479,43 @@ impl Kernel for TransformGradient<'_> {
     }
 }
 
+/// `A dY Aᵀ` of a tile whose rows are `stride` floats apart; the transformed points go `point` floats apart.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+unsafe fn transform_gradient<V: Vector>(source: *const f32, stride: usize, target: *mut f32, point: usize) {
+    // SAFETY: the caller vouches for 4 rows of 4 pixels and 36 points.
+    unsafe {
+        let mut half = [[V::splat(0.0); OUT]; IN];
+        for j in 0..OUT {
+            let mut column = [V::splat(0.0); OUT];
+            for i in 0..OUT {
+                column[i] = V::load(source.add(i * stride + j * LANES));
+            }
+            let column = a::<V>(column);
+            for i in 0..IN {
+                half[i][j] = column[i];
+            }
+        }
+        for (i, &row) in half.iter().enumerate() {
+            for (j, value) in a::<V>(row).into_iter().enumerate() {
+                V::store(target.add((i * IN + j) * point), value);
+            }
+        }
+    }
+}
+
 /// `Bᵀ d` of one column.
 #[inline(always)]
-unsafe fn b_transposed<S: Simd>(d: [S::Block; IN]) -> [S::Block; IN] {
+unsafe fn b_transposed<V: Vector>(d: [V::Block; IN]) -> [V::Block; IN] {
     // SAFETY: the caller's instruction set.
     unsafe {
-        let times = |factor: f32, value, plus| S::multiply_add(S::splat(factor), value, plus);
+        let times = |factor: f32, value, plus| V::multiply_add(V::splat(factor), value, plus);
         let (even, odd) = (times(-4.0, d[2], d[4]), times(-4.0, d[1], d[3]));
-        let (near, far) = (S::subtract(d[4], d[2]), S::subtract(d[3], d[1]));
+        let (near, far) = (V::subtract(d[4], d[2]), V::subtract(d[3], d[1]));
         [
             times(4.0, d[0], times(-5.0, d[2], d[4])),
-            S::add(even, odd),
-            S::subtract(even, odd),
+            V::add(even, odd),
+            V::subtract(even, odd),
             times(2.0, far, near),
             times(-2.0, far, near),
             times(4.0, d[1], times(-5.0, d[3], d[5])),
@@ -466,37 +525,59 @@ unsafe fn b_transposed<S: Simd>(d: [S::Block; IN]) -> [S::Block; IN] {
 
 /// `Aᵀ m` of one column.
 #[inline(always)]
-unsafe fn a_transposed<S: Simd>(m: [S::Block; IN]) -> [S::Block; OUT] {
+unsafe fn a_transposed<V: Vector>(m: [V::Block; IN]) -> [V::Block; OUT] {
     // SAFETY: the caller's instruction set.
     unsafe {
-        let times = |factor: f32, value, plus| S::multiply_add(S::splat(factor), value, plus);
-        let (sum1, difference1) = (S::add(m[1], m[2]), S::subtract(m[1], m[2]));
-        let (sum2, difference2) = (S::add(m[3], m[4]), S::subtract(m[3], m[4]));
+        let times = |factor: f32, value, plus| V::multiply_add(V::splat(factor), value, plus);
+        let (sum1, difference1) = (V::add(m[1], m[2]), V::subtract(m[1], m[2]));
+        let (sum2, difference2) = (V::add(m[3], m[4]), V::subtract(m[3], m[4]));
         [
-            S::add(S::add(m[0], sum1), sum2),
+            V::add(V::add(m[0], sum1), sum2),
             times(2.0, difference2, difference1),
             times(4.0, sum2, sum1),
-            times(8.0, difference2, S::add(difference1, m[5])),
+            times(8.0, difference2, V::add(difference1, m[5])),
         ]
     }
 }
 
 /// `A y` of one column.
 #[inline(always)]
-unsafe fn a<S: Simd>(y: [S::Block; OUT]) -> [S::Block; IN] {
+unsafe fn a<V: Vector>(y: [V::Block; OUT]) -> [V::Block; IN] {
     // SAFETY: the caller's instruction set.
     unsafe {
-        let times = |factor: f32, value, plus| S::multiply_add(S::splat(factor), value, plus);
-        let (even1, odd1) = (S::add(y[0], y[2]), S::add(y[1], y[3]));
+        let times = |factor: f32, value, plus| V::multiply_add(V::splat(factor), value, plus);
+        let (even1, odd1) = (V::add(y[0], y[2]), V::add(y[1], y[3]));
         let (even2, odd2) = (times(4.0, y[2], y[0]), times(4.0, y[3], y[1]));
-        [y[0], S::add(even1, odd1), S::subtract(even1, odd1), times(2.0, odd2, even2), times(-2.0, odd2, even2), y[3]]
+        [y[0], V::add(even1, odd1), V::subtract(even1, odd1), times(2.0, odd2, even2), times(-2.0, odd2, even2), y[3]]
     }
 }
 
-/// `G g` of one column of a kernel.
-fn g([a, b, c]: [f32; 3]) -> [f32; IN] {
-    let (outer, quarter) = (a + c, a / 24.0 + c / 6.0);
-    [a / 4.0, -(outer + b) / 6.0, -(outer - b) / 6.0, quarter + b / 12.0, quarter - b / 12.0, c]
+/// `G g Gᵀ` of 16 kernels, given column by column; the transformed points go `point` floats apart.
+#[inline(always)]
+fn transform_kernels(columns: &[[[f32; LANES]; 3]; 3], target: &mut [f32], point: usize) {
+    let half: [[[f32; LANES]; 3]; IN] = transpose([g(&columns[0]), g(&columns[1]), g(&columns[2])]);
+    for (i, row) in half.iter().enumerate() {
+        for (j, lanes) in g(row).iter().enumerate() {
+            target[(i * IN + j) * point..][..LANES].copy_from_slice(lanes);
+        }
+    }
+}
+
+/// `G g` of one column of 16 kernels.
+#[inline(always)]
+fn g(column: &[[f32; LANES]; 3]) -> [[f32; LANES]; IN] {
+    let mut points = [[0.0; LANES]; IN];
+    for lane in 0..LANES {
+        let (a, b, c) = (column[0][lane], column[1][lane], column[2][lane]);
+        let (outer, quarter) = (a + c, a / 24.0 + c / 6.0);
+        points[0][lane] = a / 4.0;
+        points[1][lane] = -(outer + b) / 6.0;
+        points[2][lane] = -(outer - b) / 6.0;
+        points[3][lane] = quarter + b / 12.0;
+        points[4][lane] = quarter - b / 12.0;
+        points[5][lane] = c;
+    }
+    points
 }
 
 /// `Gᵀ u` of one column of 16 kernels.

@@ -9,10 +9,10 @@
 mod cpu;
 pub mod reference;
 
-use crate::backend::{Backend, Matrix, Memory, Slot, Vector, take_gradient};
+use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
+use crate::feature_map::{Accumulate, FeatureMap};
 use crate::parameter::Parameter;
-use crate::pass::Pass;
-use dfdx::shapes::HasShape;
+use crate::pass::{Op, Pass};
 use preprocess::{Error, Result};
 
 /// Sizes of one dense layer.
@@ -33,75 +33,85 @@ pub struct DenseGradients<'a, B: Memory> {
     pub weight: &'a mut Slot<B>,
     /// db.
     pub bias: &'a mut Slot<B>,
-    /// dx.
-    pub input: &'a mut Slot<B>,
 }
 
 /// Kernels of the dense layer.
 pub trait DenseKernel: Memory {
-    /// `y` from `x`.
+    /// `y` of shape `[n, outputs, 1, 1]` from `x` of shape `[n, inputs, 1, 1]`.
+    #[allow(clippy::too_many_arguments)]
     fn dense(
         &self,
         pool: &Self::Pool,
         sizes: Sizes,
-        x: &Matrix<Self>,
+        x: &Self::Buffer,
         weight: &Vector<Self>,
         bias: &Vector<Self>,
         relu: bool,
-    ) -> Result<Matrix<Self>, Self::Err>
+        y: &mut Self::Buffer,
+    ) -> Result<(), Self::Err>
     where
         Self: Sized;
 
-    /// Adds to all gradients.
+    /// Adds to the gradients of weight and bias, and writes or adds to `dx`, if there is one.
+    #[allow(clippy::too_many_arguments)]
     fn dense_gradient(
         &self,
         pool: &Self::Pool,
         sizes: Sizes,
-        x: &Matrix<Self>,
+        x: &Self::Buffer,
         weight: &Vector<Self>,
-        dy: &Slot<Self>,
+        dy: &Self::Buffer,
         gradients: DenseGradients<'_, Self>,
+        dx: Option<(&mut Self::Buffer, Accumulate)>,
     ) -> Result<(), Self::Err>
     where
         Self: Sized;
 }
 
-/// Applies a dense layer; formula and shapes are the module's. Gradients of `x` and `y` are kept under their keys on the tape.
+/// Applies a dense layer to flattened images `[n, features, 1, 1]`; formula and shapes are the module's.
 ///
 /// # Errors
 /// Shapes that do not fit each other, or a failure of the device.
 pub fn dense<B: Backend>(
-    x: &Matrix<B>,
+    x: &FeatureMap<B>,
     weight: &Parameter<B>,
     bias: &Parameter<B>,
     relu: bool,
     pass: &mut Pass<B>,
-) -> Result<Matrix<B>> {
+) -> Result<FeatureMap<B>> {
     let op = weight.name.trim_end_matches(".weight").to_owned();
-    let &(n, inputs) = x.shape();
+    let [n, inputs] = x.flat_shape(&op)?;
     let sizes = Sizes { n, inputs, outputs: bias.len() };
     if weight.shape != [sizes.outputs, inputs] {
         return Err(Error::new(format!("cannot apply `{op}` to a matrix of {n}x{inputs}"))
             .because(format!("the weight's shape is {:?}, the bias' {:?}", weight.shape, bias.shape)));
     }
-    let (weight, bias) = (&weight.tensor, &bias.tensor);
-    let y = pass.forward(&op, |device| device.dense(pass.pool(), sizes, x, weight, bias, relu))?;
-    if pass.has_tape() {
-        let (x, y, weight, bias) = (x.clone(), y.clone(), weight.clone(), bias.clone());
-        pass.on_backward(&op, move |device, pool, gradients| {
-            let mut dy = take_gradient(gradients, &y)?;
-            if relu {
-                device.relu_gradient_matrix(&y, &mut dy)?;
-            }
-            let mut dbias = take_gradient(gradients, &bias)?;
-            let mut dx = take_gradient(gradients, &x)?;
-            let dweight = gradients.get_or_alloc_mut(&weight)?;
-            let gathered = DenseGradients { weight: dweight, bias: &mut dbias, input: &mut dx };
-            device.dense_gradient(pool, sizes, &x, &weight, &dy, gathered)?;
-            *gradients.get_or_alloc_mut(&bias)? = dbias;
-            *gradients.get_or_alloc_mut(&x)? = dx;
-            Ok(())
-        });
-    }
+    let (weight, bias) = (weight.tensor.clone(), bias.tensor.clone());
+    let (x_data, y_shape) = (x.activations(&op, pass)?, [n, sizes.outputs, 1, 1]);
+    let flops = 2 * n * inputs * sizes.outputs;
+    let y = pass.forward(Op { name: &op, flops }, |device| {
+        let mut y = device.allocate(pass.pool(), y_shape)?;
+        device.dense(pass.pool(), sizes, &x_data, &weight, &bias, relu, &mut y)?;
+        Ok(y)
+    })?;
+    let y = FeatureMap::new(y_shape, y, pass);
+    let Some(y_gradient) = y.gradient.clone() else { return Ok(y) };
+    let (x, y_data) = (x.clone(), y.data.clone());
+    pass.on_backward(Op { name: &op, flops: 2 * flops }, move |device, pool, gradients| {
+        let Some(mut dy) = y_gradient.take(device, pool, y_shape)? else { return Ok(()) };
+        if relu {
+            device.relu_gradient(&y_data, &mut dy)?;
+        }
+        let mut dbias = take_gradient(gradients, &bias)?;
+        let gathered = DenseGradients { weight: gradients.get_or_alloc_mut(&weight)?, bias: &mut dbias };
+        match &x.gradient {
+            Some(cell) => cell.add_with(device, pool, x.shape, |dx, accumulate| {
+                device.dense_gradient(pool, sizes, &x_data, &weight, &dy, gathered, Some((dx, accumulate)))
+            })?,
+            None => device.dense_gradient(pool, sizes, &x_data, &weight, &dy, gathered, None)?,
+        }
+        *gradients.get_or_alloc_mut(&bias)? = dbias;
+        Ok(())
+    });
     Ok(y)
 }

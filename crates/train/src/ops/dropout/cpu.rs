@@ -1,36 +1,57 @@
 //! Dropout on the CPU.
 
 use super::DropoutKernel;
-use crate::backend::{Matrix, Slot};
+use crate::backend::Buffer;
+use crate::feature_map::Accumulate;
+use crate::ops::layout::{LANES, blocks};
 use crate::pass::Randomness;
-use dfdx::shapes::HasShape;
-use dfdx::tensor::{Cpu, HasErr, TensorFromVec};
+use dfdx::tensor::{Cpu, HasErr};
 
 impl DropoutKernel for Cpu {
     fn dropout(
         &self,
         rate: f32,
         randomness: Randomness,
-        x: &Matrix<Self>,
-    ) -> Result<Matrix<Self>, <Self as HasErr>::Err> {
-        let &(n, features) = x.shape();
-        let mut values = vec![0.0; n * features];
-        x.copy_into(&mut values);
-        values.iter_mut().zip(factors(rate, randomness)).for_each(|(value, factor)| *value *= factor);
-        self.try_tensor_from_vec(values, (n, features))
+        [_, features]: [usize; 2],
+        x: &Buffer,
+        y: &mut Buffer,
+    ) -> Result<(), <Self as HasErr>::Err> {
+        scale(features, factors(rate, randomness), x, y, |y, value| *y = value);
+        Ok(())
     }
 
     fn dropout_gradient(
         &self,
         rate: f32,
         randomness: Randomness,
-        dy: &Slot<Self>,
-        dx: &mut Slot<Self>,
+        [_, features]: [usize; 2],
+        dy: &Buffer,
+        dx: &mut Buffer,
+        accumulate: Accumulate,
     ) -> Result<(), <Self as HasErr>::Err> {
-        for ((dx, dy), factor) in dx.iter_mut().zip(dy.iter()).zip(factors(rate, randomness)) {
-            *dx += dy * factor;
+        let factors = factors(rate, randomness);
+        match accumulate {
+            Accumulate::Overwrite => scale(features, factors, dy, dx, |dx, value| *dx = value),
+            Accumulate::Add => scale(features, factors, dy, dx, |dx, value| *dx += value),
         }
         Ok(())
+    }
+}
+
+/// Gives `put` every value of `from` times its factor; rows are padded with zeros to whole blocks.
+fn scale(
+    features: usize,
+    mut factors: impl Iterator<Item = f32>,
+    from: &[f32],
+    to: &mut [f32],
+    put: impl Fn(&mut f32, f32),
+) {
+    let row = blocks(features) * LANES;
+    for (to, from) in to.chunks_exact_mut(row).zip(from.chunks_exact(row)) {
+        for ((to, from), factor) in to.iter_mut().zip(&from[..features]).zip(&mut factors) {
+            put(to, from * factor);
+        }
+        to[features..].fill(0.0);
     }
 }
 

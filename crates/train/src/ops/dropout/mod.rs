@@ -4,45 +4,63 @@
 //! y[n,i] = x[n,i] · k[n,i] / (1 - rate),    k = 1 with probability 1 - rate, else 0
 //! ```
 //! `k` is a function of (run seed, step, layer, position) alone, so that a resumed run drops the same values as an
-//! undisturbed one, and the backward pass computes `k` again rather than keep it.
+//! undisturbed one, and the backward pass computes `k` again rather than keep it. There is one implementation, in plain loops: it sees one value a feature.
 
 mod cpu;
 
-use crate::backend::{Backend, Matrix, Memory, Slot, take_gradient};
+use crate::backend::{Backend, Memory};
+use crate::feature_map::{Accumulate, FeatureMap};
 use crate::pass::{Pass, Randomness};
 use preprocess::Result;
 
 /// Kernels of the dropout.
 pub trait DropoutKernel: Memory {
-    /// `y` from `x`.
-    fn dropout(&self, rate: f32, randomness: Randomness, x: &Matrix<Self>) -> Result<Matrix<Self>, Self::Err>
-    where
-        Self: Sized;
+    /// `y` of shape `[n, features]` from `x`.
+    fn dropout(
+        &self,
+        rate: f32,
+        randomness: Randomness,
+        shape: [usize; 2],
+        x: &Self::Buffer,
+        y: &mut Self::Buffer,
+    ) -> Result<(), Self::Err>;
 
-    /// Adds to `dx`.
+    /// The gradient by `x`, from that by `y`.
     fn dropout_gradient(
         &self,
         rate: f32,
         randomness: Randomness,
-        dy: &Slot<Self>,
-        dx: &mut Slot<Self>,
+        shape: [usize; 2],
+        dy: &Self::Buffer,
+        dx: &mut Self::Buffer,
+        accumulate: Accumulate,
     ) -> Result<(), Self::Err>;
 }
 
-/// Drops values in a training pass; hands `x` on in an inference pass.
+/// Drops values of flattened images `[n, features, 1, 1]` in a training pass; hands `x` on in an inference pass.
 ///
 /// # Errors
-/// The device failed.
-pub fn dropout<B: Backend>(op: &str, x: Matrix<B>, rate: f32, pass: &mut Pass<B>) -> Result<Matrix<B>> {
+/// Images that are not flattened, or a failure of the device.
+pub fn dropout<B: Backend>(op: &str, x: FeatureMap<B>, rate: f32, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
     if !pass.is_training() {
         return Ok(x);
     }
+    let shape = x.flat_shape(op)?;
     let randomness = pass.next_randomness();
-    let y = pass.forward(op, |device| device.dropout(rate, randomness, &x))?;
-    let key = y.clone();
-    pass.on_backward(op, move |device, _, gradients| {
-        let dy = take_gradient(gradients, &key)?;
-        device.dropout_gradient(rate, randomness, &dy, gradients.get_or_alloc_mut(&x)?)
-    });
+    let x_data = x.activations(op, pass)?;
+    let y = pass.forward(op, |device| {
+        let mut y = device.allocate(pass.pool(), x.shape)?;
+        device.dropout(rate, randomness, shape, &x_data, &mut y)?;
+        Ok(y)
+    })?;
+    let y = FeatureMap::new(x.shape, y, pass);
+    if let (Some(y_gradient), Some(x_gradient)) = (y.gradient.clone(), x.gradient.clone()) {
+        pass.on_backward(op, move |device, pool, _| {
+            let Some(dy) = y_gradient.take(device, pool, x.shape)? else { return Ok(()) };
+            x_gradient.add_with(device, pool, x.shape, |dx, accumulate| {
+                device.dropout_gradient(rate, randomness, shape, &dy, dx, accumulate)
+            })
+        });
+    }
     Ok(y)
 }

@@ -1,42 +1,46 @@
-//! From a feature map `[n, c, h, w]` to a matrix `[n, c·h·w]` in that order: PyTorch's `flatten(1)`, whatever layout the
-//! feature map has on the device. The gradient goes the same way back.
+//! From a feature map `[n, c, h, w]` to one of a single pixel, `[n, c·h·w, 1, 1]`, in the order of PyTorch's `flatten(1)`,
+//! whatever layout feature maps have on the device. The gradient goes the same way back.
 
 mod cpu;
+pub mod reference;
 
-use crate::backend::{Backend, Matrix, Memory, Slot, take_gradient};
+use crate::backend::{Backend, Memory};
 use crate::feature_map::{Accumulate, FeatureMap};
 use crate::pass::Pass;
 use preprocess::Result;
 
 /// Kernels of the flattening.
 pub trait FlattenKernel: Memory {
-    /// The matrix of a feature map of shape `shape`.
-    fn flatten(&self, shape: [usize; 4], x: &Self::Buffer) -> Result<Matrix<Self>, Self::Err>
-    where
-        Self: Sized;
+    /// `y` of shape `[n, c·h·w, 1, 1]` from `x` of shape `[n, c, h, w]`.
+    fn flatten(&self, shape: [usize; 4], x: &Self::Buffer, y: &mut Self::Buffer) -> Result<(), Self::Err>;
 
-    /// The gradient by the feature map, from that by the matrix.
+    /// The gradient by `x` of shape `shape`, from that by `y`.
     fn flatten_gradient(
         &self,
         shape: [usize; 4],
-        dy: &Slot<Self>,
+        dy: &Self::Buffer,
         dx: &mut Self::Buffer,
         accumulate: Accumulate,
     ) -> Result<(), Self::Err>;
 }
 
-/// Flattens a feature map; its gradient is kept under the matrix' key on the tape.
+/// Flattens a feature map.
 ///
 /// # Errors
 /// The device failed.
-pub fn flatten<B: Backend>(x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<Matrix<B>> {
-    let shape = x.shape;
-    let x_data = x.activations("flatten")?;
-    let y = pass.forward("flatten", |device| device.flatten(shape, x_data))?;
-    if let Some(x_gradient) = x.gradient.clone() {
-        let key = y.clone();
-        pass.on_backward("flatten", move |device, pool, gradients| {
-            let dy = take_gradient(gradients, &key)?;
+pub fn flatten<B: Backend>(x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
+    let shape @ [n, c, h, w] = x.shape;
+    let features = [n, c * h * w, 1, 1];
+    let x_data = x.activations("flatten", pass)?;
+    let y = pass.forward("flatten", |device| {
+        let mut y = device.allocate(pass.pool(), features)?;
+        device.flatten(shape, &x_data, &mut y)?;
+        Ok(y)
+    })?;
+    let y = FeatureMap::new(features, y, pass);
+    if let (Some(y_gradient), Some(x_gradient)) = (y.gradient.clone(), x.gradient.clone()) {
+        pass.on_backward("flatten", move |device, pool, _| {
+            let Some(dy) = y_gradient.take(device, pool, features)? else { return Ok(()) };
             x_gradient
                 .add_with(device, pool, shape, |dx, accumulate| device.flatten_gradient(shape, &dy, dx, accumulate))
         });

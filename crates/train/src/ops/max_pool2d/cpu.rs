@@ -1,10 +1,10 @@
 //! The pooling on the CPU: one task a plane of 16 channels.
 
-use super::MaxPool2dKernel;
+use super::{MaxPool2dKernel, reference};
 use crate::backend::{Buffer, BufferPool};
 use crate::feature_map::Accumulate;
-use crate::ops::layout::{LANES, blocks};
-use crate::ops::simd::vectorized;
+use crate::ops::layout::{self, LANES, blocks};
+use crate::ops::simd::{is_reference, vectorized};
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
 
@@ -18,6 +18,10 @@ impl MaxPool2dKernel for Cpu {
     ) -> Result<Buffer, <Self as HasErr>::Err> {
         let outputs = n * blocks(c) * (h / 2) * (w / 2) * LANES;
         let mut largest = pool.take(outputs.div_ceil(4));
+        if is_reference() {
+            reference_pool([n, c, h, w], x, y, largest.as_bytes_mut());
+            return Ok(largest);
+        }
         let out_plane = (h / 2) * (w / 2) * LANES;
         y.par_chunks_mut(out_plane)
             .zip(largest.as_bytes_mut().par_chunks_mut(out_plane))
@@ -28,12 +32,17 @@ impl MaxPool2dKernel for Cpu {
 
     fn max_pool2d_gradient(
         &self,
-        [_, _, h, w]: [usize; 4],
+        shape: [usize; 4],
         largest: &Buffer,
         dy: &Buffer,
         dx: &mut Buffer,
         accumulate: Accumulate,
     ) -> Result<(), <Self as HasErr>::Err> {
+        let [_, _, h, w] = shape;
+        if is_reference() {
+            reference_gradient(shape, largest.as_bytes(), dy, accumulate, dx);
+            return Ok(());
+        }
         let out_plane = (h / 2) * (w / 2) * LANES;
         dx.par_chunks_mut(h * w * LANES)
             .zip(largest.as_bytes().par_chunks(out_plane))
@@ -49,6 +58,31 @@ impl MaxPool2dKernel for Cpu {
             });
         Ok(())
     }
+}
+
+/// [`reference::forward`] on the blocked layout.
+fn reference_pool(shape: [usize; 4], x: &[f32], y: &mut [f32], largest: &mut [u8]) {
+    let [n, c, h, w] = shape;
+    let out = [n, c, h / 2, w / 2];
+    let (values, best) = reference::forward(shape, &layout::plain(x, shape));
+    layout::put(&values, out, Accumulate::Overwrite, y);
+    let which = best.iter().map(|&at| ((at / w % h % 2) * 2 + at % w % 2) as f32).collect::<Vec<_>>();
+    let mut blocked = vec![0.0; layout::blocked_len(out)];
+    layout::put(&which, out, Accumulate::Overwrite, &mut blocked);
+    largest.iter_mut().zip(blocked).for_each(|(largest, which)| *largest = which as u8);
+}
+
+/// [`reference::gradient`] on the blocked layout.
+fn reference_gradient(shape: [usize; 4], largest: &[u8], dy: &[f32], accumulate: Accumulate, dx: &mut [f32]) {
+    let [n, c, h, w] = shape;
+    let out = [n, c, h / 2, w / 2];
+    let which: Vec<f32> = largest.iter().take(layout::blocked_len(out)).map(|&which| f32::from(which)).collect();
+    let index = |(at, which): (usize, f32)| {
+        let (plane, i, j) = (at / (h / 2 * (w / 2)), at / (w / 2) % (h / 2), at % (w / 2));
+        (plane * h + 2 * i + which as usize / 2) * w + 2 * j + which as usize % 2
+    };
+    let best: Vec<usize> = layout::plain(&which, out).into_iter().enumerate().map(index).collect();
+    layout::put(&reference::gradient(shape, &best, &layout::plain(dy, out)), shape, accumulate, dx);
 }
 
 #[inline(always)]
@@ -100,7 +134,6 @@ fn store<const ADD: bool>(target: &mut f32, value: f32) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reference;
     use super::*;
     use crate::backend::Memory;
     use crate::ops::testing::{assert_close, noise};
@@ -127,6 +160,14 @@ mod tests {
             assert_close(&format!("{shape:?}, added"), &device.download(shape, &dx).unwrap(), &sum);
             device.max_pool2d_gradient(shape, &largest, &dy_blocked, &mut dx, Accumulate::Overwrite).unwrap();
             assert_close(&format!("{shape:?}, overwritten"), &device.download(shape, &dx).unwrap(), &expected);
+
+            // The reference level's way to the same loops.
+            let (mut plain_y, mut plain_largest) = (vec![0.0; y.len()], vec![0; y.len()]);
+            reference_pool(shape, &blocked, &mut plain_y, &mut plain_largest);
+            assert!(plain_y == y[..] && plain_largest == largest.as_bytes()[..y.len()], "{shape:?}");
+            let mut plain_dx = vec![0.0; dx.len()];
+            reference_gradient(shape, &plain_largest, &dy_blocked, Accumulate::Overwrite, &mut plain_dx);
+            assert_eq!(plain_dx, dx[..], "{shape:?}");
         }
     }
 }

@@ -44,16 +44,16 @@ pub fn max_pool2d<B: Backend>(op: &str, x: &FeatureMap<B>, pass: &mut Pass<B>) -
     if h < 2 || w < 2 {
         return Err(Error::new(format!("{op}: a 2x2 window does not fit into {h}x{w}")));
     }
-    let x_data = x.activations(op)?;
+    let x_data = x.activations(op, pass)?;
     let (y, largest) = pass.forward(op, |device| {
         let mut y = device.allocate(pass.pool(), [n, c, h / 2, w / 2])?;
-        let largest = device.max_pool2d(pass.pool(), shape, x_data, &mut y)?;
+        let largest = device.max_pool2d(pass.pool(), shape, &x_data, &mut y)?;
         Ok((y, largest))
     })?;
     let y = FeatureMap::new([n, c, h / 2, w / 2], y, pass);
     if let (Some(y_gradient), Some(x_gradient)) = (y.gradient.clone(), x.gradient.clone()) {
         pass.on_backward(op, move |device, pool, _| {
-            let Some(dy) = y_gradient.take() else { return Ok(()) };
+            let Some(dy) = y_gradient.take(device, pool, [n, c, h / 2, w / 2])? else { return Ok(()) };
             x_gradient.add_with(device, pool, shape, |dx, accumulate| {
                 device.max_pool2d_gradient(shape, &largest, &dy, dx, accumulate)
             })

@@ -1,20 +1,16 @@
 //! The rectifier's gradient on the CPU.
 
-use super::ReluKernel;
-use crate::backend::{Buffer, Matrix, Slot};
-use crate::ops::parallel;
+use super::{ReluKernel, reference};
+use crate::backend::Buffer;
+use crate::ops::{parallel, simd};
 use dfdx::tensor::{Cpu, HasErr};
 
 impl ReluKernel for Cpu {
     fn relu_gradient(&self, y: &Buffer, gradient: &mut Buffer) -> Result<(), <Self as HasErr>::Err> {
-        parallel::zip2(gradient, y, mask);
-        Ok(())
-    }
-
-    fn relu_gradient_matrix(&self, y: &Matrix<Self>, gradient: &mut Slot<Self>) -> Result<(), <Self as HasErr>::Err> {
-        let mut values = vec![0.0; gradient.len()];
-        y.copy_into(&mut values);
-        mask(gradient, &values);
+        match simd::is_reference() {
+            true => reference::relu_gradient(y, gradient),
+            false => parallel::zip2(gradient, y, mask),
+        }
         Ok(())
     }
 }

@@ -3,16 +3,12 @@
 //! Convolutions and dense layers clamp as they store, so there is only a gradient here.
 
 mod cpu;
+pub mod reference;
 
-use crate::backend::{Matrix, Memory, Slot};
+use crate::backend::Memory;
 
 /// Kernels of the rectifier's gradient.
 pub trait ReluKernel: Memory {
     /// Zeroes `gradient` where the output `y` of the ReLU is not positive.
     fn relu_gradient(&self, y: &Self::Buffer, gradient: &mut Self::Buffer) -> Result<(), Self::Err>;
-
-    /// The same for a matrix.
-    fn relu_gradient_matrix(&self, y: &Matrix<Self>, gradient: &mut Slot<Self>) -> Result<(), Self::Err>
-    where
-        Self: Sized;
 }

@@ -1,0 +1,89 @@
+//! The reference loops behind the kernels' interface: what the level `reference` runs.
+
+use super::{ConvGradients, Epilogue, Geometry, Input, OutputGradient, reference};
+use crate::backend::{Buffer, BufferPool, Memory, host};
+use crate::feature_map::{Accumulate, Layout};
+use crate::ops::batch_norm2d::BatchNorm2dKernel;
+use crate::ops::batch_norm2d::reference::affine;
+use crate::ops::layout;
+use crate::ops::relu::reference::relu_gradient;
+use dfdx::tensor::{Cpu, HasErr};
+
+/// The input in the order `[n, c, h, w]`, normalised.
+fn values(g: &Geometry, x: Input<'_, Cpu>) -> Vec<f32> {
+    let plain = match x.layout {
+        Layout::Activations => layout::plain(x.data, g.input()),
+        Layout::Images => {
+            let plane = g.h * g.w;
+            (0..g.n * g.c * plane)
+                .map(|at| x.data[(at / (g.c * plane) * plane + at % plane) * g.c + at / plane % g.c])
+                .collect()
+        }
+    };
+    match x.affine {
+        Some(of) => affine(g.input(), &plain, &host(&of.scale), &host(&of.shift), of.relu),
+        None => plain,
+    }
+}
+
+/// `y`. Moments are left out: statistics are taken from the map itself at this level.
+pub fn forward(
+    g: &Geometry,
+    x: Input<'_, Cpu>,
+    weight: &[f32],
+    bias: &[f32],
+    epilogue: &Epilogue<'_, Buffer>,
+    y: &mut [f32],
+) {
+    let mut sums = reference::forward(g, &values(g, x), weight, bias);
+    if let Some(residual) = epilogue.residual {
+        sums.iter_mut().zip(layout::plain(residual, g.output())).for_each(|(sum, r)| *sum += r);
+    }
+    if epilogue.relu {
+        sums.iter_mut().for_each(|sum| *sum = sum.max(0.0));
+    }
+    layout::put(&sums, g.output(), Accumulate::Overwrite, y);
+}
+
+/// All gradients, as [`Conv2dKernel::conv2d_gradient`](super::Conv2dKernel::conv2d_gradient).
+pub fn gradient(
+    g: &Geometry,
+    x: Input<'_, Cpu>,
+    dy: &[f32],
+    weight: &[f32],
+    gradients: ConvGradients<'_, Cpu>,
+    dx: Option<(&mut Buffer, Accumulate)>,
+) {
+    let dy = layout::plain(dy, g.output());
+    let (weights, biases) = reference::weight_gradient(g, &values(g, x), &dy);
+    gradients.weight.iter_mut().zip(weights).for_each(|(sum, d)| *sum += d);
+    gradients.bias.iter_mut().zip(biases).for_each(|(sum, d)| *sum += d);
+    if let Some((dx, accumulate)) = dx {
+        layout::put(&reference::input_gradient(g, &dy, weight), g.input(), accumulate, dx);
+    }
+}
+
+/// The gradient inside the ReLU.
+pub fn whole(
+    device: &Cpu,
+    pool: &BufferPool,
+    shape: [usize; 4],
+    dy: OutputGradient<'_, Cpu>,
+) -> Result<Buffer, <Cpu as HasErr>::Err> {
+    let mut whole = device.allocate(pool, shape)?;
+    match dy {
+        OutputGradient::Whole(dy) => whole.copy_from_slice(dy),
+        OutputGradient::Clamped { dy, y } => {
+            whole.copy_from_slice(dy);
+            relu_gradient(y, &mut whole);
+        }
+        OutputGradient::Normalized { share, others: None } => {
+            device.apply_norm_share(shape, share, &mut whole, Accumulate::Overwrite)?;
+        }
+        OutputGradient::Normalized { share, others: Some(others) } => {
+            whole.copy_from_slice(others);
+            device.apply_norm_share(shape, share, &mut whole, Accumulate::Add)?;
+        }
+    }
+    Ok(whole)
+}
