@@ -6,7 +6,8 @@
 //!
 //! The run: [`plan`] is what is to be trained, [`training_data`] and [`batches`] bring the images, [`fit`] is the loop, with
 //! [`early_stopping`] and [`checkpoint`], [`run`] does it for every model and publishes the [`model_directory`] with its
-//! [`history`] and [`predictions`]. [`predict`] and [`evaluate`] use a finished [`model`] on image files.
+//! [`history`] and [`predictions`]. [`predict`] and [`evaluate`] use a finished [`model`] on image files; [`profile`] says where the time of
+//! a step goes.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -35,6 +36,7 @@ pub mod pass;
 pub mod plan;
 pub mod predict;
 pub mod predictions;
+pub mod profile;
 pub mod run;
 pub mod summary;
 pub mod training_data;
