@@ -69,15 +69,17 @@ impl Peers {
             }
         }
         let peers = self.ready.iter().map(|peer| peer.name().to_owned()).zip(others.into_iter().map(median)).collect();
-        Ok(Outcome { ours: median(own), peers, missing: self.missing.clone() })
+        Ok(Outcome { ours: median(own), peers, remarks: self.missing.clone() })
     }
 }
 
 /// What a race gave.
 pub struct Outcome {
     pub ours: f64,
+    /// Names and figures.
     pub peers: Vec<(String, f64)>,
-    pub missing: Vec<String>,
+    /// What else the row says: peers that are missing.
+    pub remarks: Vec<String>,
 }
 
 /// The table as it grows.
@@ -93,7 +95,7 @@ impl Ratios {
         let best = outcome.peers.iter().map(|(_, value)| *value);
         let best = if goal.less_is_better { best.reduce(f64::min) } else { best.reduce(f64::max) };
         let named = outcome.peers.iter().map(|(name, value)| format!("{name} {}", number(*value)));
-        let remark = named.chain(outcome.missing.iter().cloned()).collect::<Vec<_>>().join("; ");
+        let remark = named.chain(outcome.remarks.iter().cloned()).collect::<Vec<_>>().join("; ");
         let ratio = best.map_or(f64::NAN, |best| outcome.ours / best);
         self.row(goal, outcome.ours, best.map_or_else(|| "–".to_owned(), number), ratio, remark);
     }

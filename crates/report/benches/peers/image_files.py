@@ -1,7 +1,7 @@
 """Image files to augmented pixels in memory: `image_files.py pillow|opencv|torchvision|keras DIRECTORY`.
 
-Every library does the notebook's augmentation as far as it has it, each in the way that its manual shows, in as many processes as there
-are threads on the other side.
+Every library does the notebook's augmentation in the way that its manual shows, in as many processes as there are threads on the other
+side. Pillow, the fastest, does less than the others: it rotates and shifts in one warp, without shear, zoom, brightness and flip.
 """
 
 import multiprocessing
@@ -18,7 +18,7 @@ ROTATION, SHIFT, SHEAR, ZOOM, BRIGHTNESS = 40, 0.2, 0.2, 0.1, 0.2
 def pillow():
     import numpy
     import PIL
-    from PIL import Image, ImageEnhance, ImageOps
+    from PIL import Image
 
     def augmented(file):
         image = Image.open(file)
@@ -120,13 +120,13 @@ def main(peer, directory):
     with multiprocessing.get_context("fork").Pool(THREADS) as pool:
         chunks = [files[at : at + BATCH] for at in range(0, len(files), BATCH)]
 
-        def measure(share):
-            some = chunks[: max(THREADS, int(len(chunks) * float(share)))]
+        def measure(count):
+            some = chunks[: int(count) // BATCH]
             start = time.perf_counter()
             pool.map(call, some, chunksize=1)
             return sum(map(len, some)) / (time.perf_counter() - start)
 
-        measure(0)
+        measure(THREADS * BATCH)
         serve(measure, version)
 
 

@@ -18,6 +18,7 @@ use shared::batches::images_a_second_on_one_core;
 use shared::photos::Photos;
 use shared::programs::{self, Programs};
 use shared::sections::Sections;
+use shared::table::number;
 use shared::timing::median;
 use shared::{BATCH, SIDE, machine};
 use std::process::{ExitCode, Stdio};
@@ -32,8 +33,8 @@ const PHOTOS: usize = 2048;
 const ROUNDS: usize = 5;
 /// Training steps, or batches of inference, in a turn.
 const STEPS: usize = 4;
-/// Part of the photographs that an image library handles in a turn.
-const SHARE: f64 = 0.25;
+/// Photographs that an image library handles in a turn.
+const PHOTOS_A_TURN: usize = 768;
 /// Training steps after which a PyTorch process no longer grows.
 const MEMORY_STEPS: &str = "12";
 const MEGABYTE: f64 = 1e6;
@@ -126,7 +127,7 @@ impl Bench {
         Ok(())
     }
 
-    /// The goal is a multiple of Pillow's figure; the others are there to be seen.
+    /// The best has been Pillow; the others are there to be seen.
     fn images(&self, ratios: &mut Ratios) -> Result<()> {
         let settings = self.programs.pipeline()?.preprocess;
         let directory = self.photos.directory().to_string_lossy();
@@ -136,8 +137,9 @@ impl Bench {
             ("torchvision v2", "image_files.py", &["torchvision", &directory]),
             ("Keras ImageDataGenerator", "image_files.py", &["keras", &directory]),
         ])?;
-        let some = &self.photos.files[..(self.photos.files.len() as f64 * SHARE).ceil() as usize];
-        let outcome = peers.race(self.rounds, &SHARE.to_string(), || ours::augmented(some, &settings))?;
+        let some = &self.photos.files[..PHOTOS_A_TURN.min(self.photos.files.len())];
+        let request = PHOTOS_A_TURN.to_string();
+        let outcome = peers.race(self.rounds, &request, || ours::augmented(some, &settings))?;
         ratios.add(&Goal::more("decode, resize, one augmented copy, in memory", 2.0, 2.5), &outcome);
         Ok(())
     }
@@ -145,7 +147,7 @@ impl Bench {
     fn preprocess(&self, ratios: &mut Ratios) -> Result<()> {
         let directory = self.photos.directory().to_string_lossy();
         let mut peers = Peers::start(&[("Pillow draft, in memory", "image_files.py", &["pillow", &directory])])?;
-        let outcome = peers.race(self.rounds.min(3), &SHARE.to_string(), || {
+        let outcome = peers.race(self.rounds, &PHOTOS_A_TURN.to_string(), || {
             self.programs.clear()?;
             let usage = self.programs.run("preprocess", &[])?;
             Ok(self.photos.files.len() as f64 / usage.time.as_secs_f64())
@@ -170,13 +172,13 @@ impl Bench {
         ] {
             let ours = self.programs.run("train", &["--model", model])?.peak_bytes as f64 / MEGABYTE;
             let directory = self.photos.directory().to_string_lossy();
-            let mut outcome = Outcome { ours, peers: Vec::new(), missing: Vec::new() };
-            match peer::Peer::start("PyTorch", "torch_networks.py", &["contiguous"])? {
-                peer::Started::Missing(library) => outcome.missing.push(format!("PyTorch: missing (no `{library}`)")),
+            let mut outcome = Outcome { ours, peers: Vec::new(), remarks: Vec::new() };
+            match peer::Peer::start("PyTorch", "torch_memory.py", &["import", &directory, "0"])? {
+                peer::Started::Missing(library) => outcome.remarks.push(format!("PyTorch: missing (no `{library}`)")),
                 peer::Started::Ready(_) => {
                     outcome.peers.push(("PyTorch".to_owned(), torch_peak(peers_name, &directory)?));
-                    let loaded = torch_peak("import", &directory)?;
-                    outcome.missing.push(format!("of which loaded libraries {loaded:.0}"));
+                    let libraries = torch_peak("import", &directory)?;
+                    outcome.remarks.push(format!("of which its libraries, loaded and idle, {}", number(libraries)));
                 }
             }
             ratios.add(&Goal { work, must: 0.7, aim: 0.5, less_is_better: true }, &outcome);

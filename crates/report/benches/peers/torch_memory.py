@@ -15,6 +15,7 @@ def load():
     import pytorch_twin
     import torch
     import torchvision
+    import torchvision.transforms.v2
 
     return torch, torchvision, pytorch_twin
 
@@ -26,6 +27,7 @@ FEATURES = {"resnet": 57600, "baseline-cnn": 25088}
 def main(name, directory, steps):
     torch.set_num_threads(THREADS)
     if name == "import":
+        print("ready PyTorch", torch.__version__)
         return
     v2 = torchvision.transforms.v2
     transform = v2.Compose([v2.ToImage(), v2.Resize((SIDE, SIDE)), v2.ToDtype(torch.float32, scale=True)])
