@@ -6,16 +6,21 @@
 #   make check | make accept            compare the results with the committed baseline | make them the new baseline
 #   make test                           every test
 #   make lint                           formatting and clippy
-#   make bench                          timings of the ops and of a training step
+#   make bench                          what every stage and op does on this machine, beside what the machine could do
+#   make bench-peers                    ours beside PyTorch, Keras, Pillow, OpenCV; needs PEERS_PYTHON (docs/performance.md)
 #   make clean                          removes target/ (runs/ stays)
 
 PIPELINE ?= pipelines/fashion-mnist.yaml
 ARGS ?=
+IMAGES ?=
+ONLY ?=
+SIMD ?=
+PEERS_PYTHON ?= python3
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/release
 
-.PHONY: build pipeline preprocess train report check accept test lint bench clean
+.PHONY: build pipeline preprocess train report check accept test lint bench bench-peers clean
 
 build:
 	cargo build --release --locked --workspace --bins
@@ -39,8 +44,16 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
-bench:
-	cargo bench --locked -p train
+# Both take IMAGES=DIR (class directories of photographs), SIMD=avx2 (a lower instruction set) and ONLY='SECTION…'.
+bench bench-peers: export IMAGES := $(IMAGES)
+bench bench-peers: export ONLY := $(ONLY)
+bench bench-peers: export TRAIN_SIMD := $(or $(SIMD),avx512)
+
+bench: build
+	cargo bench --locked -p report --bench stages
+
+bench-peers: build
+	PEERS_PYTHON=$(PEERS_PYTHON) cargo bench --locked -p report --bench peers
 
 clean:
 	cargo clean

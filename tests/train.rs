@@ -86,3 +86,49 @@ fn divergence_stops_with_the_epoch_and_step() {
         "learning_rate",
     ]);
 }
+
+#[test]
+fn profile_accounts_for_the_step_and_writes_nothing() {
+    let bench = Bench::small();
+    bench.stage("preprocess", &[]).succeeds();
+    let before = bench.files("out");
+    let finished = bench
+        .run("train", &["profile", "--pipeline", "pipeline.yaml", "--model", "small", "--steps", "3"])
+        .succeeds()
+        .says("small: 3 steps of 16 images of 28x28");
+    assert_eq!(bench.files("out"), before, "it wrote something\n{finished}");
+
+    // Name and pass end where the milliseconds begin.
+    let rows: Vec<(&str, f64)> = finished
+        .stdout
+        .lines()
+        .filter_map(|line| {
+            let number = line.split_whitespace().find(|word| word.contains('.') && word.parse::<f64>().is_ok())?;
+            Some((line.split(number).next()?.trim(), number.parse().ok()?))
+        })
+        .collect();
+    let milliseconds = |name: &str| {
+        let named = rows.iter().find(|(part, _)| part.split_whitespace().eq(name.split_whitespace()));
+        named.unwrap_or_else(|| panic!("no line `{name}`\n{finished}")).1
+    };
+    for part in ["conv1 forward", "conv1 backward", "unit2.shortcut backward", "dense forward", "optimiser", "metrics"]
+    {
+        assert!(milliseconds(part) > 0.0, "`{part}` takes time\n{finished}");
+    }
+    milliseconds("waiting for a batch");
+    let step = milliseconds("step");
+    let lines = rows.iter().skip_while(|(part, _)| *part != "waiting for a batch");
+    let sum: f64 = lines.map(|(_, time)| time).sum::<f64>() - step;
+    assert!((sum - step).abs() < 0.001 * rows.len() as f64, "the lines add up to {sum} ms of {step} ms\n{finished}");
+}
+
+#[test]
+fn profile_refuses_what_it_cannot_measure() {
+    let bench = Bench::small();
+    let profile = |model: &str, steps: &str| {
+        bench.run("train", &["profile", "--pipeline", "pipeline.yaml", "--model", model, "--steps", steps])
+    };
+    profile("other", "3").fails_naming(&["`other`", "its models are: small"]);
+    profile("small", "3").fails_naming(&["no finished data set", "run `preprocess`"]);
+    profile("small", "0").ends_with(2).says("a whole number above 0");
+}

@@ -4,7 +4,7 @@ use crate::evaluate::{self, evaluate};
 use crate::model::Model;
 use crate::ops::simd::{self, Level};
 use crate::predict::{self, predict};
-use crate::{plan, run, summary};
+use crate::{plan, profile, run, summary};
 use clap::{Args, Parser, Subcommand};
 use dfdx::tensor::Cpu;
 use preprocess::dataset::Dataset;
@@ -35,6 +35,8 @@ enum Command {
     Fit(FitArgs),
     /// Prints the layers of a model with their output shapes and parameters
     Summary(SummaryArgs),
+    /// Trains some steps and prints where their time goes, op by op; writes nothing
+    Profile(ProfileArgs),
     /// Classifies image files
     ///
     /// Files that cannot be read are reported and passed over; the exit code is 2 only if no file could be classified.
@@ -61,6 +63,20 @@ struct SummaryArgs {
     /// The model's name in the pipeline file
     #[arg(long, value_name = "NAME")]
     model: String,
+}
+
+#[derive(Debug, Args)]
+struct ProfileArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    /// The model's name in the pipeline file
+    #[arg(long, value_name = "NAME")]
+    model: String,
+    /// Steps to measure
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = positive)]
+    steps: usize,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +126,10 @@ pub fn main() -> ExitCode {
             run::run(&pipeline, &args.models, &open(&args.device)?)
         }
         Command::Summary(args) => print_summary(&args),
+        Command::Profile(args) => {
+            let pipeline = args.pipeline.load()?;
+            profile::profile(&pipeline, &args.model, args.steps, &open(&args.device)?)
+        }
         Command::Predict(args) => predict(&args.model, &args.images, args.top, args.format, &open(&args.device)?),
         Command::Evaluate(args) => evaluate(&args.model, &args.images, args.format, &open(&args.device)?),
     })

@@ -1,25 +1,20 @@
 //! The training loop: epochs of steps, a validation and a checkpoint after each, the best epoch's weights at the end.
 
 use crate::arrays::Array;
-use crate::average::Average;
 use crate::backend::Backend;
-use crate::batches::{Batch, Batches, Images, shuffled};
+use crate::batches::{Batches, Images, shuffled};
 use crate::checkpoint::Checkpoint;
 use crate::copies::EpochImages;
 use crate::early_stopping::{self, Stop, best_epoch};
-use crate::feature_map::images_to_feature_map;
 use crate::history::{self, EpochScores, EpochTiming};
 use crate::metrics::Score;
 use crate::model::Model;
 use crate::model_directory;
-use crate::optimizer::{Adam, SavedMoments};
-use crate::pass::{Pass, device_error};
+use crate::optimizer::SavedMoments;
 use crate::plan::ModelPlan;
 use crate::schedule::LearningRates;
+use crate::step::Learner;
 use crate::training_data::Data;
-use dfdx::losses::cross_entropy_with_logits_loss;
-use dfdx::tensor::PutTape;
-use dfdx::tensor_ops::Backward;
 use preprocess::stage::{interrupt, progress::Progress};
 use preprocess::{Error, Result, say};
 use std::sync::Arc;
@@ -62,10 +57,7 @@ struct Trainer<'a, B: Backend, D: Data> {
     plan: &'a ModelPlan,
     data: &'a D,
     fingerprint: String,
-    model: Model<B>,
-    optimizer: Adam<B>,
-    /// What is validated and kept instead of the weights, where the settings ask for it.
-    average: Option<Average<B>>,
+    learner: Learner<B>,
     scores: Vec<EpochScores>,
     timings: Vec<EpochTiming>,
     /// The weights (or their average) after the best epoch so far.
@@ -74,16 +66,10 @@ struct Trainer<'a, B: Backend, D: Data> {
 
 impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
     fn new(plan: &'a ModelPlan, data: &'a D, device: &B) -> Result<Self> {
-        let settings = &plan.settings;
-        let model = Model::new(settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)?;
-        let parameters = model.network.parameters();
-        let optimizer = Adam::new(settings.learning_rate, &parameters, device)?;
-        let optimizer = optimizer.with_weight_decay(settings.weight_decay);
-        let average = (settings.ema_decay > 0.0).then(|| Average::new(settings.ema_decay, &parameters));
-        drop(parameters);
+        let learner = Learner::new(plan, device)?;
         let fingerprint = plan.fingerprint()?;
         let (scores, timings, best) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { plan, data, fingerprint, model, optimizer, average, scores, timings, best })
+        Ok(Self { plan, data, fingerprint, learner, scores, timings, best })
     }
 
     /// Takes up the newest checkpoint if it is of this very run; otherwise clears the model's directory for a new run.
@@ -104,27 +90,28 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
     }
 
     fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        let shapes = self.model.shapes();
+        let shapes = self.learner.model.shapes();
         let misfit = |reason: String| Error::new("the checkpoint is of another network").because(reason);
-        self.model.set_weights(&model_directory::pick(checkpoint.weights, &shapes).map_err(misfit)?)?;
+        self.learner.model.set_weights(&model_directory::pick(checkpoint.weights, &shapes).map_err(misfit)?)?;
         self.best = model_directory::pick(checkpoint.best, &shapes).map_err(misfit)?;
-        if let Some(average) = &mut self.average {
+        if let Some(average) = &mut self.learner.average {
             average.restore(&model_directory::pick(checkpoint.average, &shapes).map_err(misfit)?)?;
         }
-        let moments: Vec<_> = self.optimizer.save()?.into_iter().map(|m| (m.name, vec![m.first.len()])).collect();
+        let moments: Vec<_> =
+            self.learner.optimizer.save()?.into_iter().map(|m| (m.name, vec![m.first.len()])).collect();
         let first = model_directory::pick(checkpoint.first_moments, &moments).map_err(misfit)?;
         let second = model_directory::pick(checkpoint.second_moments, &moments).map_err(misfit)?;
         let saved = first.into_iter().zip(second);
         let saved: Vec<_> =
             saved.map(|(a, b)| SavedMoments { name: a.name, first: a.values, second: b.values }).collect();
-        self.optimizer.restore(checkpoint.step, &saved)?;
+        self.learner.optimizer.restore(checkpoint.step, &saved)?;
         (self.scores, self.timings) = (checkpoint.scores, checkpoint.timings);
         Ok(())
     }
 
     fn describe(&self) -> Result<()> {
         let images = EpochImages::of(self.data, self.plan, self.scores.len())?.count();
-        let counts = crate::summary::ParameterCounts::of(&self.model.network.parameters());
+        let counts = crate::summary::ParameterCounts::of(&self.learner.model.network.parameters());
         say!(
             "{}: {} parameters, {images} training images in {} steps of at most {}, {} validation images",
             self.plan.name,
@@ -140,7 +127,7 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         let started = Instant::now();
         let training = self.train_epoch()?;
         let training_seconds = started.elapsed().as_secs_f64();
-        let weights = self.model.weights();
+        let weights = self.learner.model.weights();
         let scored = self.averages().unwrap_or_else(|| weights.clone());
         let validation = self.validate(&weights, &scored)?;
         let epoch = self.scores.len() + 1;
@@ -157,7 +144,7 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             accuracy: training.accuracy(),
             validation_loss: validation.loss(),
             validation_accuracy: validation.accuracy(),
-            learning_rate: self.optimizer.learning_rate(),
+            learning_rate: self.learner.optimizer.learning_rate(),
         });
         self.timings.push(EpochTiming {
             epoch,
@@ -172,17 +159,17 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
     }
 
     fn averages(&self) -> Option<Vec<Array>> {
-        self.average.as_ref().map(|average| average.arrays(&self.model.network.parameters()))
+        self.learner.average.as_ref().map(|average| average.arrays(&self.learner.model.network.parameters()))
     }
 
     /// The score of `scored` on the validation split; the network goes on with `weights`.
     fn validate(&mut self, weights: &[Array], scored: &[Array]) -> Result<Score> {
-        if self.average.is_none() {
-            return self.model.score(self.data.validation(), self.plan.batch_size);
+        if self.learner.average.is_none() {
+            return self.learner.model.score(self.data.validation(), self.plan.batch_size);
         }
-        self.model.set_weights(scored)?;
-        let score = self.model.score(self.data.validation(), self.plan.batch_size)?;
-        self.model.set_weights(weights)?;
+        self.learner.model.set_weights(scored)?;
+        let score = self.learner.model.score(self.data.validation(), self.plan.batch_size)?;
+        self.learner.model.set_weights(weights)?;
         Ok(score)
     }
 
@@ -196,13 +183,13 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         let progress = Progress::new(label, order.len() as u64, "images");
         let mut score = Score::default();
         let rates = LearningRates::new(&self.plan.settings, steps);
-        let batches = Batches::start(&rows, order, self.plan.batch_size, self.model.image_bytes());
+        let batches = Batches::start(&rows, order, self.plan.batch_size, self.learner.model.image_bytes());
         for (batch, step) in batches.zip(1..) {
             interrupt::check()?;
             let batch = batch?;
             let before = score.loss_sum;
-            self.optimizer.set_learning_rate(rates.at(self.optimizer.step() as usize));
-            self.step(&batch, &mut score)?;
+            self.learner.optimizer.set_learning_rate(rates.at(self.learner.optimizer.step() as usize));
+            self.learner.step(&batch, &mut score)?;
             let loss = (score.loss_sum - before) / batch.labels.len() as f64;
             if !loss.is_finite() {
                 return Err(
@@ -213,27 +200,6 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             progress.advance(batch.labels.len() as u64);
         }
         Ok(score)
-    }
-
-    /// Forward, backward, one step of Adam and of the moving average. `score` counts against the labels themselves, whatever the
-    /// targets.
-    fn step(&mut self, batch: &Batch, score: &mut Score) -> Result<()> {
-        let Model { network, device, pool, image, classes } = &mut self.model;
-        let (images, classes) = (batch.labels.len(), *classes);
-        let mut pass = Pass::train(device, pool, self.plan.seed, u64::from(self.optimizer.step()));
-        let input = images_to_feature_map(&batch.pixels, images, image.height, image.width, &pass)?;
-        let logits = network.forward(input, &mut pass)?;
-        score.add(&logits.as_vec(), &batch.labels);
-        let targets = device
-            .try_tensor_from_vec(targets(&batch.labels, classes, self.plan.settings.label_smoothing), (images, classes))
-            .map_err(device_error("upload labels"))?;
-        let loss = cross_entropy_with_logits_loss(logits.put_tape(pass.take_tape()), targets);
-        let mut gradients = loss.try_backward().map_err(device_error("backward"))?;
-        self.optimizer.update(network.parameters_mut(), &mut gradients)?;
-        match &mut self.average {
-            Some(average) => average.update(&network.parameters(), self.optimizer.step()),
-            None => Ok(()),
-        }
     }
 
     /// `what` says which value is not finite, and where.
@@ -271,10 +237,10 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
 
     /// Writes the checkpoint of the last epoch and the tables.
     fn save(&self, weights: Vec<Array>) -> Result<()> {
-        let (first, second) = self.optimizer.save()?.into_iter().map(arrays_of).unzip();
+        let (first, second) = self.learner.optimizer.save()?.into_iter().map(arrays_of).unzip();
         let checkpoint = Checkpoint {
             fingerprint: self.fingerprint.clone(),
-            step: self.optimizer.step(),
+            step: self.learner.optimizer.step(),
             scores: self.scores.clone(),
             timings: self.timings.clone(),
             weights,
@@ -289,20 +255,10 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
     }
 
     fn finish(mut self, stop: Stop) -> Result<Fitted<B>> {
-        self.model.set_weights(&self.best)?;
+        self.learner.model.set_weights(&self.best)?;
         let best_epoch = best_epoch(&self.scores).unwrap_or_default();
-        Ok(Fitted { model: self.model, scores: self.scores, timings: self.timings, best_epoch, stop })
+        Ok(Fitted { model: self.learner.model, scores: self.scores, timings: self.timings, best_epoch, stop })
     }
-}
-
-/// Target probabilities `[images, classes]`: `smoothing` spread evenly over all classes, the rest for the label.
-fn targets(labels: &[usize], classes: usize, smoothing: f64) -> Vec<f32> {
-    let share = smoothing / classes as f64;
-    let mut targets = vec![share as f32; labels.len() * classes];
-    for (row, &label) in targets.chunks_exact_mut(classes).zip(labels) {
-        row[label] = (share + 1.0 - smoothing) as f32;
-    }
-    targets
 }
 
 fn arrays_of(moments: SavedMoments) -> (Array, Array) {
@@ -456,12 +412,6 @@ mod tests {
         for (name, edit) in edits {
             assert!(weights(edit) != plain, "{name}");
         }
-    }
-
-    #[test]
-    fn smoothed_targets_are_probabilities() {
-        assert_eq!(targets(&[1, 0], 2, 0.0), [0.0, 1.0, 1.0, 0.0]);
-        assert_eq!(targets(&[3], 4, 0.5), [0.125, 0.125, 0.125, 0.625]);
     }
 
     #[test]

@@ -5,9 +5,10 @@
 //! own the parameters, [`architectures`] put layers together, [`optimizer`] moves the parameters, and [`average`] keeps a
 //! moving average of them.
 //!
-//! The run: [`plan`] is what is to be trained, [`training_data`] and [`batches`] bring the images, [`copies`] says which copy of each an epoch
-//! sees, [`fit`] is the loop, with the learning rates of its [`schedule`], [`early_stopping`] and [`checkpoint`], [`run`] does it for every model and publishes the [`model_directory`] with its
-//! [`history`] and [`predictions`]. [`predict`] and [`evaluate`] use a finished [`model`] on image files.
+//! The run: [`plan`] is what is to be trained, [`training_data`] and [`batches`] bring the images, [`copies`] says which copy of
+//! each an epoch sees, [`fit`] is the loop of [`step`]s, with the learning rates of its [`schedule`], [`early_stopping`] and [`checkpoint`], [`run`]
+//! does it for every model and publishes the [`model_directory`] with its [`history`] and [`predictions`]. [`predict`] and
+//! [`evaluate`] use a finished [`model`] on image files; [`profile`] says where the time of a step goes.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -38,7 +39,9 @@ pub mod pass;
 pub mod plan;
 pub mod predict;
 pub mod predictions;
+pub mod profile;
 pub mod run;
 pub mod schedule;
+pub mod step;
 pub mod summary;
 pub mod training_data;

@@ -1,0 +1,32 @@
+//! Shards to shuffled batches.
+
+use super::programs::Programs;
+use super::{BATCH, SIDE, machine, timing};
+use preprocess::Result;
+use preprocess::dataset::Dataset;
+use preprocess::manifest::Split;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+use train::batches::{Batches, shuffled};
+
+/// Images a second of the training split, copy 0, in shuffled batches: reading threads and all on one core.
+///
+/// # Errors
+/// `programs` has no shards.
+pub fn images_a_second_on_one_core(programs: &Programs, budget: Duration) -> Result<f64> {
+    let dataset = Dataset::open(&programs.pipeline()?.shards_dir())?;
+    let shards = Arc::new(dataset.rows(Split::Train, 0)?);
+    let mut failed = None;
+    let seconds = machine::on_one_core(|| {
+        let mut epoch = 0;
+        timing::seconds(budget, || {
+            epoch += 1;
+            let order = shuffled(shards.len(), 1, epoch);
+            for batch in Batches::start(&shards, order, BATCH, SIDE * SIDE * 3) {
+                failed = batch.map(black_box).err().or_else(|| failed.take());
+            }
+        })
+    });
+    failed.map_or(Ok(shards.len() as f64 / seconds), Err)
+}

@@ -1,0 +1,123 @@
+//! Every op of a training step, the whole step with all that belongs to it, and inference; for both models.
+
+use crate::rows::{Rows, Work};
+use crate::shared::programs::Programs;
+use crate::shared::{BATCH, timing};
+use dfdx::tensor::Cpu;
+use preprocess::Result;
+use preprocess::pipeline::Architecture;
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::time::Duration;
+use train::model::Model;
+use train::pass::Direction;
+use train::plan::{self, ModelPlan};
+use train::profile::{Part, StepProfile, measure as measure_steps};
+use train::summary::ParameterCounts;
+use train::training_data::TrainingData;
+
+/// Seconds of training to measure, of each model.
+const TRAINING: f64 = 8.0;
+/// For inference.
+const BUDGET: Duration = Duration::from_millis(1500);
+const FLOAT: usize = size_of::<f32>();
+
+/// Adds the rows of the stage, on the shards of `programs`.
+pub fn measure(programs: &Programs, rows: &mut Rows) -> Result<()> {
+    let pipeline = programs.pipeline()?;
+    let data = TrainingData::open(&pipeline)?;
+    for plan in plan::plan(&pipeline, &[], &data)? {
+        measure_model(&plan, &data, rows)?;
+    }
+    Ok(())
+}
+
+fn measure_model(plan: &ModelPlan, data: &TrainingData, rows: &mut Rows) -> Result<()> {
+    let device = Cpu::default();
+    let stage = match plan.settings.architecture {
+        Architecture::Resnet => "train, ResNet",
+        Architecture::BaselineCnn => "train, baseline CNN",
+    };
+    let probe = measure_steps(plan, data, 2, &device)?;
+    let steps = (TRAINING / (probe.time().as_secs_f64() / 2.0)).clamp(3.0, 200.0) as usize;
+    let profile = measure_steps(plan, data, steps, &device)?;
+    let mut model = Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, &device)?;
+    let traffic = Traffic::of(&model);
+    for part in &profile.parts {
+        let work = Work {
+            seconds: part.fastest.as_secs_f64(),
+            images: profile.images,
+            flops: part.flops / steps,
+            bytes: if part.flops > 0 { 0 } else { traffic.bytes(part) },
+        };
+        // What lies between the ops has no fastest run of its own.
+        if !part.fastest.is_zero() {
+            rows.add(stage, &name_of(part), work);
+        }
+    }
+    rows.add(stage, "the whole step, all of the above and what lies between", whole_step(&profile));
+    rows.add(stage, "inference", inference(&mut model, &profile)?);
+    Ok(())
+}
+
+fn name_of(part: &Part) -> String {
+    match part.direction {
+        Some(direction) => format!("{} {direction}", part.name),
+        None => part.name.clone(),
+    }
+}
+
+fn whole_step(profile: &StepProfile) -> Work {
+    let seconds = timing::median(profile.steps.iter().map(Duration::as_secs_f64).collect());
+    Work { seconds, images: profile.images, flops: profile.flops(), bytes: 0 }
+}
+
+fn inference(model: &mut Model<Cpu>, profile: &StepProfile) -> Result<Work> {
+    let pixels: Vec<u8> = (0..BATCH * model.image_bytes()).map(|at| ((at * 2_654_435_761) >> 13) as u8).collect();
+    model.logits(&pixels)?;
+    let seconds = timing::seconds(BUDGET, || drop(black_box(model.logits(&pixels))));
+    let forward = profile.parts.iter().filter(|part| part.direction == Some(Direction::Forward));
+    let flops = forward.map(|part| part.flops).sum::<usize>() / profile.steps.len() * BATCH / profile.images;
+    Ok(Work { seconds, images: BATCH, flops, bytes: 0 })
+}
+
+/// The least that ops without much arithmetic must move between memory and processor.
+struct Traffic {
+    /// For each layer, its kind and the values of its output for a batch.
+    layers: HashMap<String, (&'static str, usize)>,
+    image_values: usize,
+    trainable: usize,
+}
+
+impl Traffic {
+    fn of(model: &Model<Cpu>) -> Self {
+        let layers = model.network.layers().into_iter();
+        let layers = layers.map(|row| (row.name, (row.kind, BATCH * row.output.iter().product::<usize>())));
+        Self {
+            layers: layers.collect(),
+            image_values: BATCH * model.image_bytes(),
+            trainable: ParameterCounts::of(&model.network.parameters()).trainable,
+        }
+    }
+
+    /// Bytes of one run; 0 where they are not the bound, or not known.
+    fn bytes(&self, part: &Part) -> usize {
+        match part.name.as_str() {
+            "bytes to floats" => return self.image_values * (1 + FLOAT),
+            // Reads weight, gradient and two moments; writes all but the gradient.
+            "optimiser" => return self.trainable * 7 * FLOAT,
+            _ => {}
+        }
+        let Some(&(kind, values)) = self.layers.get(&part.name) else { return 0 };
+        let moved = match (kind, part.direction) {
+            // Input to output; backward: input and output's gradient to the input's gradient.
+            ("BatchNorm2d", Some(Direction::Forward)) => 2 * values,
+            ("BatchNorm2d", _) => 3 * values,
+            // Four inputs an output, whichever way.
+            ("MaxPool2d", _) => 5 * values,
+            ("Flatten", _) => 2 * values,
+            _ => 0,
+        };
+        moved * FLOAT
+    }
+}
