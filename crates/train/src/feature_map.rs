@@ -110,9 +110,8 @@ impl<B: Backend> FeatureMap<B> {
     pub(crate) fn flat_shape(&self, op: &str) -> Result<[usize; 2]> {
         match self.shape {
             [n, features, 1, 1] => Ok([n, features]),
-            shape => {
-                Err(Error::new(format!("cannot apply `{op}` to images of shape {shape:?}")).because("they are not flattened"))
-            }
+            shape => Err(Error::new(format!("cannot apply `{op}` to images of shape {shape:?}"))
+                .because("they are not flattened")),
         }
     }
 
@@ -163,9 +162,8 @@ pub fn images_to_feature_map<B: Backend>(
 pub fn to_matrix<B: Backend>(x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<Matrix<B>> {
     let [n, features] = x.flat_shape("matrix")?;
     let (shape, x_data) = (x.shape, x.activations("matrix", pass)?);
-    let y = pass.forward("matrix", |device| {
-        device.try_tensor_from_vec(device.download(shape, &x_data)?, (n, features))
-    })?;
+    let y =
+        pass.forward("matrix", |device| device.try_tensor_from_vec(device.download(shape, &x_data)?, (n, features)))?;
     if let Some(x_gradient) = x.gradient.clone() {
         let key = y.clone();
         pass.on_backward("matrix", move |device, pool, gradients| {
@@ -224,13 +222,7 @@ impl<B: Backend> GradientCell<B> {
     }
 
     /// Adds a share that is there already.
-    pub(crate) fn add(
-        &self,
-        device: &B,
-        pool: &B::Pool,
-        shape: [usize; 4],
-        share: B::Buffer,
-    ) -> Result<(), B::Err> {
+    pub(crate) fn add(&self, device: &B, pool: &B::Pool, shape: [usize; 4], share: B::Buffer) -> Result<(), B::Err> {
         self.settle(device, pool, shape)?;
         let sum = &mut self.gathered.borrow_mut().sum;
         match sum {

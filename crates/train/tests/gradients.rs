@@ -95,7 +95,8 @@ fn cases() -> Vec<Case> {
             input: [2, 3, 4, 4],
             parameters: &[&[3, 3, 1, 1], &[3]],
             run: Box::new(|x, p, pass| {
-                let plain = |residual| Options { stride: 1, padding: Padding::Valid, residual, relu: false, moments: false };
+                let plain =
+                    |residual| Options { stride: 1, padding: Padding::Valid, residual, relu: false, moments: false };
                 let first = conv2d(x, &p[0], &p[1], plain(Some(x)), pass).unwrap();
                 let second = conv2d(&first, &p[0], &p[1], plain(Some(x)), pass).unwrap();
                 flatten(&second, pass).unwrap()

@@ -9,7 +9,7 @@ use dfdx::tensor::{AsArray, Cpu, PutTape, TensorFromVec};
 use dfdx::tensor_ops::Backward;
 use safetensors::SafeTensors;
 use train::backend::{BufferPool, Matrix};
-use train::feature_map::images_to_feature_map;
+use train::feature_map::{images_to_feature_map, to_matrix};
 use train::layers::{Builder, Conv2d, ConvShape, Dense, Layer, ResidualUnit};
 use train::ops::conv2d::Padding;
 use train::ops::{flatten::flatten, max_pool2d::max_pool2d};
@@ -55,7 +55,8 @@ impl Small {
         let x = self.unit2.forward(&x, pass)?;
         let x = flatten(&x, pass)?;
         let x = self.dense1.forward_relu(&x, pass)?;
-        self.dense2.forward(&x, pass)
+        let logits = self.dense2.forward(&x, pass)?;
+        to_matrix(&logits, pass)
     }
 
     fn parameters_mut(&mut self) -> Vec<&mut Parameter<Cpu>> {

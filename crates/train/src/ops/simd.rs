@@ -30,7 +30,9 @@ pub fn level() -> Level {
             Ok("avx2") => best.min(Level::Avx2),
             Ok("avx512") | Err(_) => best,
             Ok(other) => {
-                eprintln!("warning: {LEVEL_VARIABLE}={other} is not one of reference, portable, avx2, avx512: using {best:?}");
+                eprintln!(
+                    "warning: {LEVEL_VARIABLE}={other} is not one of reference, portable, avx2, avx512: using {best:?}"
+                );
                 best
             }
         }

@@ -159,7 +159,8 @@ fn forward(
     y.par_chunks_mut(image).zip(taken).enumerate().for_each(|(n, (y, taken))| {
         let residual = epilogue.residual.map_or(Residual::None, |map| Residual::Map(&map[n * image..][..image]));
         x.with(on.1, n, |x| prepared.run(x, Extras { bias: &lanes, residual, relu: epilogue.relu }, y));
-        for (y, taken) in y.chunks_exact(plane).zip(taken.into_iter().flat_map(|taken| taken.chunks_exact_mut(MOMENTS))) {
+        for (y, taken) in y.chunks_exact(plane).zip(taken.into_iter().flat_map(|taken| taken.chunks_exact_mut(MOMENTS)))
+        {
             moments(on.0, y, taken);
         }
     });
@@ -270,8 +271,10 @@ impl GroupSums {
             None => (None, Vec::new()),
         };
         let group_images = |group: usize| group * g.n / groups..(group + 1) * g.n / groups;
-        let mut dx_groups: Vec<Vec<&mut [f32]>> =
-            (0..groups).rev().map(|group| dx_images.split_off(group_images(group).start.min(dx_images.len()))).collect();
+        let mut dx_groups: Vec<Vec<&mut [f32]>> = (0..groups)
+            .rev()
+            .map(|group| dx_images.split_off(group_images(group).start.min(dx_images.len())))
+            .collect();
         dx_groups.reverse();
         sums.par_chunks_mut(all * block).zip(dx_groups).enumerate().for_each(|(group, (sums, dx))| {
             sums.fill(0.0);
@@ -430,9 +433,8 @@ mod tests {
             [([3, 18, 9, 13], 33, 3, 1, Same), ([2, 5, 9, 8], 4, 3, 2, Same), ([1, 17, 5, 6], 20, 1, 1, Valid)]
         {
             let g = Geometry::new(input, [outputs, input[1], kernel, kernel], stride, padding).unwrap();
-            let map = |seed, shape: [usize; 4]| {
-                device.upload(&pool, shape, &noise(seed, shape.iter().product())).unwrap()
-            };
+            let map =
+                |seed, shape: [usize; 4]| device.upload(&pool, shape, &noise(seed, shape.iter().product())).unwrap();
             let vector = |seed, len: usize| device.try_tensor_from_vec(noise(seed, len), (len,)).unwrap();
             let (weight, bias) = (vector(2, g.kernel().iter().product()), vector(3, g.o));
             let (x, dy, y, others) = (map(1, input), map(4, g.output()), map(5, g.output()), map(6, g.output()));

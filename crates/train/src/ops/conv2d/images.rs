@@ -18,10 +18,12 @@ pub(super) struct Images<'a> {
     content: Content<'a>,
 }
 
+/// Writes one plane of 16 channels, told by its number among all planes of the batch and among the image's.
+type Make<'a> = dyn Fn(usize, usize, &mut [f32]) + Sync + 'a;
+
 enum Content<'a> {
     Ready(&'a [f32]),
-    /// Writes one plane of 16 channels, told by its number among all planes of the batch and among the image's.
-    Made { planes: usize, make: Box<dyn Fn(usize, usize, &mut [f32]) + Sync + 'a> },
+    Made { planes: usize, make: Box<Make<'a>> },
 }
 
 impl<'a> Images<'a> {

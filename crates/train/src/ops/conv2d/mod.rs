@@ -273,9 +273,7 @@ pub fn conv2d<B: Backend>(
         }
         let dy = match (&pending, &sum) {
             (Some(share), others) => OutputGradient::Normalized { share, others: others.as_ref() },
-            (None, Some(dy)) if relu && residual_gradient.is_none() => {
-                OutputGradient::Clamped { dy, y: &*y_data }
-            },
+            (None, Some(dy)) if relu && residual_gradient.is_none() => OutputGradient::Clamped { dy, y: &*y_data },
             (None, Some(dy)) => OutputGradient::Whole(dy),
             (None, None) => return Ok(()),
         };

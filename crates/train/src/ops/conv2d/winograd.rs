@@ -101,8 +101,8 @@ impl Winograd {
                 let mut kernels = [[[0.0; LANES]; 3]; 3];
                 if input < self.input[0] {
                     for (u, v) in (0..3).flat_map(|u| (0..3).map(move |v| (u, v))) {
-                        for lane in 0..lanes {
-                            kernels[v][u][lane] = value(block * LANES + lane, input, u, v);
+                        for (lane, weight) in kernels[v][u].iter_mut().enumerate().take(lanes) {
+                            *weight = value(block * LANES + lane, input, u, v);
                         }
                     }
                 }
@@ -387,12 +387,7 @@ impl Kernel for TransformOutput<'_> {
 impl TransformOutput<'_> {
     /// Some lanes of a tile at `[block, row, column]`, those of its pixels that are inside the image.
     #[inline(always)]
-    unsafe fn store_tile<V: Vector>(
-        &self,
-        tile: &[[V::Block; OUT]; OUT],
-        [block, top, left]: [usize; 3],
-        lane: usize,
-    ) {
+    unsafe fn store_tile<V: Vector>(&self, tile: &[[V::Block; OUT]; OUT], [block, top, left]: [usize; 3], lane: usize) {
         let [h, w] = self.band.of.out;
         // SAFETY: bias, residual and output hold the block, and the pixels are inside the image.
         unsafe {

@@ -100,7 +100,8 @@ fn forward(level: Level, sizes: Sizes, x: &[f32], weight: &[f32], bias: &[f32], 
         .map(|chunk| {
             let mut sums = vec![0.0; n * outputs];
             let len = CHUNK.min(row - chunk * CHUNK);
-            let dots = Dots { x: &x[chunk * CHUNK..], weight: &weight[chunk * CHUNK..], row, len, outputs, y: &mut sums };
+            let dots =
+                Dots { x: &x[chunk * CHUNK..], weight: &weight[chunk * CHUNK..], row, len, outputs, y: &mut sums };
             // SAFETY: `level` is the machine's; `len` floats of every row of both lie in the matrices, as asserted.
             unsafe { dispatch(level, dots) };
             sums
@@ -215,7 +216,8 @@ fn add_products(
         for start in (0..whole).step_by(COLUMNS[1]) {
             let len = COLUMNS[1].min(whole - start);
             let targets: Vec<_> = rows.iter_mut().map(|row| row[start..start + len].as_mut_ptr()).collect();
-            let products = Products { source: &source[start..], source_row, factors, sources, targets, len, accumulate };
+            let products =
+                Products { source: &source[start..], source_row, factors, sources, targets, len, accumulate };
             // SAFETY: `level` is the machine's; the targets hold `len` floats each, the sources too, being padded, as asserted.
             unsafe { dispatch(level, products) };
         }
@@ -301,8 +303,8 @@ impl Products<'_> {
 mod tests {
     use super::*;
     use crate::backend::{Memory, Slot};
-    use crate::ops::testing::{assert_close, block, noise, unblock};
     use crate::ops::simd::available;
+    use crate::ops::testing::{assert_close, block, noise, unblock};
     use dfdx::tensor::{Storage, TensorFromVec};
 
     #[test]
