@@ -44,16 +44,18 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
-# Both take IMAGES=DIR (class directories of photographs), SIMD=avx2 (a lower instruction set) and ONLY='SECTION…'.
-bench bench-peers: export IMAGES := $(IMAGES)
+# Both take IMAGES=DIR (class directories of photographs), SIMD=avx2 (a lower instruction set) and ONLY='SECTION…'. Cargo runs a
+# benchmark in its crate's directory, hence the absolute paths.
+bench bench-peers: export IMAGES := $(if $(IMAGES),$(abspath $(IMAGES)))
 bench bench-peers: export ONLY := $(ONLY)
-bench bench-peers: export TRAIN_SIMD := $(or $(SIMD),avx512)
+bench bench-peers: export TRAIN_SIMD := $(or $(SIMD),$(TRAIN_SIMD),avx512)
+bench-peers: export PEERS_PYTHON := $(if $(findstring /,$(PEERS_PYTHON)),$(abspath $(PEERS_PYTHON)),$(PEERS_PYTHON))
 
 bench: build
 	cargo bench --locked -p report --bench stages
 
 bench-peers: build
-	PEERS_PYTHON=$(PEERS_PYTHON) cargo bench --locked -p report --bench peers
+	cargo bench --locked -p report --bench peers
 
 clean:
 	cargo clean
