@@ -1,12 +1,14 @@
-//! Measures, on one core, what happens to each image after it is decoded: warping, and writing and reading the shards' PNG.
+//! Measures what happens to each image: decoding, resizing, warping, writing and reading the shards' PNG; each on one core, then decoding,
+//! resizing and one augmented copy on two, as a peer that augments while it reads does it.
 //!
 //! ```text
 //! cargo run --release -p preprocess --example measure_pixels -- data/fashion-mnist 28
 //! ```
 
 use preprocess::augment::{Transform, augment, warp_reference};
+use preprocess::duplicates::Signature;
 use preprocess::folder::Folder;
-use preprocess::image::{Pixels, load, png};
+use preprocess::image::{Decoded, Pixels, decode, decode_for, load, load_from_memory, png};
 use preprocess::pipeline::{AugmentSettings, Fill, ImageSettings};
 use std::hint::black_box;
 use std::path::Path;
@@ -24,6 +26,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files: Vec<_> = folder.images.iter().step_by(step).collect();
     let images: Vec<Pixels> = files.iter().filter_map(|file| load(&file.path, &settings).ok()).collect();
     time("read, decode and resize", files.len(), |index| drop(black_box(load(&files[index].path, &settings))));
+    let contents: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(&file.path)).collect::<Result<_, _>>()?;
+    time("decode at full size", contents.len(), |index| drop(black_box(decode(&contents[index]))));
+    time("decode", contents.len(), |index| drop(black_box(decode_for(&contents[index], &settings))));
+    let decoded: Vec<Decoded> = contents.iter().filter_map(|bytes| decode_for(bytes, &settings).ok()).collect();
+    time("resize", decoded.len(), |index| drop(black_box(decoded[index].resize(&settings))));
+    time("signature", decoded.len(), |index| drop(black_box(Signature::of(decoded[index].pixels()))));
 
     let keras = AugmentSettings {
         copies: 1,
@@ -39,6 +47,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     time("augment, reference", images.len(), |index| {
         let transform = Transform::draw(&keras, 1, "a", index, side, side);
         drop(black_box(warp_reference(&images[index], &transform, keras.fill)));
+    });
+
+    in_two_threads(contents.len(), |index| {
+        let copy = load_from_memory(&contents[index], &settings).map(|image| augment(&image, &keras, 1, "a", index));
+        drop(black_box(copy));
     });
 
     let files: Vec<Vec<u8>> = images.iter().map(png::encode).collect::<Result<_, _>>()?;
@@ -63,4 +76,21 @@ fn time(what: &str, images: usize, mut work: impl FnMut(usize)) {
         best = best.min(started.elapsed().as_secs_f64());
     }
     println!("{what:<26} {:>8.0} images/s on one core", images as f64 / best);
+}
+
+/// The median of five passes over all images, half of them in each thread.
+fn in_two_threads(images: usize, work: impl Fn(usize) + Sync) {
+    let mut seconds = [0.0; 5];
+    for seconds in &mut seconds {
+        let started = Instant::now();
+        std::thread::scope(|scope| {
+            for first in 0..2 {
+                let work = &work;
+                scope.spawn(move || (first..images).step_by(2).for_each(work));
+            }
+        });
+        *seconds = started.elapsed().as_secs_f64();
+    }
+    seconds.sort_by(f64::total_cmp);
+    println!("decode, resize and augment {:>8.0} images/s on two cores", images as f64 / seconds[2]);
 }

@@ -74,6 +74,7 @@ fn fills_repeat_the_documented_patterns() {
     let cases = [
         (Fill::Nearest, -4.0, [10, 10, 10, 10]),
         (Fill::Nearest, 4.0, [40, 40, 40, 40]),
+        (Fill::Nearest, 2.5, [35, 40, 40, 40]),
         (Fill::Reflect, -4.0, [40, 30, 20, 10]),
         (Fill::Reflect, 4.0, [40, 30, 20, 10]),
         (Fill::Wrap, -3.0, [20, 30, 40, 10]),
@@ -151,11 +152,11 @@ fn warps_agree_with_keras() {
             affine = affine * flip::flip(width);
         }
         let warped = warp(&image, &Transform { affine, brightness: 1.0 }, case.fill);
-        // Positions are rounded to 1/256 pixel, which at the steepest edge is half a level on each axis; then the value is.
+        // Positions are rounded to 1/128 pixel, which at the steepest edge is a level on each axis; then the value is.
         for (index, (value, expected)) in std::iter::zip(&warped.data, &case.expected).enumerate() {
             let (pixel, channel) = (index / 3, index % 3);
             let difference = (f64::from(*value) - expected).abs();
-            assert!(difference <= 1.5, "{} at {pixel}, channel {channel}: {value}, Keras {expected}", case.name);
+            assert!(difference <= 2.5, "{} at {pixel}, channel {channel}: {value}, Keras {expected}", case.name);
         }
     }
 }

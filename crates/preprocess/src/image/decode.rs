@@ -4,12 +4,14 @@
 //! - grey: the three channels are equal; palette: each index becomes its colour;
 //! - 16 bits (and floating point, 0 to 1): scaled to 0 to 255 and rounded to the nearest integer;
 //! - alpha: composited over white, as a browser shows it on a blank page;
-//! - CMYK and YCCK in JPEG: `R = C K / 255` on inverted inks, as Adobe writes them ([`jpeg`](super::jpeg));
+//! - CMYK and YCCK in JPEG: `R = C K / 255` on inverted inks, as Adobe writes them (`jpeg`);
 //! - colour profiles and gamma are ignored: the numbers in the file are taken for sRGB;
 //! - an animation is its first frame; EXIF orientation is applied.
 
-use super::{ImageError, Pixels, jpeg};
+use super::resize::shown_size;
+use super::{Decoded, ImageError, Pixels, jpeg};
 use crate::folder::format;
+use crate::pipeline::{Filter, ImageSettings};
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::cell::Cell;
 use std::io::Cursor;
@@ -22,21 +24,52 @@ pub const MAX_PIXELS: u64 = 200_000_000;
 /// The most that a decoder may allocate beside the pixels, in bytes.
 const MAX_ALLOCATION: u64 = 1 << 30;
 
-/// Decodes `bytes` in whatever format they show themselves to be.
+/// The least that a side is reduced to: twice that of the thumbnails by which near-copies are found.
+const LEAST_SIDE: usize = 64;
+
+/// Decodes `bytes` in whatever format they show themselves to be, at full size.
 ///
 /// # Errors
 /// No image or no supported one, cut short, corrupt, or of more than [`MAX_PIXELS`].
 pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
-    let format = match format(bytes) {
-        None if bytes.is_empty() => return Err(ImageError::new("the file is empty")),
-        None => return Err(ImageError::new("its content is not an image's")),
-        Some(Err(name)) => return Err(ImageError::new(format_args!("{name} images are not supported"))),
-        Some(Ok(format)) => format,
-    };
-    without_panics(|| match format {
+    let format = recognise(bytes)?;
+    without_panics(|| decode_as(bytes, format))
+}
+
+/// Decodes `bytes` for [`Decoded::resize`] with the same settings. A JPEG of at least twice the size that is needed is decoded at a half,
+/// a quarter or an eighth of its own; `nearest`, which picks single pixels, needs all of them.
+///
+/// # Errors
+/// As [`decode`]: no file is refused, or accepted, by one and not by the other.
+pub fn decode_for(bytes: &[u8], settings: &ImageSettings) -> Result<Decoded, ImageError> {
+    let format = recognise(bytes)?;
+    without_panics(|| {
+        let reducible = format == ImageFormat::Jpeg && settings.filter != Filter::Nearest;
+        let least = |width, height| {
+            let (width, height) = shown_size(width, height, settings);
+            (width.max(LEAST_SIDE), height.max(LEAST_SIDE))
+        };
+        match reducible.then(|| jpeg::decode_reduced(bytes, least)).flatten() {
+            Some(reduced) => Ok(reduced),
+            None => decode_as(bytes, format).map(Decoded::whole),
+        }
+    })
+}
+
+fn recognise(bytes: &[u8]) -> Result<ImageFormat, ImageError> {
+    match format(bytes) {
+        None if bytes.is_empty() => Err(ImageError::new("the file is empty")),
+        None => Err(ImageError::new("its content is not an image's")),
+        Some(Err(name)) => Err(ImageError::new(format_args!("{name} images are not supported"))),
+        Some(Ok(format)) => Ok(format),
+    }
+}
+
+fn decode_as(bytes: &[u8], format: ImageFormat) -> Result<Pixels, ImageError> {
+    match format {
         ImageFormat::Jpeg => jpeg::decode(bytes),
         _ => decode_other(bytes, format),
-    })
+    }
 }
 
 /// All formats but JPEG.

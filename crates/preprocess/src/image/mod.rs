@@ -1,16 +1,21 @@
 //! From a file's bytes to pixels of the model's size.
 //!
 //! [`decode`](fn@decode) reads any supported format and converts it to 8-bit RGB in one documented way, [`resize`](fn@resize)
-//! brings it to the model's size. [`png`] writes and reads the pixels that the shards hold.
+//! brings it to the model's size. [`decode_for`] does no more work than that size needs: a large JPEG is decoded at a reduced scale.
+//! [`png`] writes and reads the pixels that the shards hold.
 
 mod decode;
 mod jpeg;
+mod orientation;
 pub mod png;
 mod resize;
 
-pub use decode::{MAX_PIXELS, decode};
+pub use decode::{MAX_PIXELS, decode, decode_for};
 pub use resize::resize;
 pub(crate) use resize::scale;
+
+/// Changes whenever the pixels of some file do, so that data sets made before are made anew.
+pub const PIXELS_VERSION: u32 = 2;
 
 use crate::pipeline::ImageSettings;
 use std::path::Path;
@@ -24,6 +29,45 @@ pub struct Pixels {
     pub height: usize,
     /// `height * width * 3` bytes.
     pub data: Vec<u8>,
+}
+
+/// A part of an image, in pixels and fractions of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Area {
+    pub left: f64,
+    pub top: f64,
+    pub width: f64,
+    pub height: f64,
+}
+
+/// A decoded image on its way to the model's size, at full or at a reduced scale.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded {
+    pixels: Pixels,
+    /// Where in `pixels` the picture is. At a reduced scale a side may end within a pixel.
+    covered: Area,
+}
+
+impl Decoded {
+    fn whole(pixels: Pixels) -> Self {
+        let sides = [pixels.width as f64, pixels.height as f64];
+        Self::part(pixels, sides)
+    }
+
+    /// A picture from the upper left corner, `width` and `height` pixels large.
+    fn part(pixels: Pixels, [width, height]: [f64; 2]) -> Self {
+        Self { pixels, covered: Area { left: 0.0, top: 0.0, width, height } }
+    }
+
+    /// What was decoded.
+    pub fn pixels(&self) -> &Pixels {
+        &self.pixels
+    }
+
+    /// Brought to exactly `settings.width` x `settings.height`.
+    pub fn resize(&self, settings: &ImageSettings) -> Pixels {
+        resize::fit(&self.pixels, &self.covered, settings)
+    }
 }
 
 /// Why an image could not be read: a finding about the file, not a failure of the program.
@@ -62,7 +106,7 @@ pub fn load(path: &Path, settings: &ImageSettings) -> Result<Pixels, ImageError>
 /// # Errors
 /// As [`load`].
 pub fn load_from_memory(bytes: &[u8], settings: &ImageSettings) -> Result<Pixels, ImageError> {
-    decode(bytes).map(|pixels| resize(&pixels, settings))
+    decode_for(bytes, settings).map(|decoded| decoded.resize(settings))
 }
 
 /// Reads a regular file; anything else (a pipe would block) is refused.

@@ -1,9 +1,9 @@
 //! Brings pixels to the model's size.
 
-use super::Pixels;
+use super::{Area, Pixels};
 use crate::pipeline::{Filter, Fit, ImageSettings};
 use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, SrcCropping};
 use std::cell::RefCell;
 
 thread_local! {
@@ -13,18 +13,46 @@ thread_local! {
 
 /// Resizes to exactly `settings.width` x `settings.height`; the filters are antialiased when shrinking.
 pub fn resize(pixels: &Pixels, settings: &ImageSettings) -> Pixels {
+    let whole = Area { left: 0.0, top: 0.0, width: pixels.width as f64, height: pixels.height as f64 };
+    fit(pixels, &whole, settings)
+}
+
+/// As [`resize`], of an area alone.
+pub(super) fn fit(pixels: &Pixels, area: &Area, settings: &ImageSettings) -> Pixels {
     let (width, height) = (settings.width, settings.height);
     let options = ResizeOptions::new().resize_alg(algorithm(settings.filter));
+    let of = |area: &Area| options.crop(area.left, area.top, area.width, area.height);
     match settings.fit {
-        Fit::Stretch => scale(pixels, width, height, &options),
-        Fit::Crop => scale(pixels, width, height, &options.fit_into_destination(None)),
+        Fit::Stretch => scale(pixels, width, height, &of(area)),
+        Fit::Crop => scale(pixels, width, height, &of(&centre(area, width as f64 / height as f64))),
         Fit::Pad => {
-            let factor = f64::min(width as f64 / pixels.width as f64, height as f64 / pixels.height as f64);
-            let inner = |side: usize, limit: usize| ((side as f64 * factor).round() as usize).clamp(1, limit);
-            let (inner_width, inner_height) = (inner(pixels.width, width), inner(pixels.height, height));
-            pad(&scale(pixels, inner_width, inner_height, &options), width, height)
+            let (inner_width, inner_height) = inner_size(area.width, area.height, settings);
+            pad(&scale(pixels, inner_width, inner_height, &of(area)), width, height)
         }
     }
+}
+
+/// The size at which [`resize`] shows the picture, its cut-off parts not counted: what `pad` leaves of the model's size, all of it
+/// otherwise.
+pub(super) fn shown_size(width: usize, height: usize, settings: &ImageSettings) -> (usize, usize) {
+    match settings.fit {
+        Fit::Stretch | Fit::Crop => (settings.width, settings.height),
+        Fit::Pad => inner_size(width as f64, height as f64, settings),
+    }
+}
+
+/// The largest size with the picture's aspect ratio that fits into the model's.
+fn inner_size(width: f64, height: f64, settings: &ImageSettings) -> (usize, usize) {
+    let factor = f64::min(settings.width as f64 / width, settings.height as f64 / height);
+    let inner = |side: f64, limit: usize| ((side * factor).round() as usize).clamp(1, limit);
+    (inner(width, settings.width), inner(height, settings.height))
+}
+
+/// The largest part of an area with that ratio of width to height, in its middle.
+fn centre(area: &Area, ratio: f64) -> Area {
+    let (width, height) = (area.width.min(area.height * ratio), area.height.min(area.width / ratio));
+    let (left, top) = (area.left + (area.width - width) / 2.0, area.top + (area.height - height) / 2.0);
+    Area { left, top, width, height }
 }
 
 fn algorithm(filter: Filter) -> ResizeAlg {
@@ -38,7 +66,11 @@ fn algorithm(filter: Filter) -> ResizeAlg {
 
 /// Resizes to `width` x `height` with the given options.
 pub(crate) fn scale(pixels: &Pixels, width: usize, height: usize, options: &ResizeOptions) -> Pixels {
-    if (pixels.width, pixels.height) == (width, height) {
+    let whole = match options.cropping {
+        SrcCropping::Crop(part) => (part.width, part.height) == (pixels.width as f64, pixels.height as f64),
+        _ => true,
+    };
+    if whole && (pixels.width, pixels.height) == (width, height) {
         return pixels.clone();
     }
     let mut target = Image::new(width as u32, height as u32, PixelType::U8x3);

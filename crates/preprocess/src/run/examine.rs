@@ -5,10 +5,9 @@ use super::pixel_store::PixelStore;
 use super::{Place, summary};
 use crate::duplicates::{self, Signature};
 use crate::folder::{Folder, ImageFile};
-use crate::image::{self, ImageError};
+use crate::image::{self, ImageError, Pixels};
 use crate::pipeline::{ImageSettings, PreprocessSettings, Unreadable};
 use crate::stage::atomic_file::write_atomically;
-use crate::stage::error::Context;
 use crate::stage::progress::Progress;
 use crate::stage::{fingerprint, interrupt};
 use crate::{Error, Result};
@@ -72,7 +71,12 @@ pub fn examine<'a>(
     settings: &'a PreprocessSettings,
     place: &Place,
 ) -> Result<(Examined, PixelStore<'a>)> {
-    let key = fingerprint::of_value(&(env!("CARGO_PKG_VERSION"), inputs.listing(folder), &settings.image))?;
+    let key = fingerprint::of_value(&(
+        env!("CARGO_PKG_VERSION"),
+        image::PIXELS_VERSION,
+        inputs.listing(folder),
+        &settings.image,
+    ))?;
     let known = Examined::load(place, &key);
     let store = PixelStore::open(folder, inputs, &settings.image, place, known.is_some().then_some(key.as_str()))?;
     let examined = match known {
@@ -112,7 +116,7 @@ fn decode_all(folder: &Folder, inputs: &Inputs, settings: &PreprocessSettings, s
                 let found = decode(&folder.images[index], inputs.content(index), &settings.image);
                 progress.advance(1);
                 match found? {
-                    Ok((signature, png)) => store.put(index, &png).map(|()| Ok(signature)),
+                    Ok((signature, pixels)) => store.put(index, &pixels).map(|()| Ok(signature)),
                     Err(reason) => Ok(Err(reason)),
                 }
             })
@@ -128,23 +132,18 @@ fn decode_all(folder: &Folder, inputs: &Inputs, settings: &PreprocessSettings, s
     Ok(findings)
 }
 
-/// The image's signature and its resized pixels as PNG.
+/// The image's signature and its resized pixels.
 fn decode(
     file: &ImageFile,
     content: &str,
     settings: &ImageSettings,
-) -> Result<Result<(Signature, Vec<u8>), ImageError>> {
+) -> Result<Result<(Signature, Pixels), ImageError>> {
     let bytes = image::read(&file.path);
     if checksum(bytes.as_deref()) != content {
         return Err(changed(file));
     }
-    let pixels = match bytes.and_then(|bytes| image::decode(&bytes)) {
-        Ok(pixels) => pixels,
-        Err(error) => return Ok(Err(error)),
-    };
-    let signature = Signature::of(&pixels);
-    let png = image::png::encode(&image::resize(&pixels, settings));
-    png.context(|| format!("cannot encode the pixels of `{}`", file.source)).map(|png| Ok((signature, png)))
+    let decoded = bytes.and_then(|bytes| image::decode_for(&bytes, settings));
+    Ok(decoded.map(|decoded| (Signature::of(decoded.pixels()), decoded.resize(settings))))
 }
 
 /// A file is not what it was when the run began.

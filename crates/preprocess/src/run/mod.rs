@@ -65,7 +65,8 @@ pub fn run(pipeline: &Pipeline) -> Result<()> {
 /// BLAKE3 over the names, labels and contents of all images, the settings (but not where the source lies) and the version.
 fn fingerprint_of(folder: &Folder, inputs: &Inputs, settings: &PreprocessSettings) -> Result<String> {
     let settings = PreprocessSettings { source: PathBuf::new(), ..settings.clone() };
-    fingerprint::of_value(&(FORMAT, env!("CARGO_PKG_VERSION"), &folder.classes, inputs.listing(folder), settings))
+    let version = (FORMAT, env!("CARGO_PKG_VERSION"), image::PIXELS_VERSION);
+    fingerprint::of_value(&(version, &folder.classes, inputs.listing(folder), settings))
 }
 
 /// Where the data set goes.
@@ -200,22 +201,19 @@ impl Work<'_> {
             let any_number = crate::pipeline::AugmentSettings { copies: 0, ..self.settings.augment.clone() };
             (any_number, self.settings.split.seed)
         });
-        let version = (FORMAT, env!("CARGO_PKG_VERSION"));
+        let version = (FORMAT, env!("CARGO_PKG_VERSION"), image::PIXELS_VERSION);
         fingerprint::of_value(&(version, &self.folder.classes, &self.settings.image, shard.copy, augment, rows))
     }
 
     /// One row: the image itself, or an augmented copy of it.
     fn row(&self, index: usize, copy: usize) -> Result<Row> {
         let found = &self.folder.images[index];
-        let png = match copy {
-            0 => self.pixels.png(index)?,
-            _ => {
-                let original = self.pixels.pixels(index)?;
-                let augmented =
-                    augment::augment(&original, &self.settings.augment, self.settings.split.seed, &found.source, copy);
-                image::png::encode(&augmented).context(|| format!("cannot encode a copy of `{}`", found.source))?
-            }
-        };
+        let mut pixels = self.pixels.pixels(index)?;
+        if copy > 0 {
+            let seed = self.settings.split.seed;
+            pixels = augment::augment(&pixels, &self.settings.augment, seed, &found.source, copy);
+        }
+        let png = image::png::encode(&pixels).context(|| format!("cannot encode a copy of `{}`", found.source))?;
         let group = self.examined.group_of_each()[index].unwrap_or_default();
         Ok(Row { png, source: found.source.clone(), label: found.label, group })
     }

@@ -1,4 +1,5 @@
-//! The resized images as PNG, each decoded from its source at most once a run.
+//! The resized images, each decoded from its source at most once a run. Their pixels lie in a file as they are: that takes twice the disk
+//! that PNG would until the run ends, and a copy is made of them without another decoding.
 
 use super::examine::changed;
 use super::inputs::{Inputs, checksum};
@@ -16,15 +17,14 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-/// The file of PNGs, one behind the other, and the index beside it. Both are there only while a run is unfinished.
+/// The file of pixels, one image behind the other, and the index beside it. Both are there only while a run is unfinished.
 const FILE: &str = "pixels";
 const INDEX: &str = "pixels.json";
 
-/// Where an image's PNG lies.
+/// Where an image's pixels lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     offset: u64,
-    length: u32,
     checksum: [u8; 16],
 }
 
@@ -71,13 +71,14 @@ impl<'a> PixelStore<'a> {
     }
 
     /// Adds an image.
-    pub fn put(&self, index: usize, png: &[u8]) -> Result<()> {
+    pub fn put(&self, index: usize, pixels: &Pixels) -> Result<()> {
+        let checksum = short(&pixels.data);
         let mut spool = self.spool();
         let mut file = &self.file;
-        let written = file.seek(SeekFrom::Start(spool.end)).and_then(|_| file.write_all(png));
+        let written = file.seek(SeekFrom::Start(spool.end)).and_then(|_| file.write_all(&pixels.data));
         written.map_err(|error| write_error(&self.path, error))?;
-        spool.entries[index] = Some(Entry { offset: spool.end, length: png.len() as u32, checksum: short(png) });
-        spool.end += png.len() as u64;
+        spool.entries[index] = Some(Entry { offset: spool.end, checksum });
+        spool.end += pixels.data.len() as u64;
         Ok(())
     }
 
@@ -94,14 +95,15 @@ impl<'a> PixelStore<'a> {
         remove_if_present(&place.state(FILE))
     }
 
-    /// An image's PNG.
-    pub fn png(&self, index: usize) -> Result<Vec<u8>> {
+    /// An image's pixels.
+    pub fn pixels(&self, index: usize) -> Result<Pixels> {
         let entry = self.spool().entries[index];
         if let Some(entry) = entry {
-            let mut png = vec![0; entry.length as usize];
+            let (width, height) = (self.settings.width, self.settings.height);
+            let mut data = vec![0; width * height * 3];
             // What a crash left of the file may be short or wrong: then it is made again.
-            if read_exact_at(&self.file, &mut png, entry.offset).is_ok() && short(&png) == entry.checksum {
-                return Ok(png);
+            if read_exact_at(&self.file, &mut data, entry.offset).is_ok() && short(&data) == entry.checksum {
+                return Ok(Pixels { width, height, data });
             }
         }
         let file = &self.folder.images[index];
@@ -111,20 +113,8 @@ impl<'a> PixelStore<'a> {
         }
         let pixels =
             bytes.and_then(|bytes| image::load_from_memory(&bytes, self.settings)).map_err(|_| changed(file))?;
-        let png = image::png::encode(&pixels).context(|| format!("cannot encode the pixels of `{}`", file.source))?;
-        self.put(index, &png)?;
-        Ok(png)
-    }
-
-    /// An image's pixels.
-    pub fn pixels(&self, index: usize) -> Result<Pixels> {
-        let (width, height) = (self.settings.width, self.settings.height);
-        let mut data = vec![0; width * height * 3];
-        image::png::decode_into(&self.png(index)?, &mut data).map_err(|cause| {
-            crate::Error::new(format!("cannot read back the pixels of `{}`", self.folder.images[index].source))
-                .because(cause)
-        })?;
-        Ok(Pixels { width, height, data })
+        self.put(index, &pixels)?;
+        Ok(pixels)
     }
 
     fn spool(&self) -> std::sync::MutexGuard<'_, Spool> {
@@ -138,8 +128,8 @@ fn load_index(place: &Place, key: &str) -> Option<Vec<Option<Entry>>> {
 }
 
 /// Enough to tell what was written from what a crash made of it.
-fn short(png: &[u8]) -> [u8; 16] {
+fn short(pixels: &[u8]) -> [u8; 16] {
     let mut short = [0; 16];
-    short.copy_from_slice(&blake3::hash(png).as_bytes()[..16]);
+    short.copy_from_slice(&blake3::hash(pixels).as_bytes()[..16]);
     short
 }

@@ -1,10 +1,8 @@
-//! JPEG: decoded strictly, so that a file cut short is an error and not a picture with a grey half.
+//! Any JPEG at full size: decoded strictly, so that a file cut short is an error and not a picture with a grey half.
 
-use super::decode::check_size;
-use super::decode::to_rgb;
-use super::{ImageError, Pixels};
+use crate::image::decode::check_size;
+use crate::image::{Decoded, ImageError, Pixels, orientation};
 use ::image::metadata::Orientation;
-use ::image::{DynamicImage, RgbImage};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -38,16 +36,7 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
         return Err(ImageError::new("corrupt JPEG: it holds another number of pixels than it declares"));
     }
     let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
-    match orientation {
-        None | Some(Orientation::NoTransforms) => Ok(Pixels { width, height, data }),
-        Some(orientation) => {
-            let image = RgbImage::from_raw(width as u32, height as u32, data)
-                .ok_or_else(|| ImageError::new("corrupt JPEG: it holds another number of pixels than it declares"))?;
-            let mut image = DynamicImage::from(image);
-            image.apply_orientation(orientation);
-            Ok(to_rgb(image))
-        }
-    }
+    Ok(orientation::apply(Decoded::whole(Pixels { width, height, data }), orientation).pixels)
 }
 
 /// `R = (255 - C) (255 - K) / 255`, rounded; Adobe stores `255 - C` in C's place, and so on.

@@ -1,0 +1,203 @@
+use super::headers::ZIGZAG;
+use super::inverse_dct::{Coefficients, EXTENT, inverse, places, scale};
+use super::*;
+use crate::image::resize::resize;
+use crate::image::{decode_for, load_from_memory};
+use crate::pipeline::{Filter, Fit, ImageSettings};
+use proptest::prelude::*;
+
+const LARGE: [&str; 5] = ["large-444.jpg", "large-422.jpg", "large-420.jpg", "large-restart.jpg", "large-grey.jpg"];
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Decoded with at least a `factor`-th of each side.
+fn at_most_reduced(bytes: &[u8], factor: usize) -> Option<Decoded> {
+    decode_reduced(bytes, |width, height| (width / factor, height / factor))
+}
+
+/// Mean and largest difference of two pictures' values.
+fn difference(a: &Pixels, b: &Pixels) -> (f64, u8) {
+    assert_eq!((a.width, a.height), (b.width, b.height));
+    let differences = || std::iter::zip(&a.data, &b.data).map(|(a, b)| a.abs_diff(*b));
+    (differences().map(f64::from).sum::<f64>() / a.data.len() as f64, differences().max().unwrap_or(0))
+}
+
+/// The reduced way and the long one, brought to one size.
+fn both_ways(bytes: &[u8], factor: usize, fit: Fit) -> (Pixels, Pixels) {
+    let full = decode(bytes).expect("a whole file");
+    let (width, height) = (full.width / factor, full.height / factor);
+    let settings = ImageSettings { width, height, fit, filter: Filter::Bilinear };
+    let reduced = at_most_reduced(bytes, factor).expect("reducible");
+    (reduced.resize(&settings), resize(&full, &settings))
+}
+
+#[test]
+fn reduced_pictures_are_those_of_full_size_shrunk() {
+    for name in LARGE {
+        let bytes = fixture(name);
+        for (factor, most) in [(2, 2.5), (3, 1.5), (4, 2.5), (6, 1.5), (8, 3.0)] {
+            let (reduced, full) = both_ways(&bytes, factor, Fit::Stretch);
+            let (mean, _) = difference(&reduced, &full);
+            assert!(mean <= most, "{name} at a {factor}th: mean difference {mean}");
+        }
+        for fit in [Fit::Crop, Fit::Pad] {
+            let (mean, _) = difference(&both_ways(&bytes, 3, fit).0, &both_ways(&bytes, 3, fit).1);
+            assert!(mean <= 1.5, "{name}, {fit:?}: mean difference {mean}");
+        }
+    }
+}
+
+#[test]
+fn the_scale_is_the_smallest_that_is_large_enough() {
+    let bytes = fixture("large-420.jpg");
+    let size =
+        |least| decode_reduced(&bytes, |_, _| least).map(|decoded| (decoded.pixels.width, decoded.pixels.height));
+    assert_eq!(size((71, 53)), None);
+    assert_eq!(size((70, 54)), None);
+    assert_eq!(size((70, 53)), Some((71, 54)));
+    assert_eq!(size((36, 20)), Some((71, 54)));
+    assert_eq!(size((35, 26)), Some((36, 27)));
+    assert_eq!(size((17, 13)), Some((18, 14)));
+    assert_eq!(size((1, 1)), Some((18, 14)));
+}
+
+#[test]
+fn restart_markers_change_nothing() {
+    let reduced = |name| at_most_reduced(&fixture(name), 2).expect("reducible");
+    assert_eq!(reduced("large-restart.jpg"), reduced("large-420.jpg"));
+}
+
+/// The file with an EXIF segment that says how the camera was held.
+fn oriented(name: &str, orientation: u8) -> Vec<u8> {
+    let tag = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0];
+    let tiff = [b"MM\0\x2a\0\0\0\x08\0\x01".as_slice(), &tag, &[0; 4]].concat();
+    let segment = [b"Exif\0\0".as_slice(), &tiff].concat();
+    let length = (segment.len() as u16 + 2).to_be_bytes();
+    let bytes = fixture(name);
+    [&bytes[..2], &[0xff, 0xe1], &length, &segment, &bytes[2..]].concat()
+}
+
+#[test]
+fn every_orientation_is_applied() {
+    for orientation in 1..=8 {
+        let (reduced, full) = both_ways(&oriented("large-420.jpg", orientation), 3, Fit::Stretch);
+        let (mean, _) = difference(&reduced, &full);
+        assert!(mean <= 1.5, "orientation {orientation}: mean difference {mean}");
+        assert_eq!(full.width > full.height, orientation < 5, "orientation {orientation}");
+    }
+}
+
+#[test]
+fn unusual_files_are_left_to_the_full_decoder() {
+    for name in ["progressive.jpg", "cmyk.jpg", "rgb.png"] {
+        assert_eq!(at_most_reduced(&fixture(name), 8), None, "{name}");
+    }
+    // `nearest` needs every pixel, and what is hardly larger than the model's size is not reduced.
+    let bytes = fixture("large-420.jpg");
+    let settings = |side, filter| ImageSettings { width: side, height: side, fit: Fit::Stretch, filter };
+    for settings in [settings(32, Filter::Nearest), settings(54, Filter::Bilinear)] {
+        let pixels = load_from_memory(&bytes, &settings).expect("decoded");
+        assert_eq!(pixels, resize(&decode(&bytes).expect("decoded"), &settings));
+    }
+}
+
+#[test]
+fn each_transform_is_its_formula() {
+    let mut random = crate::stage::random::stream(1, "test coefficients", &[]);
+    for (width, height) in [(1, 1), (1, 2), (2, 1), (2, 2), (2, 4), (4, 2), (4, 4), (4, 8), (8, 4), (8, 8)] {
+        for last in [0, 1, 2, 5, 20, 63] {
+            let values: Vec<f64> = (0..=last).map(|k| random.range(-400.0, 400.0) / (k + 1) as f64).collect();
+            let mut coefficients: Coefficients = [0.0; 128];
+            for (index, &value) in values.iter().enumerate() {
+                coefficients[usize::from(places(width, height)[index])] = value as f32 * scale(index);
+            }
+            let [rows, columns] = EXTENT[last].map(usize::from);
+            let mut pixels = [7; 8 * 9];
+            inverse(width, height).expect("a size")(&coefficients, rows, columns, &mut pixels, 9);
+            for (n, m) in (0..8).flat_map(|n| (0..9).map(move |m| (n, m))) {
+                let value = pixels[n * 9 + m];
+                if n >= height || m >= width {
+                    assert_eq!(value, 7, "{width}x{height}: a pixel outside was written");
+                    continue;
+                }
+                let wave = |k: usize, n: usize, points: usize| {
+                    let size = if k == 0 { 8f64.sqrt().recip() } else { 0.5 };
+                    size * (std::f64::consts::PI * ((2 * n + 1) * k) as f64 / (2 * points) as f64).cos()
+                };
+                let term = |(index, value): (usize, &f64)| {
+                    let (k, l) = (usize::from(ZIGZAG[index] / 8), usize::from(ZIGZAG[index] % 8));
+                    if k < height && l < width { value * wave(k, n, height) * wave(l, m, width) } else { 0.0 }
+                };
+                let exact = (128.0 + values.iter().enumerate().map(term).sum::<f64>()).clamp(0.0, 255.0);
+                assert!(
+                    (f64::from(value) - exact).abs() < 0.51,
+                    "{width}x{height}, {last}, at {n}, {m}: {value}, {exact}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn colours_are_those_of_the_standard() {
+    let levels = || (0..=255u8).step_by(5);
+    for (y, cb) in levels().flat_map(|y| levels().map(move |cb| (y, cb))) {
+        let cr: Vec<u8> = levels().collect();
+        let mut rgb = vec![0; cr.len() * 3];
+        colour::ycc_to_rgb(&vec![y; cr.len()], &vec![cb; cr.len()], &cr, &mut rgb);
+        for (&cr, rgb) in std::iter::zip(&cr, rgb.as_chunks::<3>().0) {
+            let (light, cb, cr) = (f64::from(y), f64::from(cb) - 128.0, f64::from(cr) - 128.0);
+            let exact = [light + 1.402 * cr, light - 0.344_136 * cb - 0.714_136 * cr, light + 1.772 * cb];
+            for (value, exact) in std::iter::zip(rgb, exact) {
+                assert!((f64::from(*value) - exact.clamp(0.0, 255.0)).abs() < 0.58, "{value}, {exact}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_cut_makes_a_picture() {
+    for name in LARGE {
+        let bytes = fixture(name);
+        let settings = ImageSettings { width: 64, height: 52, ..Default::default() };
+        for length in (0..bytes.len()).rev().step_by(7) {
+            assert_eq!(at_most_reduced(&bytes[..length], 8), None, "{name} cut to {length} of {} bytes", bytes.len());
+        }
+        assert!(decode_for(&bytes[..bytes.len() / 2], &settings).is_err(), "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// What the reduced decoder takes for a picture, the strict one does too.
+    #[test]
+    fn damage_is_no_panic_and_nothing_is_accepted_that_the_full_decoder_refuses(
+        name in proptest::sample::select(&LARGE[..]), factor in 2usize..9,
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4), header: bool,
+    ) {
+        let mut bytes = fixture(name);
+        // Compressed data are most of a file; the headers in front of them are as worth damaging.
+        let range = if header { 640 } else { bytes.len() };
+        for (position, value) in changes {
+            let position = position.index(range);
+            bytes[position] = value;
+        }
+        if let Some(reduced) = at_most_reduced(&bytes, factor) {
+            let full = decode(&bytes);
+            prop_assert!(full.is_ok(), "{:?}", full);
+            prop_assert_eq!(reduced.pixels.data.len(), reduced.pixels.width * reduced.pixels.height * 3);
+        }
+    }
+}
+
+#[test]
+fn a_small_file_cannot_claim_a_large_picture() {
+    let mut bytes = fixture("large-grey.jpg");
+    let frame = bytes.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a frame header");
+    bytes[frame + 5..frame + 9].copy_from_slice(&[0x30, 0, 0x30, 0]);
+    assert_eq!(at_most_reduced(&bytes, 8), None);
+}

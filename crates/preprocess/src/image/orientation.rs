@@ -1,0 +1,72 @@
+//! How a camera was held, as EXIF says it.
+
+use super::{Area, Decoded, Pixels};
+use ::image::metadata::Orientation;
+use ::image::{DynamicImage, RgbImage};
+
+/// Whether width becomes height.
+pub fn swaps_sides(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+/// Turns a decoded image upright.
+pub fn apply(decoded: Decoded, orientation: Option<Orientation>) -> Decoded {
+    let Some(orientation) = orientation.filter(|orientation| *orientation != Orientation::NoTransforms) else {
+        return decoded;
+    };
+    let Decoded { pixels, covered } = decoded;
+    let covered = turned(covered, [pixels.width as f64, pixels.height as f64], orientation);
+    let (width, height) = (pixels.width as u32, pixels.height as u32);
+    let Some(image) = RgbImage::from_raw(width, height, pixels.data) else {
+        unreachable!("{width}x{height} pixels in a buffer of another size");
+    };
+    let mut image = DynamicImage::from(image);
+    image.apply_orientation(orientation);
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    Decoded { pixels: Pixels { width, height, data: image.into_rgb8().into_raw() }, covered }
+}
+
+/// Where an area of a picture of that size comes to lie.
+fn turned(area: Area, [width, height]: [f64; 2], orientation: Orientation) -> Area {
+    let from_right = width - area.left - area.width;
+    let from_bottom = height - area.top - area.height;
+    let (left, top) = match orientation {
+        Orientation::NoTransforms => (area.left, area.top),
+        Orientation::FlipHorizontal => (from_right, area.top),
+        Orientation::FlipVertical => (area.left, from_bottom),
+        Orientation::Rotate180 => (from_right, from_bottom),
+        Orientation::Rotate90 => (from_bottom, area.left),
+        Orientation::Rotate270 => (area.top, from_right),
+        Orientation::Rotate90FlipH => (area.top, area.left),
+        Orientation::Rotate270FlipH => (from_bottom, from_right),
+    };
+    let (width, height) = if swaps_sides(orientation) { (area.height, area.width) } else { (area.width, area.height) };
+    Area { left, top, width, height }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The area's corner pixel is marked; afterwards it is at the area's corner again.
+    #[test]
+    fn the_area_turns_with_the_pixels() {
+        for exif in 1..=8 {
+            let orientation = Orientation::from_exif(exif).expect("1 to 8");
+            let mut pixels = Pixels { width: 5, height: 4, data: vec![0; 60] };
+            // Rows 1 and 2, columns 0 to 2.
+            for (row, column) in [1, 2].into_iter().flat_map(|row| [0, 1, 2].map(|column| (row, column))) {
+                pixels.data[(row * 5 + column) * 3] = 255;
+            }
+            let covered = Area { left: 0.0, top: 1.0, width: 3.0, height: 2.0 };
+            let Decoded { pixels, covered } = apply(Decoded { pixels, covered }, Some(orientation));
+            for (row, column) in (0..pixels.height).flat_map(|row| (0..pixels.width).map(move |column| (row, column))) {
+                let (x, y) = (column as f64 - covered.left, row as f64 - covered.top);
+                let inside = x >= 0.0 && y >= 0.0 && x < covered.width && y < covered.height;
+                let marked = pixels.data[(row * pixels.width + column) * 3] == 255;
+                assert_eq!(marked, inside, "orientation {exif}, row {row}, column {column}");
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Measures how fast shards become shuffled batches ready to train: 8-bit RGB, 32 images each.
+//!
+//! ```text
+//! cargo run --release -p train --example measure_batches -- runs/fashion-mnist/shards
+//! ```
+//! For the rate of one core, run it on one (`taskset -c 0`).
+
+use preprocess::dataset::Dataset;
+use preprocess::manifest::Split;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+use train::batches::{Batches, shuffled};
+
+const BATCH_SIZE: usize = 32;
+/// Images that are read in a pass, over as many epochs as that takes.
+const IMAGES: usize = 4096;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let shards = std::env::args().nth(1).ok_or("usage: measure_batches SHARDS")?;
+    let dataset = Dataset::open(Path::new(&shards)).map_err(|error| error.to_string())?;
+    let image = &dataset.manifest().settings.image;
+    let bytes = image.width * image.height * 3;
+    let rows = Arc::new(dataset.rows(Split::Train, 0).map_err(|error| error.to_string())?);
+    let mut rates = [0.0; 5];
+    for rate in &mut rates {
+        let started = Instant::now();
+        let mut images = 0;
+        for epoch in 0..IMAGES.div_ceil(rows.len()) {
+            for batch in Batches::start(&rows, shuffled(rows.len(), 1, epoch), BATCH_SIZE, bytes) {
+                images += std::hint::black_box(batch.map_err(|error| error.to_string())?).labels.len();
+            }
+        }
+        *rate = images as f64 / started.elapsed().as_secs_f64();
+    }
+    rates.sort_by(f64::total_cmp);
+    println!("{:.0} images/s of {}x{} pixels, median of five passes", rates[2], image.width, image.height);
+    Ok(())
+}
