@@ -9,6 +9,7 @@ use bytes::Bytes;
 use std::cell::RefCell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A finished data set on disk.
 #[derive(Debug)]
@@ -79,15 +80,39 @@ fn damaged(path: &Path, cause: String) -> Error {
 /// Rows of one split and copy. Holds labels, names and file offsets, not pixels: flat in the size of the images.
 #[derive(Debug, Default)]
 pub struct Rows {
-    shards: Vec<OpenShard>,
+    shards: Vec<Shard>,
     /// For each row, the shard and what is known of it.
     rows: Vec<(u32, StoredRow)>,
 }
 
+/// Shards that are kept open in the whole process: systems allow a process about a thousand files, and a large data set has more shards.
+const MOST_OPEN: usize = 512;
+
+/// Shards that are open now.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
 #[derive(Debug)]
-struct OpenShard {
+struct Shard {
     path: PathBuf,
-    file: File,
+    /// None where too many are open: then it is opened for every read.
+    file: Option<KeptOpen>,
+}
+
+/// An open file that counts in [`OPEN`].
+#[derive(Debug)]
+struct KeptOpen(File);
+
+impl KeptOpen {
+    fn new(file: File) -> Option<Self> {
+        let one_more = |open| (open < MOST_OPEN).then_some(open + 1);
+        OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|_| Self(file))
+    }
+}
+
+impl Drop for KeptOpen {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Rows {
@@ -101,7 +126,7 @@ impl Rows {
         let shard = self.shards.len() as u32;
         self.rows.extend(shard::read(path, &Bytes::from(content))?.into_iter().map(|row| (shard, row)));
         let file = File::open(path).context(|| format!("cannot open `{}`", path.display()))?;
-        self.shards.push(OpenShard { path: path.to_owned(), file });
+        self.shards.push(Shard { path: path.to_owned(), file: KeptOpen::new(file) });
         Ok(())
     }
 
@@ -164,7 +189,12 @@ impl Rows {
     fn read_png(&self, row: usize, bytes: &mut Vec<u8>) -> Result<()> {
         let (shard, stored) = &self.rows[row];
         bytes.resize(stored.length as usize, 0);
-        shard::read_exact_at(&self.shards[*shard as usize].file, bytes, stored.offset)
-            .map_err(|error| damaged(self.path(row), error.to_string()))
+        let read = match &self.shards[*shard as usize] {
+            Shard { file: Some(KeptOpen(file)), .. } => shard::read_exact_at(file, bytes, stored.offset),
+            Shard { path, file: None } => {
+                File::open(path).and_then(|file| shard::read_exact_at(&file, bytes, stored.offset))
+            }
+        };
+        read.map_err(|error| damaged(self.path(row), error.to_string()))
     }
 }

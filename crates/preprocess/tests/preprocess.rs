@@ -353,3 +353,17 @@ fn given_splits_are_respected_and_copies_across_them_reported() {
     let test = set.rows(Split::Test, 0).expect("rows");
     assert!((0..test.len()).all(|row| Path::new(test.source(row)).starts_with("test")));
 }
+
+#[test]
+fn more_shards_than_a_process_may_hold_open_are_read_all_the_same() {
+    let bench = Bench::new();
+    bench.succeed(&[]);
+    let set = Dataset::open(&bench.shards()).expect("opened");
+    let many: Vec<_> = (0..1100).map(|_| set.rows(Split::Train, 0).expect("rows")).collect();
+    let pixels = |rows: &preprocess::dataset::Rows| {
+        let mut pixels = vec![0; 32 * 24 * 3];
+        rows.read_pixels(0, &mut pixels).expect("read");
+        pixels
+    };
+    assert_eq!(pixels(&many[many.len() - 1]), pixels(&many[0]));
+}
