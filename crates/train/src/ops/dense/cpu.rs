@@ -2,7 +2,8 @@
 //!
 //! Rows of `x`, `y` and their gradients are padded to whole blocks of 16, as flattened feature maps are; rows of the weights are
 //! padded as they are copied out of their tensor. Products are summed in chunks of inputs, the chunks in order, so that neither
-//! threads nor the width of the vectors change the result.
+//! threads nor the width of the vectors change the result. On random data the error is at most 1e-5 of the largest result (tested
+//! below).
 
 use super::{DenseGradients, DenseKernel, Sizes, reference};
 use crate::backend::{Buffer, BufferPool, Vector, host};
