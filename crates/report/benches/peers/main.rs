@@ -27,7 +27,7 @@ use train::model::Model;
 use train::plan;
 use train::training_data::TrainingData;
 
-/// Photographs: of what is tried, the smallest number with which a run's start and end no longer show.
+/// The most photographs: enough that the start and the end of `preprocess` weigh little, few enough for some seconds a turn.
 const PHOTOS: usize = 2048;
 /// Turns of each side.
 const ROUNDS: usize = 5;
