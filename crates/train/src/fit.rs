@@ -199,6 +199,8 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             progress.message(format!("loss {:.4}, accuracy {:.1} %", score.loss(), 100.0 * score.accuracy()));
             progress.advance(batch.labels.len() as u64);
         }
+        // Validation and the checkpoint need memory of their own.
+        self.learner.release_memory();
         Ok(score)
     }
 

@@ -61,6 +61,12 @@ impl<B: Backend> Model<B> {
         Ok((model, config))
     }
 
+    /// Gives back the memory that is kept from pass to pass. The next pass fetches its own: some page faults, which is why it is not done
+    /// between passes of one kind.
+    pub fn release_memory(&mut self) {
+        self.pool = B::Pool::default();
+    }
+
     /// Bytes of one image.
     pub fn image_bytes(&self) -> usize {
         self.image.height * self.image.width * 3

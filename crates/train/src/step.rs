@@ -29,6 +29,8 @@ pub struct Learner<B: Backend> {
     pub ops: Option<Profile>,
     seed: u64,
     label_smoothing: f64,
+    /// Images of the last step.
+    images: usize,
 }
 
 impl<B: Backend> Learner<B> {
@@ -46,7 +48,13 @@ impl<B: Backend> Learner<B> {
         let average = (settings.ema_decay > 0.0).then(|| Average::new(settings.ema_decay, &parameters));
         drop(parameters);
         let (clocks, seed, label_smoothing) = (StepClocks::default(), plan.seed, settings.label_smoothing);
-        Ok(Self { model, optimizer, average, clocks, ops: None, seed, label_smoothing })
+        Ok(Self { model, optimizer, average, clocks, ops: None, seed, label_smoothing, images: 0 })
+    }
+
+    /// Gives back the memory that is kept from step to step.
+    pub fn release_memory(&mut self) {
+        self.model.release_memory();
+        self.images = 0;
     }
 
     /// Forward, backward, one step of Adam and of the moving average. `score` counts against the labels themselves, whatever the
@@ -55,6 +63,11 @@ impl<B: Backend> Learner<B> {
     /// # Errors
     /// The device failed.
     pub fn step(&mut self, batch: &Batch, score: &mut Score) -> Result<()> {
+        if self.images != batch.labels.len() {
+            // Buffers of the last batch of an epoch, which is smaller, would come on top of all others.
+            self.model.release_memory();
+            self.images = batch.labels.len();
+        }
         let StepClocks { input, forward, metrics, loss, backward, optimizer, average } = &mut self.clocks;
         let Model { network, device, pool, image, classes } = &mut self.model;
         let (images, classes) = (batch.labels.len(), *classes);
