@@ -5,6 +5,7 @@ use crate::model::Model;
 use crate::ops::simd::{self, Level};
 use crate::predict::{self, predict};
 use crate::{plan, profile, run, summary};
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
 use dfdx::tensor::Cpu;
 use preprocess::dataset::Dataset;
@@ -73,7 +74,7 @@ struct ProfileArgs {
     #[arg(long, value_name = "NAME")]
     model: String,
     /// Steps to measure
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
     steps: usize,
     #[command(flatten)]
     device: DeviceArgs,

@@ -15,6 +15,7 @@ use crate::plan::ModelPlan;
 use crate::schedule::LearningRates;
 use crate::step::Learner;
 use crate::training_data::Data;
+use preprocess::pipeline::Schedule;
 use preprocess::stage::{interrupt, progress::Progress};
 use preprocess::{Error, Result, say};
 use std::sync::Arc;
@@ -83,8 +84,9 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             return self.restore(checkpoint);
         }
         say!(
-            "{}: the data, the settings or the version changed since its last run: training from the start",
-            self.plan.name
+            "{}: the data, the settings{} or the version changed since its last run: training from the start",
+            self.plan.name,
+            if self.plan.settings.schedule == Schedule::Constant { "" } else { " (under a schedule, `epochs` too)" }
         );
         model_directory::clear(&self.plan.directory)
     }
@@ -275,7 +277,7 @@ mod tests {
     use crate::checkpoint::CHECKPOINT_DIRECTORY;
     use crate::history::HISTORY_FILE;
     use dfdx::tensor::Cpu;
-    use preprocess::pipeline::{Architecture, CopyOrder, EarlyStopping, ImageSettings, ModelSettings, Schedule};
+    use preprocess::pipeline::{Architecture, CopyOrder, EarlyStopping, ImageSettings, ModelSettings};
     use preprocess::stage::random;
     use std::fs;
     use std::path::Path;

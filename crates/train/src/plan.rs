@@ -1,5 +1,6 @@
 //! What is to be trained: the pipeline file's `train` section, checked against the data set before any work.
 
+use crate::ops::simd;
 use crate::training_data::TrainingData;
 use preprocess::manifest::{Manifest, Split};
 use preprocess::pipeline::{ImageSettings, ModelSettings, Pipeline, Schedule};
@@ -8,7 +9,7 @@ use preprocess::{Error, Result};
 use std::path::PathBuf;
 
 /// Changed whenever the same inputs and settings train to other weights than before.
-const TRAINING_VERSION: u32 = 1;
+const TRAINING_VERSION: u32 = 2;
 
 /// One model to be trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +76,7 @@ impl ModelPlan {
         let schedule = (settings.schedule, settings.warmup_epochs);
         let epochs = (settings.schedule != Schedule::Constant).then_some(settings.epochs);
         fingerprint::of_value(&(
-            (env!("CARGO_PKG_VERSION"), TRAINING_VERSION),
+            (env!("CARGO_PKG_VERSION"), TRAINING_VERSION, simd::is_reference()),
             (settings.architecture, settings.augmented, settings.copies),
             (settings.learning_rate, schedule, epochs),
             (settings.weight_decay, settings.label_smoothing, settings.ema_decay),

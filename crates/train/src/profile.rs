@@ -188,7 +188,7 @@ impl<B: Backend> Stepper<B> {
         let StepClocks { input, forward, metrics, loss, backward, optimizer, average } = self.learner.clocks;
         let in_pass = |direction: Direction, clock: Clock, rest: &str| {
             let rows = self.ops.rows().into_iter().filter(|row| row.direction == direction);
-            let mut parts: Vec<Part> = rows.map(|row| self.op(row, images)).collect();
+            let mut parts: Vec<Part> = rows.map(op_part).collect();
             let ops = parts.iter().map(|part| part.time).sum();
             let between = Clock { time: clock.time.saturating_sub(ops), fastest: None };
             parts.push(Part { direction: Some(direction), ..part(between, rest) });
@@ -204,22 +204,11 @@ impl<B: Backend> Stepper<B> {
         }
         StepProfile { images, steps: self.steps, parts }
     }
+}
 
-    fn op(&self, row: ProfileRow, images: usize) -> Part {
-        let flops = if row.flops > 0 { row.flops } else { self.dense_flops(&row, images) };
-        let ProfileRow { op: name, direction, time, fastest, .. } = row;
-        Part { name, direction: Some(direction), time, fastest, flops }
-    }
-
-    /// Operations of a dense layer: one product of matrices forward, two backward (weights and input); 0 for any other op.
-    fn dense_flops(&self, row: &ProfileRow, images: usize) -> usize {
-        let products = if row.direction == Direction::Forward { 1 } else { 2 };
-        let weight = self.learner.model.shapes().into_iter().find(|(name, _)| *name == format!("{}.weight", row.op));
-        match weight.as_ref().map(|(_, shape)| shape.as_slice()) {
-            Some([outputs, inputs]) => 2 * products * images * outputs * inputs * row.runs,
-            _ => 0,
-        }
-    }
+fn op_part(row: ProfileRow) -> Part {
+    let ProfileRow { op: name, direction, time, fastest, flops, .. } = row;
+    Part { name, direction: Some(direction), time, fastest, flops }
 }
 
 fn part(clock: Clock, name: &str) -> Part {

@@ -464,6 +464,9 @@ mod tests {
             loose(&what("dweight"), &dweight, &expected_dweight);
             loose(&what("dbias"), &dbias, &expected_dbias);
             loose(&what("dx"), &device.download(shape, &dx).unwrap(), &expected_dx);
+            device.apply_norm_share(shape, &share, &mut dx, Accumulate::Add).unwrap();
+            let twice: Vec<f32> = expected_dx.iter().map(|d| 2.0 * d).collect();
+            loose(&what("dx, added"), &device.download(shape, &dx).unwrap(), &twice);
         }
     }
 
