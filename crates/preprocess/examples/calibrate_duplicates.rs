@@ -9,7 +9,7 @@
 use image::codecs::jpeg::JpegEncoder;
 use preprocess::duplicates::{MIN_CORRELATION, Signature, find};
 use preprocess::folder::Folder;
-use preprocess::image::{Pixels, decode, resize};
+use preprocess::image::{Pixels, decode, decode_for, resize};
 use preprocess::pipeline::{Filter, Fit, ImageSettings};
 use rayon::prelude::*;
 use std::path::Path;
@@ -63,7 +63,12 @@ fn cropped(pixels: &Pixels, left: usize, top: usize, right: usize, bottom: usize
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let source = std::env::args().nth(1).ok_or("usage: calibrate_duplicates DIRECTORY")?;
     let folder = Folder::discover(Path::new(&source)).map_err(|error| error.to_string())?;
-    let decoded = |index: usize| decode(&std::fs::read(&folder.images[index].path).ok()?).ok();
+    // As `preprocess` does for images of the default size.
+    let settings = ImageSettings::default();
+    let decoded = |index: usize| {
+        let bytes = std::fs::read(&folder.images[index].path).ok()?;
+        Some(decode_for(&bytes, &settings).ok()?.pixels().clone())
+    };
     let signed: Vec<(usize, Signature)> = (0..folder.images.len())
         .into_par_iter()
         .filter_map(|index| Some((folder.images[index].label, Signature::of(&decoded(index)?))))

@@ -24,7 +24,7 @@ struct Line {
     blake3: String,
 }
 
-/// The shards that earlier runs finished. Grows by one line with each shard, so that a kill costs the shard in work at most.
+/// The shards that earlier runs finished. Grows by one line with each shard, so that a kill costs the shards in work at most.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,

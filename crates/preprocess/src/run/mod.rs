@@ -10,7 +10,7 @@ mod summary;
 use crate::folder::Folder;
 use crate::manifest::{DuplicateCounts, FILE_NAME, FORMAT, Manifest, ShardEntry, Split};
 use crate::pipeline::{Pipeline, PreprocessSettings};
-use crate::shard::{self, PlannedShard, Row};
+use crate::shard::{self, PlannedShard, Row, Written};
 use crate::split::{self, Item};
 use crate::stage::error::Context;
 use crate::stage::lock::OutputLock;
@@ -21,9 +21,15 @@ use examine::Examined;
 use inputs::Inputs;
 use ledger::Ledger;
 use pixel_store::PixelStore;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+/// Shards that are written at the same time: while one waits for the disk, rows of the other are made. Each holds two row groups in
+/// memory.
+const SHARDS_AT_ONCE: usize = 2;
 
 /// The directory in `shards/` that holds what only later runs of this stage read.
 const STATE: &str = ".state";
@@ -54,9 +60,8 @@ pub fn run(pipeline: &Pipeline) -> Result<()> {
     let splits = assign(&folder, &examined, settings)?;
     let work =
         Work { folder: &folder, settings, inputs: &inputs, examined: &examined, splits: &splits, pixels: &pixels };
-    let shards = work.write_shards(&place)?;
-    publish::contact_sheet(&work, &place)?;
-    let manifest = work.manifest(fingerprint, shards);
+    let (shards, sheet) = rayon::join(|| work.write_shards(&place), || publish::contact_sheet(&work, &place));
+    let manifest = work.manifest(fingerprint, shards.and_then(|shards| sheet.map(|()| shards))?);
     publish::manifest(&manifest, &place)?;
     summary::finished(&manifest, &examined, &folder, &place.shards, started.elapsed());
     Ok(())
@@ -119,6 +124,18 @@ fn assign(folder: &Folder, examined: &Examined, settings: &PreprocessSettings) -
     Ok(splits)
 }
 
+/// A finished shard as the manifest lists it.
+fn entry(shard: &PlannedShard, written: Written) -> ShardEntry {
+    ShardEntry {
+        file: shard.file.clone(),
+        split: shard.split,
+        copy: shard.copy,
+        rows: shard.images.len(),
+        bytes: written.bytes,
+        blake3: written.blake3,
+    }
+}
+
 /// All that the shards are made from.
 struct Work<'a> {
     folder: &'a Folder,
@@ -160,26 +177,24 @@ impl Work<'_> {
             std::iter::zip(&plan, &finished).filter_map(|(s, f)| f.is_some().then_some(s.images.len())).sum();
         let progress = Progress::new("writing shards", total as u64, "images");
         progress.resume_at(kept as u64);
+        let ledger = Mutex::new(ledger);
+        let write = |number: usize| -> Result<Written> {
+            if let Some(written) = &finished[number] {
+                return Ok(written.clone());
+            }
+            interrupt::check()?;
+            let shard = &plan[number];
+            let row = |image: usize| self.row(image, shard.copy);
+            let written = shard::write(&place.shards, shard, &self.folder.classes, row, &progress)?;
+            let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            ledger.record(&keys[number], &shard.file, &written)?;
+            Ok(written)
+        };
         let mut entries = Vec::with_capacity(plan.len());
-        for ((shard, key), finished) in plan.iter().zip(&keys).zip(finished) {
-            let written = match finished {
-                Some(written) => written,
-                None => {
-                    interrupt::check()?;
-                    let row = |image: usize| self.row(image, shard.copy);
-                    let written = shard::write(&place.shards, shard, &self.folder.classes, row, &progress)?;
-                    ledger.record(key, &shard.file, &written)?;
-                    written
-                }
-            };
-            entries.push(ShardEntry {
-                file: shard.file.clone(),
-                split: shard.split,
-                copy: shard.copy,
-                rows: shard.images.len(),
-                bytes: written.bytes,
-                blake3: written.blake3,
-            });
+        let numbers: Vec<usize> = (0..plan.len()).collect();
+        for numbers in numbers.chunks(SHARDS_AT_ONCE) {
+            let written = numbers.par_iter().map(|&number| write(number)).collect::<Result<Vec<_>>>()?;
+            entries.extend(std::iter::zip(&plan[numbers[0]..], written).map(|(shard, written)| entry(shard, written)));
         }
         progress.finish();
         Ok(entries)

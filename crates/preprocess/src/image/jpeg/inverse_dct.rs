@@ -111,14 +111,21 @@ fn transform<const W: usize, const H: usize>(
             }
         }
     }
-    for (line, half) in pixels.chunks_mut(stride).zip(&half) {
-        let mut values = [128f32; W];
+    let mut values = [[128f32; W]; H];
+    for (values, half) in values.iter_mut().zip(&half) {
         for (value, waves) in half.iter().zip(&Basis::<W>::WAVES).take(columns) {
             for (sum, wave) in values.iter_mut().zip(waves) {
                 *sum += value * wave;
             }
         }
-        line[..W].copy_from_slice(&values.map(to_byte));
+    }
+    // All at once: line by line the compiler packs the bytes by many shifts.
+    let mut bytes = [[0; W]; H];
+    for (byte, &value) in bytes.as_flattened_mut().iter_mut().zip(values.as_flattened()) {
+        *byte = to_byte(value);
+    }
+    for (line, bytes) in pixels.chunks_mut(stride).zip(&bytes) {
+        line[..W].copy_from_slice(bytes);
     }
 }
 
