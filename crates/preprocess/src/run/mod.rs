@@ -27,9 +27,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Shards that are written at the same time: while one waits for the disk, rows of the other are made. Each holds two row groups in
+/// Shards that are written at the same time: while one waits for the disk, rows of the others are made. Each holds two row groups in
 /// memory.
-const SHARDS_AT_ONCE: usize = 2;
+const SHARDS_AT_ONCE: usize = 4;
 
 /// The directory in `shards/` that holds what only later runs of this stage read.
 const STATE: &str = ".state";

@@ -26,6 +26,9 @@ const INDEX: &str = "pixels.json";
 struct Entry {
     offset: u64,
     checksum: [u8; 16],
+    /// Whether this process wrote it: no crash can have come between.
+    #[serde(skip)]
+    own: bool,
 }
 
 /// The index as it is saved.
@@ -77,7 +80,7 @@ impl<'a> PixelStore<'a> {
         let mut file = &self.file;
         let written = file.seek(SeekFrom::Start(spool.end)).and_then(|_| file.write_all(&pixels.data));
         written.map_err(|error| write_error(&self.path, error))?;
-        spool.entries[index] = Some(Entry { offset: spool.end, checksum });
+        spool.entries[index] = Some(Entry { offset: spool.end, checksum, own: true });
         spool.end += pixels.data.len() as u64;
         Ok(())
     }
@@ -102,7 +105,8 @@ impl<'a> PixelStore<'a> {
             let (width, height) = (self.settings.width, self.settings.height);
             let mut data = vec![0; width * height * 3];
             // What a crash left of the file may be short or wrong: then it is made again.
-            if read_exact_at(&self.file, &mut data, entry.offset).is_ok() && short(&data) == entry.checksum {
+            let read = read_exact_at(&self.file, &mut data, entry.offset).is_ok();
+            if read && (entry.own || short(&data) == entry.checksum) {
                 return Ok(Pixels { width, height, data });
             }
         }

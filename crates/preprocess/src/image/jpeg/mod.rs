@@ -44,7 +44,7 @@ fn reduced(side: usize, points: usize) -> usize {
     (side * points).div_ceil(8)
 }
 
-/// An uninitialised-looking canvas of the reduced size.
+/// A black picture of the reduced size.
 fn canvas(headers: &Headers, points: usize) -> Pixels {
     let (width, height) = (reduced(headers.width, points), reduced(headers.height, points));
     Pixels { width, height, data: vec![0; width * height * 3] }

@@ -34,7 +34,7 @@ pub fn decode(headers: &Headers, bytes: &[u8], points: usize) -> Option<Pixels> 
     for (row, lines) in pixels.data.chunks_mut(strip).enumerate() {
         for column in 0..units[0] {
             let unit = row * units[0] + column;
-            if unit % interval == 0 && unit > 0 {
+            if unit > 0 && unit.is_multiple_of(interval) {
                 is_used_up(&bits).then_some(())?;
                 bits = entropy.interval(unit / interval)?;
                 channels.iter_mut().for_each(|channel| channel.previous = 0);
