@@ -65,9 +65,10 @@ impl Headers {
                 0xc4 => headers.huffman_tables(segment)?,
                 0xdb => headers.quantization_tables(segment)?,
                 0xdd => headers.restart_interval = usize::from(u16::from_be_bytes(segment.try_into().ok()?)),
-                0xe1 => headers.exif(segment),
+                0xe1 => headers.exif(segment)?,
                 0xee => is_ycc(segment).then_some(())?,
-                0xe0 | 0xe3..=0xed | 0xef | 0xfe => {}
+                // Colour profiles and phones' second pictures (APP2) among them: neither changes the pixels.
+                0xe0 | 0xe2..=0xed | 0xef | 0xfe => {}
                 0xda => {
                     headers.data = position;
                     return headers.scan(segment).map(|()| headers);
@@ -143,11 +144,12 @@ impl Headers {
         Some(())
     }
 
-    /// The last EXIF segment counts, as for [`full`](super::full).
-    fn exif(&mut self, segment: &[u8]) {
+    /// The last EXIF segment counts, as for [`full`](super::full), which is also to judge pieces of long XMP metadata: it refuses some.
+    fn exif(&mut self, segment: &[u8]) -> Option<()> {
         if let Some(exif) = segment.strip_prefix(b"Exif\0\0") {
             self.orientation = Orientation::from_exif_chunk(exif);
         }
+        (!segment.starts_with(b"http://ns.adobe.com/xmp/extension/")).then_some(())
     }
 
     /// One scan with all channels, in order, from the first coefficient to the last.

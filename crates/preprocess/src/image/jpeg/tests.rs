@@ -70,14 +70,41 @@ fn restart_markers_change_nothing() {
     assert_eq!(reduced("large-restart.jpg"), reduced("large-420.jpg"));
 }
 
+/// The file with a segment more, the first of all.
+fn with_segment(name: &str, marker: u8, segment: &[u8]) -> Vec<u8> {
+    let length = (segment.len() as u16 + 2).to_be_bytes();
+    let bytes = fixture(name);
+    [&bytes[..2], &[0xff, marker], &length, segment, &bytes[2..]].concat()
+}
+
+#[test]
+fn metadata_change_nothing_and_what_the_full_decoder_may_refuse_is_left_to_it() {
+    let plain = at_most_reduced(&fixture("large-420.jpg"), 2);
+    assert!(plain.is_some());
+    let extended_xmp = b"http://ns.adobe.com/xmp/extension/\0short".as_slice();
+    for (name, marker, segment, reducible) in [
+        ("colour profile", 0xe2, b"ICC_PROFILE\0\x01\x01profile".as_slice(), true),
+        ("a phone's second picture", 0xe2, b"MPF\0II*\0".as_slice(), true),
+        ("an empty APP2", 0xe2, b"".as_slice(), true),
+        ("XMP", 0xe1, b"http://ns.adobe.com/xap/1.0/\0<x/>".as_slice(), true),
+        ("comment", 0xfe, b"made by hand".as_slice(), true),
+        ("a piece of long XMP", 0xe1, extended_xmp, false),
+    ] {
+        let bytes = with_segment("large-420.jpg", marker, segment);
+        let reduced = at_most_reduced(&bytes, 2);
+        assert_eq!(reduced.is_some(), reducible, "{name}");
+        if reducible {
+            assert_eq!(reduced, plain, "{name}");
+            assert!(decode(&bytes).is_ok(), "{name}");
+        }
+    }
+}
+
 /// The file with an EXIF segment that says how the camera was held.
 fn oriented(name: &str, orientation: u8) -> Vec<u8> {
     let tag = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0];
     let tiff = [b"MM\0\x2a\0\0\0\x08\0\x01".as_slice(), &tag, &[0; 4]].concat();
-    let segment = [b"Exif\0\0".as_slice(), &tiff].concat();
-    let length = (segment.len() as u16 + 2).to_be_bytes();
-    let bytes = fixture(name);
-    [&bytes[..2], &[0xff, 0xe1], &length, &segment, &bytes[2..]].concat()
+    with_segment(name, 0xe1, &[b"Exif\0\0".as_slice(), &tiff].concat())
 }
 
 #[test]
