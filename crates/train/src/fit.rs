@@ -398,14 +398,15 @@ mod tests {
 
     #[test]
     fn each_part_of_a_recipe_changes_the_weights() {
-        let weights = |edit: fn(&mut ModelSettings)| {
+        type Edit = fn(&mut ModelSettings);
+        let weights = |edit: Edit| {
             let directory = tempfile::tempdir().unwrap();
             let mut plan = plan(Architecture::Resnet, 2, directory.path());
             edit(&mut plan.settings);
             outcome(&plan).0
         };
         let plain = weights(|_| ());
-        let edits: [(&str, fn(&mut ModelSettings)); 6] = [
+        let edits: [(&str, Edit); 6] = [
             ("copies", |s| s.copies = CopyOrder::Cycle),
             ("schedule", |s| s.schedule = Schedule::Cosine),
             ("warm-up", |s| s.warmup_epochs = 1.0),

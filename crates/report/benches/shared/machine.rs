@@ -12,6 +12,7 @@ pub fn describe() -> String {
 /// The instruction set that the kernels use.
 pub fn instructions() -> &'static str {
     match level() {
+        Level::Reference => "reference loops",
         Level::Portable => "portable instructions",
         Level::Avx2 => "AVX2",
         Level::Avx512 => "AVX-512",
