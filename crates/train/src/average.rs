@@ -1,15 +1,19 @@
 //! An exponential moving average of a network's parameters (Polyak and Juditsky 1992; as `model_ema` in timm).
 //!
 //! ```text
-//! average ← d · average + (1 - d) · parameter,    d = min(decay, (1 + t) / (10 + t)) after step t = 1, 2, …
+//! average ← d · average + (1 - d) · parameter,    d = min(decay, (1 + t) / (10 + t)) after step 50 + t;  d = 0 up to step 50
 //! ```
-//! The lower decay at first, as in TensorFlow, keeps the initial values from lingering. Moving statistics are averaged too.
+//! A network that has hardly begun is better than any average with its own past, so the first 50 steps are not averaged. The lower
+//! decay afterwards, as in TensorFlow, keeps early values from lingering. Moving statistics are averaged too.
 
 use crate::arrays::Array;
 use crate::backend::{Backend, Vector};
 use crate::parameter::Parameter;
 use crate::pass::device_error;
 use preprocess::{Error, Result};
+
+/// Steps before averaging begins.
+const SKIPPED: f64 = 50.0;
 
 /// The average of all parameters of a network, on its device.
 #[derive(Debug)]
@@ -29,8 +33,8 @@ impl<B: Backend> Average<B> {
     /// # Errors
     /// The device failed.
     pub fn update(&mut self, parameters: &[&Parameter<B>], step: u32) -> Result<()> {
-        let step = f64::from(step);
-        let decay = self.decay.min((1.0 + step) / (10.0 + step));
+        let averaged = f64::from(step) - SKIPPED;
+        let decay = if averaged > 0.0 { self.decay.min((1.0 + averaged) / (10.0 + averaged)) } else { 0.0 };
         for (average, parameter) in self.parameters.iter_mut().zip(parameters) {
             average
                 .try_axpy(decay, &parameter.tensor, 1.0 - decay)
@@ -73,9 +77,9 @@ mod tests {
     fn follows_the_formula_and_comes_back() {
         let device = Cpu::default();
         let parameter = |values: [f32; 2]| Parameter::new("a".into(), &[2], values.to_vec(), true, &device).unwrap();
-        let mut average = Average::new(0.3, &[&parameter([1.0, -1.0])]);
-        // d = 2/11, then 3/12, then 0.3.
-        for (step, values) in [(1, [12.0, 0.0]), (2, [4.0, 1.0]), (3, [0.0, 10.0])] {
+        let mut average = Average::new(0.3, &[&parameter([7.0, 7.0])]);
+        // d = 0, 2/11, 3/12, 0.3.
+        for (step, values) in [(50, [1.0, -1.0]), (51, [12.0, 0.0]), (52, [4.0, 1.0]), (53, [0.0, 10.0])] {
             average.update(&[&parameter(values)], step).unwrap();
         }
         let mut expected = [1.0f64, -1.0];
