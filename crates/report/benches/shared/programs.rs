@@ -102,22 +102,26 @@ pub fn run(mut command: Command, name: &str) -> Result<Usage> {
     Ok(Usage { time: started.elapsed(), peak_bytes })
 }
 
-/// Whether it succeeded, and its peak of resident memory.
-#[cfg(target_os = "linux")]
-fn wait(child: std::process::Child) -> std::io::Result<(bool, u64)> {
-    let (mut status, id) = (0, child.id() as libc::pid_t);
-    // SAFETY: a record of usage is plain numbers; both pointers are valid for the call; nobody else waits for this child.
-    let (waited, usage) = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        (libc::wait4(id, &mut status, 0, &mut usage), usage)
-    };
-    match waited {
-        -1 => Err(std::io::Error::last_os_error()),
-        _ => Ok((status == 0, usage.ru_maxrss as u64 * 1024)),
+/// How often a running program's memory is looked at.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Whether it succeeded, and its peak of resident memory in bytes (0 where the system does not tell). Not from `getrusage`: that counts
+/// what this process held when it started the other one.
+fn wait(mut child: std::process::Child) -> std::io::Result<(bool, u64)> {
+    let status_file = format!("/proc/{}/status", child.id());
+    let mut peak_bytes = 0;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok((status.success(), peak_bytes));
+        }
+        // The system keeps the peak; it is gone with the process.
+        peak_bytes = peak_bytes.max(peak_of(&status_file).unwrap_or(0));
+        std::thread::sleep(LOOK);
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-fn wait(mut child: std::process::Child) -> std::io::Result<(bool, u64)> {
-    Ok((child.wait()?.success(), 0))
+fn peak_of(status_file: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(status_file).ok()?;
+    let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(kilobytes.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
