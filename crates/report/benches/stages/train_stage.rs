@@ -106,13 +106,14 @@ impl Traffic {
             "bytes to floats" => return self.image_values * (1 + FLOAT),
             // Reads weight, gradient and two moments; writes all but the gradient.
             "optimiser" => return self.trainable * 7 * FLOAT,
+            // Reads average and weight, writes the average.
+            "moving average" => return self.trainable * 3 * FLOAT,
             _ => {}
         }
         let Some(&(kind, values)) = self.layers.get(&part.name) else { return 0 };
         let moved = match (kind, part.direction) {
-            // Input to output; backward: input and output's gradient to the input's gradient.
-            ("BatchNorm2d", Some(Direction::Forward)) => 2 * values,
-            ("BatchNorm2d", _) => 3 * values,
+            // Sums over input and output's gradient. All else that it does happens within the convolutions around it.
+            ("BatchNorm2d", Some(Direction::Backward)) => 2 * values,
             // Four inputs an output, whichever way.
             ("MaxPool2d", _) => 5 * values,
             ("Flatten", _) => 2 * values,
