@@ -21,9 +21,8 @@ pub fn decode(headers: &Headers, bytes: &[u8], points: usize) -> Option<Pixels> 
     let total = units[0] * units[1];
     let interval = if headers.restart_interval == 0 { total } else { headers.restart_interval };
     let unit_blocks: usize = headers.components.iter().map(|component| component.blocks[0] * component.blocks[1]).sum();
-    // Before anything is allocated: a file of few bytes cannot claim many pixels.
-    let plausible = total * unit_blocks * LEAST_BLOCK_BITS <= entropy.bits();
-    (plausible && entropy.intervals() == total.div_ceil(interval)).then_some(())?;
+    // Before anything is allocated.
+    (is_plausible(total * unit_blocks, entropy.bits()) && entropy.intervals() == total.div_ceil(interval)).then_some(())?;
 
     let mut pixels = canvas(headers, points);
     let channel = |component| Channel::new(headers, component, points, units[0]);
@@ -47,6 +46,11 @@ pub fn decode(headers: &Headers, bytes: &[u8], points: usize) -> Option<Pixels> 
         convert(&channels, lines, pixels.width);
     }
     is_used_up(&bits).then_some(pixels)
+}
+
+/// Whether so few bits can hold so many blocks: a file of few bytes cannot claim many pixels.
+pub fn is_plausible(blocks: usize, bits: usize) -> bool {
+    blocks * LEAST_BLOCK_BITS <= bits
 }
 
 /// Whether only the bits that fill up the last byte are left.

@@ -227,4 +227,7 @@ fn a_small_file_cannot_claim_a_large_picture() {
     let frame = bytes.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a frame header");
     bytes[frame + 5..frame + 9].copy_from_slice(&[0x30, 0, 0x30, 0]);
     assert_eq!(at_most_reduced(&bytes, 8), None);
+    // What refuses it before its pixels are allocated.
+    let blocks = (0x3000 / 8) * (0x3000 / 8);
+    assert!(!scan::is_plausible(blocks, 8 * bytes.len()) && scan::is_plausible(blocks, 2 * blocks));
 }
