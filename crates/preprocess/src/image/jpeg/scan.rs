@@ -22,7 +22,8 @@ pub fn decode(headers: &Headers, bytes: &[u8], points: usize) -> Option<Pixels> 
     let interval = if headers.restart_interval == 0 { total } else { headers.restart_interval };
     let unit_blocks: usize = headers.components.iter().map(|component| component.blocks[0] * component.blocks[1]).sum();
     // Before anything is allocated.
-    (is_plausible(total * unit_blocks, entropy.bits()) && entropy.intervals() == total.div_ceil(interval)).then_some(())?;
+    (is_plausible(total * unit_blocks, entropy.bits()) && entropy.intervals() == total.div_ceil(interval))
+        .then_some(())?;
 
     let mut pixels = canvas(headers, points);
     let channel = |component| Channel::new(headers, component, points, units[0]);
