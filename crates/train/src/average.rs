@@ -24,8 +24,12 @@ pub struct Average<B: Backend> {
 
 impl<B: Backend> Average<B> {
     /// Begins at the present values.
-    pub fn new(decay: f64, parameters: &[&Parameter<B>]) -> Self {
-        Self { decay, parameters: parameters.iter().map(|p| p.tensor.clone()).collect() }
+    ///
+    /// # Errors
+    /// The device has no memory left.
+    pub fn new(decay: f64, parameters: &[&Parameter<B>], device: &B) -> Result<Self> {
+        let copies = parameters.iter().map(|p| device.copy_vector(&p.tensor)).collect::<Result<_, _>>();
+        Ok(Self { decay, parameters: copies.map_err(device_error("copy the parameters"))? })
     }
 
     /// Takes in the parameters after step `step` (from 1). They are those given to [`Average::new`], in the same order.
@@ -77,7 +81,7 @@ mod tests {
     fn follows_the_formula_and_comes_back() {
         let device = Cpu::default();
         let parameter = |values: [f32; 2]| Parameter::new("a".into(), &[2], values.to_vec(), true, &device).unwrap();
-        let mut average = Average::new(0.3, &[&parameter([7.0, 7.0])]);
+        let mut average = Average::new(0.3, &[&parameter([7.0, 7.0])], &device).unwrap();
         // d = 0, 2/11, 3/12, 0.3.
         for (step, values) in [(50, [1.0, -1.0]), (51, [12.0, 0.0]), (52, [4.0, 1.0]), (53, [0.0, 10.0])] {
             average.update(&[&parameter(values)], step).unwrap();
@@ -92,7 +96,7 @@ mod tests {
         for (found, expected) in arrays[0].values.iter().zip(expected) {
             assert!((f64::from(*found) - expected).abs() < 1e-5, "{arrays:?} is not {expected:?}");
         }
-        let mut restored = Average::new(0.3, &[&parameter([5.0, 5.0])]);
+        let mut restored = Average::new(0.3, &[&parameter([5.0, 5.0])], &device).unwrap();
         restored.restore(&arrays).unwrap();
         assert_eq!(restored.arrays(&[&parameter([0.0; 2])]), arrays);
         assert!(restored.restore(&[]).is_err());

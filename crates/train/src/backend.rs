@@ -1,7 +1,9 @@
-//! The seam between devices: what a device must be able to do for the ops. Today the CPU; each op's folder has room for
-//! a second kernel file.
+//! The seam between devices: what a device must be able to do for the ops. The CPU is here, NVIDIA GPUs in [`cuda`]; each op's
+//! folder has a kernel file for either.
 
 mod buffer;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 
 pub use buffer::{Buffer, BufferPool};
 
@@ -14,7 +16,7 @@ use crate::ops::max_pool2d::MaxPool2dKernel;
 use crate::ops::relu::ReluKernel;
 use crate::ops::{self, add::AddKernel};
 use dfdx::shapes::{HasShape, Shape};
-use dfdx::tensor::{Cpu, Gradients, Storage, Tensor};
+use dfdx::tensor::{Cpu, Gradients, Storage, Tensor, TensorFromVec};
 use dfdx::tensor_ops::Device;
 
 /// A vector of run-time length: a parameter, or a statistic of each channel.
@@ -39,8 +41,11 @@ pub fn take_gradient<S: Shape, B: Memory>(
 pub trait Memory: Device<f32> {
     /// The elements of one feature map.
     type Buffer: 'static + std::fmt::Debug;
-    /// Buffers that are free, kept from step to step: fresh memory costs page faults.
-    type Pool: 'static + Clone + Default + std::fmt::Debug;
+    /// Buffers that are free, kept from step to step: fresh memory costs page faults on the CPU, and time on a GPU.
+    type Pool: 'static + Clone + std::fmt::Debug;
+
+    /// A pool that is empty.
+    fn pool(&self) -> Result<Self::Pool, Self::Err>;
 
     /// A buffer for activations of `shape` `[n, c, h, w]`. Its content is unspecified.
     fn allocate(&self, pool: &Self::Pool, shape: [usize; 4]) -> Result<Self::Buffer, Self::Err>;
@@ -53,6 +58,24 @@ pub trait Memory: Device<f32> {
 
     /// Images for a network's first convolution: 8-bit RGB `[n, h, w, 3]`, scaled by 1/255.
     fn upload_images(&self, pool: &Self::Pool, shape: [usize; 4], rgb: &[u8]) -> Result<Self::Buffer, Self::Err>;
+
+    /// Flattened images, activations of shape `[rows, columns, 1, 1]`, as a matrix of dfdx's.
+    fn matrix(&self, shape: [usize; 2], buffer: &Self::Buffer) -> Result<Matrix<Self>, Self::Err>
+    where
+        Self: Sized;
+
+    /// The way back: storage of dfdx's (the gradient of such a matrix) as activations.
+    fn matrix_storage_to_buffer(
+        &self,
+        pool: &Self::Pool,
+        shape: [usize; 2],
+        storage: &Slot<Self>,
+    ) -> Result<Self::Buffer, Self::Err>;
+
+    /// A vector with the same values, whose memory is its own from the first time that either is written.
+    fn copy_vector(&self, vector: &Vector<Self>) -> Result<Vector<Self>, Self::Err>
+    where
+        Self: Sized;
 
     /// Copies storage of dfdx's (a gradient, an optimiser's moment) to the host.
     fn storage_to_host(&self, storage: &Slot<Self>) -> Result<Vec<f32>, Self::Err>;
@@ -88,6 +111,10 @@ impl Memory for Cpu {
     type Buffer = Buffer;
     type Pool = BufferPool;
 
+    fn pool(&self) -> Result<BufferPool, Self::Err> {
+        Ok(BufferPool::default())
+    }
+
     fn allocate(&self, pool: &BufferPool, shape: [usize; 4]) -> Result<Buffer, Self::Err> {
         Ok(pool.take(ops::layout::blocked_len(shape)))
     }
@@ -108,6 +135,24 @@ impl Memory for Cpu {
         let mut buffer = pool.take(shape.iter().product());
         ops::parallel::scale_bytes(&mut buffer, rgb, 1.0 / 255.0);
         Ok(buffer)
+    }
+
+    fn matrix(&self, [rows, columns]: [usize; 2], buffer: &Buffer) -> Result<Matrix<Self>, Self::Err> {
+        self.try_tensor_from_vec(self.download([rows, columns, 1, 1], buffer)?, (rows, columns))
+    }
+
+    fn matrix_storage_to_buffer(
+        &self,
+        pool: &BufferPool,
+        [rows, columns]: [usize; 2],
+        storage: &Slot<Self>,
+    ) -> Result<Buffer, Self::Err> {
+        self.upload(pool, [rows, columns, 1, 1], storage)
+    }
+
+    fn copy_vector(&self, vector: &Vector<Self>) -> Result<Vector<Self>, Self::Err> {
+        // dfdx copies when one of the two is written.
+        Ok(vector.clone())
     }
 
     fn storage_to_host(&self, storage: &Slot<Self>) -> Result<Vec<f32>, Self::Err> {

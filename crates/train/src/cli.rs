@@ -1,19 +1,19 @@
 //! The command line.
 
+use crate::device::Device;
 use crate::evaluate::{self, evaluate};
 use crate::model::Model;
-use crate::ops::simd::{self, Level};
 use crate::predict::{self, predict};
-use crate::{plan, profile, run, summary};
+use crate::{device, on_device, plan, profile, run, summary};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
 use dfdx::tensor::Cpu;
 use preprocess::dataset::Dataset;
 use preprocess::folder::Folder;
-use preprocess::pipeline::Pipeline;
+use preprocess::pipeline::{DeviceChoice, Pipeline, Precision};
 use preprocess::stage::cli::PipelineArgs;
 use preprocess::stage::error::Context;
-use preprocess::{Result, note, say, stage};
+use preprocess::{Result, say, stage};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -113,6 +113,9 @@ struct EvaluateArgs {
 
 #[derive(Debug, Args)]
 struct DeviceArgs {
+    /// What to compute on: auto, cpu, cuda or cuda:N [default: the pipeline file's `train.device`, or auto]
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceChoice>,
     /// Threads to compute with [default: one a core]
     #[arg(long, value_name = "N", value_parser = positive)]
     threads: Option<usize>,
@@ -124,15 +127,22 @@ pub fn main() -> ExitCode {
     stage::cli::run("train", || match cli.command.unwrap_or(Command::Fit(cli.fit)) {
         Command::Fit(args) => {
             let pipeline = args.pipeline.load()?;
-            run::run(&pipeline, &args.models, &open(&args.device)?)
+            on_device!(open(&args.device, Some(&pipeline))?, |device| run::run(&pipeline, &args.models, &device))
         }
         Command::Summary(args) => print_summary(&args),
         Command::Profile(args) => {
             let pipeline = args.pipeline.load()?;
-            profile::profile(&pipeline, &args.model, args.steps, &open(&args.device)?)
+            let (model, steps) = (&args.model, args.steps);
+            on_device!(open(&args.device, Some(&pipeline))?, |device| profile::profile(
+                &pipeline, model, steps, &device
+            ))
         }
-        Command::Predict(args) => predict(&args.model, &args.images, args.top, args.format, &open(&args.device)?),
-        Command::Evaluate(args) => evaluate(&args.model, &args.images, args.format, &open(&args.device)?),
+        Command::Predict(PredictArgs { model, images, top, format, device }) => {
+            on_device!(open(&device, None)?, |device| predict(&model, &images, top, format, &device))
+        }
+        Command::Evaluate(EvaluateArgs { model, images, format, device }) => {
+            on_device!(open(&device, None)?, |device| evaluate(&model, &images, format, &device))
+        }
     })
 }
 
@@ -143,19 +153,14 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Starts the threads and says on stderr what the work will run on.
-fn open(args: &DeviceArgs) -> Result<Cpu> {
+/// Starts the threads and opens the device: the command line's, or else the pipeline file's. What is classified without a pipeline
+/// file is classified in full precision.
+fn open(args: &DeviceArgs, pipeline: Option<&Pipeline>) -> Result<Device> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0));
     pool.build_global().context(|| "cannot start the threads".into())?;
-    let threads = rayon::current_num_threads();
-    let instructions = match simd::level() {
-        Level::Reference => "reference ops",
-        Level::Portable => "portable instructions",
-        Level::Avx2 => "AVX2",
-        Level::Avx512 => "AVX-512",
-    };
-    note!("device: cpu, {threads} {}, {instructions}", if threads == 1 { "thread" } else { "threads" });
-    Ok(Cpu::default())
+    let (device, precision) = pipeline
+        .map_or((DeviceChoice::Auto, Precision::Fp32), |pipeline| (pipeline.train.device, pipeline.train.precision));
+    device::open(args.device.unwrap_or(device), precision)
 }
 
 fn print_summary(args: &SummaryArgs) -> Result<()> {

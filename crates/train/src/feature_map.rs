@@ -90,7 +90,8 @@ impl<B: Backend> FeatureMap<B> {
     /// # Errors
     /// They are images, or the device failed.
     pub fn to_nchw(&self, device: &B) -> Result<Vec<f32>> {
-        let data = self.applied("download", device, &B::Pool::default())?;
+        let pool = device.pool().map_err(device_error("download activations"))?;
+        let data = self.applied("download", device, &pool)?;
         device.download(self.shape, &data).map_err(device_error("download activations"))
     }
 
@@ -100,7 +101,8 @@ impl<B: Backend> FeatureMap<B> {
     /// The device failed.
     pub fn gradient_to_nchw(&self, device: &B) -> Result<Option<Vec<f32>>> {
         let Some(cell) = &self.gradient else { return Ok(None) };
-        cell.settle(device, &B::Pool::default(), self.shape).map_err(device_error("compute a gradient"))?;
+        let pool = device.pool().map_err(device_error("compute a gradient"))?;
+        cell.settle(device, &pool, self.shape).map_err(device_error("compute a gradient"))?;
         let gathered = cell.gathered.borrow();
         let downloaded = gathered.sum.as_ref().map(|buffer| device.download(self.shape, buffer)).transpose();
         downloaded.map_err(device_error("download a gradient"))
@@ -162,13 +164,12 @@ pub fn images_to_feature_map<B: Backend>(
 pub fn to_matrix<B: Backend>(x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<Matrix<B>> {
     let [n, features] = x.flat_shape("matrix")?;
     let (shape, x_data) = (x.shape, x.activations("matrix", pass)?);
-    let y =
-        pass.forward("matrix", |device| device.try_tensor_from_vec(device.download(shape, &x_data)?, (n, features)))?;
+    let y = pass.forward("matrix", |device| device.matrix([n, features], &x_data))?;
     if let Some(x_gradient) = x.gradient.clone() {
         let key = y.clone();
         pass.on_backward("matrix", move |device, pool, gradients| {
-            let dy = device.storage_to_host(&take_gradient(gradients, &key)?)?;
-            x_gradient.add(device, pool, shape, device.upload(pool, shape, &dy)?)
+            let dy = take_gradient(gradients, &key)?;
+            x_gradient.add(device, pool, shape, device.matrix_storage_to_buffer(pool, [n, features], &dy)?)
         });
     }
     Ok(y)

@@ -202,7 +202,7 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             progress.advance(batch.labels.len() as u64);
         }
         // Validation and the checkpoint need memory of their own.
-        self.learner.release_memory();
+        self.learner.release_memory()?;
         Ok(score)
     }
 

@@ -1,6 +1,6 @@
 //! The second stage: Parquet shards in, models and their predictions out.
 //!
-//! The network, from the ground up: [`backend`] is the seam between devices, [`feature_map`] holds activations in a
+//! The network, from the ground up: [`device`] is what is computed on, [`backend`] the seam between devices, [`feature_map`] holds activations in a
 //! layout of our own, [`ops`] compute on them and record their gradients on dfdx's tape through a [`pass`], [`layers`]
 //! own the parameters, [`architectures`] put layers together, [`optimizer`] moves the parameters, and [`average`] keeps a
 //! moving average of them.
@@ -20,6 +20,7 @@ pub mod batches;
 pub mod checkpoint;
 pub mod cli;
 pub mod copies;
+pub mod device;
 pub mod early_stopping;
 pub mod evaluate;
 pub mod feature_map;

@@ -8,7 +8,7 @@ use crate::feature_map::images_to_feature_map;
 use crate::metrics::{self, Score};
 use crate::model_directory::{self, Config, WEIGHTS_FILE};
 use crate::network::Network;
-use crate::pass::Pass;
+use crate::pass::{Pass, device_error};
 use crate::predictions::{Prediction, Predictions};
 use preprocess::dataset::Rows;
 use preprocess::pipeline::{Architecture, ImageSettings};
@@ -44,7 +44,8 @@ impl<B: Backend> Model<B> {
         device: &B,
     ) -> Result<Self> {
         let network = architectures::build(architecture, classes, image.width, image.height, seed, device)?;
-        Ok(Self { network, device: device.clone(), pool: B::Pool::default(), image: image.clone(), classes })
+        let pool = device.pool().map_err(device_error("the first allocation"))?;
+        Ok(Self { network, device: device.clone(), pool, image: image.clone(), classes })
     }
 
     /// The model of a directory, with its trained weights.
@@ -63,8 +64,12 @@ impl<B: Backend> Model<B> {
 
     /// Gives back the memory that is kept from pass to pass. The next pass fetches its own: some page faults, which is why it is not done
     /// between passes of one kind.
-    pub fn release_memory(&mut self) {
-        self.pool = B::Pool::default();
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn release_memory(&mut self) -> Result<()> {
+        self.pool = self.device.pool().map_err(device_error("give back memory"))?;
+        Ok(())
     }
 
     /// Bytes of one image.

@@ -45,16 +45,20 @@ impl<B: Backend> Learner<B> {
         let parameters = model.network.parameters();
         let optimizer = Adam::new(settings.learning_rate, &parameters, device)?;
         let optimizer = optimizer.with_weight_decay(settings.weight_decay);
-        let average = (settings.ema_decay > 0.0).then(|| Average::new(settings.ema_decay, &parameters));
+        let average = (settings.ema_decay > 0.0).then(|| Average::new(settings.ema_decay, &parameters, device));
+        let average = average.transpose()?;
         drop(parameters);
         let (clocks, seed, label_smoothing) = (StepClocks::default(), plan.seed, settings.label_smoothing);
         Ok(Self { model, optimizer, average, clocks, ops: None, seed, label_smoothing, images: 0 })
     }
 
     /// Gives back the memory that is kept from step to step.
-    pub fn release_memory(&mut self) {
-        self.model.release_memory();
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn release_memory(&mut self) -> Result<()> {
         self.images = 0;
+        self.model.release_memory()
     }
 
     /// Forward, backward, one step of Adam and of the moving average. `score` counts against the labels themselves, whatever the
@@ -65,7 +69,7 @@ impl<B: Backend> Learner<B> {
     pub fn step(&mut self, batch: &Batch, score: &mut Score) -> Result<()> {
         if self.images != batch.labels.len() {
             // Buffers of the last batch of an epoch, which is smaller, would come on top of all others.
-            self.model.release_memory();
+            self.model.release_memory()?;
             self.images = batch.labels.len();
         }
         let StepClocks { input, forward, metrics, loss, backward, optimizer, average } = &mut self.clocks;

@@ -5,6 +5,7 @@
 //! the key's line ([`lines`]).
 
 pub mod check;
+mod device;
 mod lines;
 mod merge;
 mod overrides;
@@ -12,6 +13,7 @@ mod problem;
 mod reader;
 mod settings;
 
+pub use device::{DeviceChoice, Precision};
 pub use settings::*;
 
 use crate::stage::error::Context;

@@ -1,5 +1,6 @@
 //! Every key of the pipeline file, with its default.
 
+use super::device::{DeviceChoice, Precision};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -167,6 +168,12 @@ pub struct TrainSettings {
     /// Images a step. Default 32.
     #[serde(default = "default_batch_size")]
     pub batch_size: usize,
+    /// What to compute on. Default `auto`. No part of what determines a model: a run may go on on another device.
+    #[serde(default)]
+    pub device: DeviceChoice,
+    /// What convolutions compute with on a GPU. Default `tf32`.
+    #[serde(default)]
+    pub precision: Precision,
     /// Models by name, trained in this order.
     pub models: IndexMap<String, ModelSettings>,
 }
