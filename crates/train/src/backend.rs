@@ -37,6 +37,15 @@ pub fn take_gradient<S: Shape, B: Memory>(
     Ok(std::mem::replace(gradients.get_or_alloc_mut(tensor)?, placeholder))
 }
 
+/// How much of a device's memory there was, when it was not enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortage {
+    /// Bytes of activations and gradients up to the allocation that failed, that one included.
+    pub needed: u64,
+    /// Bytes that there were for them.
+    pub available: u64,
+}
+
 /// Storage of activations. The layout is the device's own affair: outside of kernels an activation is only a shape.
 pub trait Memory: Device<f32> {
     /// The elements of one feature map.
@@ -46,6 +55,16 @@ pub trait Memory: Device<f32> {
 
     /// A pool that is empty.
     fn pool(&self) -> Result<Self::Pool, Self::Err>;
+
+    /// If the device had no memory left for this pool: how much was needed and there. The processor's memory never runs out this way.
+    fn shortage(&self, _: &Self::Pool) -> Option<Shortage> {
+        None
+    }
+
+    /// Bytes of the device's memory that the pool holds, free or not; not counted where memory does not run out.
+    fn taken_bytes(&self, _: &Self::Pool) -> u64 {
+        0
+    }
 
     /// A buffer for activations of `shape` `[n, c, h, w]`. Its content is unspecified.
     fn allocate(&self, pool: &Self::Pool, shape: [usize; 4]) -> Result<Self::Buffer, Self::Err>;

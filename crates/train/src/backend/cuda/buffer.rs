@@ -1,10 +1,12 @@
 //! Device memory for activations, reused from step to step.
 
 use super::context::Context;
-use cudarc::driver::{CudaSlice, DevicePtr, DeviceSlice};
+use crate::backend::Shortage;
+use cudarc::driver::sys::CUresult;
+use cudarc::driver::{CudaSlice, DevicePtr, DeviceSlice, result};
 use dfdx::tensor::{Cuda, CudaError};
 use preprocess::pipeline::Precision;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
@@ -14,13 +16,19 @@ const GRAIN: usize = 256;
 /// A buffer may be longer than asked for by one in so many, as on the CPU.
 const SPARE_SHARE: usize = 2;
 
-/// Free memory by its length in floats.
-type FreeLists = RefCell<BTreeMap<usize, Vec<CudaSlice<f32>>>>;
+/// Free buffers by their length in floats, and what was taken from the device.
+#[derive(Debug, Default)]
+struct Shelf {
+    free: RefCell<BTreeMap<usize, Vec<CudaSlice<f32>>>>,
+    /// Floats in all buffers, free or not.
+    taken: Cell<usize>,
+    shortage: Cell<Option<Shortage>>,
+}
 
 /// Free buffers of all lengths, and what is needed to work on them. Clones share them. A buffer that is dropped goes back to its pool.
 #[derive(Debug, Clone)]
 pub struct CudaPool {
-    free: Rc<FreeLists>,
+    shelf: Rc<Shelf>,
     context: Rc<Context>,
 }
 
@@ -35,20 +43,51 @@ impl CudaPool {
     /// # Errors
     /// The device failed.
     pub fn with_precision(device: &Cuda, precision: Precision) -> Result<Self, CudaError> {
-        Ok(Self { free: Rc::default(), context: Rc::new(Context::new(device, precision)?) })
+        Ok(Self { shelf: Rc::default(), context: Rc::new(Context::new(device, precision)?) })
     }
 
     /// A buffer of `len` floats (at least one). Its content is unspecified.
     pub(crate) fn take(&self, len: usize) -> Result<CudaBuffer, CudaError> {
         let count = len.max(1).div_ceil(GRAIN) * GRAIN;
         let largest = count + count / SPARE_SHARE;
-        let recycled = self.free.borrow_mut().range_mut(count..=largest).find_map(|(_, list)| list.pop());
-        let memory = match recycled {
-            Some(memory) => memory,
-            // SAFETY: who takes a buffer writes it before reading it.
-            None => unsafe { self.context.device().alloc::<f32>(count) }?,
-        };
-        Ok(CudaBuffer { memory: Some(memory), len, home: Rc::downgrade(&self.free), context: Rc::clone(&self.context) })
+        let recycled = self.shelf.free.borrow_mut().range_mut(count..=largest).find_map(|(_, list)| list.pop());
+        let memory = recycled.map_or_else(|| self.fetch(count), Ok)?;
+        let (home, context) = (Rc::downgrade(&self.shelf), Rc::clone(&self.context));
+        Ok(CudaBuffer { memory: Some(memory), len, home, context })
+    }
+
+    /// Memory of the device's. Where it has none left, what is free here is given back first.
+    fn fetch(&self, count: usize) -> Result<CudaSlice<f32>, CudaError> {
+        let device = self.context.device();
+        // SAFETY: who takes a buffer writes it before reading it.
+        let fetch = || unsafe { device.alloc::<f32>(count) };
+        let fetched = fetch().or_else(|error| match error.0 {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                self.shelf.taken.set(self.shelf.taken.get() - self.free_bytes() / size_of::<f32>());
+                self.shelf.free.borrow_mut().clear();
+                fetch()
+            }
+            _ => Err(error),
+        });
+        if fetched.as_ref().is_err_and(|error| error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY) {
+            let (free, _) = result::mem_get_info()?;
+            let bytes = |floats: usize| (floats * size_of::<f32>()) as u64;
+            let available = free as u64 + bytes(self.shelf.taken.get());
+            self.shelf.shortage.set(Some(Shortage { needed: bytes(self.shelf.taken.get() + count), available }));
+        }
+        let memory = fetched?;
+        self.shelf.taken.set(self.shelf.taken.get() + count);
+        Ok(memory)
+    }
+
+    /// If the device had no memory left: how much.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        self.shelf.shortage.get()
+    }
+
+    /// Bytes in all buffers, free or not.
+    pub fn taken_bytes(&self) -> u64 {
+        (self.shelf.taken.get() * size_of::<f32>()) as u64
     }
 
     /// Kernels, and the device that they run on.
@@ -58,7 +97,7 @@ impl CudaPool {
 
     /// Bytes in the buffers that are free at the moment.
     pub fn free_bytes(&self) -> usize {
-        self.free.borrow().iter().map(|(len, list)| len * list.len() * size_of::<f32>()).sum()
+        self.shelf.free.borrow().iter().map(|(len, list)| len * list.len() * size_of::<f32>()).sum()
     }
 }
 
@@ -68,7 +107,7 @@ pub struct CudaBuffer {
     /// None only while it is dropped.
     memory: Option<CudaSlice<f32>>,
     len: usize,
-    home: Weak<FreeLists>,
+    home: Weak<Shelf>,
     context: Rc<Context>,
 }
 
@@ -111,8 +150,8 @@ impl CudaBuffer {
 
 impl Drop for CudaBuffer {
     fn drop(&mut self) {
-        if let (Some(free), Some(memory)) = (self.home.upgrade(), self.memory.take()) {
-            free.borrow_mut().entry(memory.len()).or_default().push(memory);
+        if let (Some(shelf), Some(memory)) = (self.home.upgrade(), self.memory.take()) {
+            shelf.free.borrow_mut().entry(memory.len()).or_default().push(memory);
         }
     }
 }

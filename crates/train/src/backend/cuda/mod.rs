@@ -14,7 +14,7 @@ pub(crate) use context::{Context, blocks};
 pub use open::{open, set_precision};
 pub(crate) use pointer::pointer;
 
-use super::{Backend, Matrix, Memory, Slot, Vector};
+use super::{Backend, Matrix, Memory, Shortage, Slot, Vector};
 use cudarc::driver::{DevicePtr, DeviceSlice, result};
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Cuda, CudaError, Storage, ZerosTensor};
@@ -27,6 +27,14 @@ impl Memory for Cuda {
 
     fn pool(&self) -> Result<CudaPool, CudaError> {
         CudaPool::new(self)
+    }
+
+    fn shortage(&self, pool: &CudaPool) -> Option<Shortage> {
+        pool.shortage()
+    }
+
+    fn taken_bytes(&self, pool: &CudaPool) -> u64 {
+        pool.taken_bytes()
     }
 
     fn allocate(&self, pool: &CudaPool, shape: [usize; 4]) -> Result<CudaBuffer, CudaError> {
