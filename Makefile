@@ -9,6 +9,11 @@
 #   make bench                          what every stage and op does on this machine, beside what the machine could do
 #   make bench-peers                    ours beside PyTorch, Keras, Pillow, OpenCV; needs PEERS_PYTHON (docs/performance.md)
 #   make clean                          removes target/ (runs/ stays)
+#
+# On NVIDIA GPUs: CUDA=1 with any of build, pipeline, the stages, check, test, lint, bench, e.g. make pipeline CUDA=1
+#   make cuda-toolkit                   the CUDA compiler from PyPI into target/cuda, for machines without an installed one
+#   make test-cuda                      the tests of training on CUDA only; where there is no GPU, on the emulator
+#   make cuda-emulator                  that emulator: a driver that runs the kernels on the CPU (tests/cuda-emulator)
 
 PIPELINE ?= pipelines/fashion-mnist.yaml
 ARGS ?=
@@ -16,14 +21,32 @@ IMAGES ?=
 ONLY ?=
 SIMD ?=
 PEERS_PYTHON ?= python3
+CUDA ?=
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/release
 
 .PHONY: build pipeline preprocess train report check accept test lint bench bench-peers clean
+.PHONY: cuda-root cuda-toolkit cuda-emulator test-cuda
+
+# With CUDA=1, what cargo builds needs the toolkit. dfdx and cudarc find it by CUDA_ROOT, but look at the unset ones first.
+CUDA_ROOT_DIR := $(abspath $(TARGET_DIR)/cuda)
+CUDA_EMULATOR_DIR := $(abspath $(TARGET_DIR)/cuda-emulator)
+IN_CUDA = env -u CUDA_PATH -u CUDA_TOOLKIT_ROOT_DIR -u CUDNN_LIB CUDA_ROOT=$(CUDA_ROOT_DIR) \
+	CUDA_COMPUTE_CAP=$${CUDA_COMPUTE_CAP:-80} PATH="$(CUDA_ROOT_DIR)/shim:$(CUDA_ROOT_DIR)/bin:$$PATH"
+ifeq ($(CUDA),1)
+build lint: cuda-root
+test: cuda-emulator
+CARGO := $(IN_CUDA) cargo
+CARGO_TEST = $(ON_GPU_OR_EMULATOR) $(CARGO) test
+FEATURES := --features train/cuda,report/cuda
+else
+CARGO := cargo
+CARGO_TEST := cargo test
+endif
 
 build:
-	cargo build --release --locked --workspace --bins
+	$(CARGO) build --release --locked --workspace --bins $(FEATURES)
 
 pipeline: build
 	$(BIN)/preprocess --pipeline $(PIPELINE)
@@ -38,11 +61,11 @@ check accept: build
 
 # The end-to-end tests start the binaries that `build` makes.
 test: build
-	cargo test --release --locked --workspace
+	$(CARGO_TEST) --release --locked --workspace $(FEATURES)
 
 lint:
 	cargo fmt --all --check
-	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --release --locked --workspace --all-targets $(FEATURES) -- -D warnings
 
 # Both take IMAGES=DIR (class directories of photographs), SIMD=avx2 (a lower instruction set) and ONLY='SECTION…'. Cargo runs a
 # benchmark in its crate's directory, hence the absolute paths.
@@ -52,10 +75,26 @@ bench bench-peers: export TRAIN_SIMD := $(or $(SIMD),$(TRAIN_SIMD),avx512)
 bench-peers: export PEERS_PYTHON := $(if $(findstring /,$(PEERS_PYTHON)),$(abspath $(PEERS_PYTHON)),$(PEERS_PYTHON))
 
 bench: build
-	cargo bench --locked -p report --bench stages
+	$(CARGO) bench --locked -p report $(FEATURES) --bench stages
 
 bench-peers: build
-	cargo bench --locked -p report --bench peers
+	$(CARGO) bench --locked -p report $(FEATURES) --bench peers
 
 clean:
 	cargo clean
+
+# The toolkit is the installed one, unless `make cuda-toolkit` has put one into target/cuda.
+cuda-root:
+	@crates/train/cuda/toolkit.sh use $(CUDA_ROOT_DIR)
+
+cuda-toolkit:
+	crates/train/cuda/toolkit.sh download $(CUDA_ROOT_DIR)
+
+cuda-emulator: cuda-root
+	@$(MAKE) --no-print-directory -C tests/cuda-emulator OUT=$(CUDA_EMULATOR_DIR)
+
+# TRAIN_CUDA_DRIVER is the driver that programs open instead of libcuda.so.1; one that is set already stays.
+ON_GPU_OR_EMULATOR = $(CUDA_ROOT_DIR)/probe || export TRAIN_CUDA_DRIVER=$(CUDA_EMULATOR_DIR)/libcuda.so.1;
+
+test-cuda: cuda-emulator
+	$(ON_GPU_OR_EMULATOR) $(IN_CUDA) cargo test --release --locked -p train --features cuda --test cuda
