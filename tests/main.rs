@@ -6,6 +6,8 @@
 mod harness;
 
 mod bad_input;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod gate;
 mod interruption;
 mod preprocess;

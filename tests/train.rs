@@ -132,3 +132,23 @@ fn profile_refuses_what_it_cannot_measure() {
     profile("small", "3").fails_naming(&["no finished data set", "run `preprocess`"]);
     profile("small", "0").ends_with(2).says("1..=100000");
 }
+
+#[test]
+fn a_device_that_is_not_there_is_an_error_and_auto_computes_anyway() {
+    let bench = Bench::small();
+    bench.stage("preprocess", &[]).succeeds();
+    // No file of that name is a driver.
+    let no_driver = [("TRAIN_CUDA_DRIVER", "/dev/null")];
+    let on = |device: &str| {
+        let once = ["--pipeline", "pipeline.yaml", "--set", "train.models.small.epochs=1", "--device", device];
+        bench.run_with(&no_driver, "train", &once)
+    };
+    let hint = if cfg!(feature = "cuda") { "nvidia-smi" } else { "make build CUDA=1" };
+    on("cuda").fails_naming(&["cannot compute on `cuda:0`", hint]);
+    on("gpu").fails_naming(&["`gpu` is none of auto, cpu, cuda"]);
+    on("auto").succeeds().says("device: cpu");
+    bench
+        .stage("train", &["--set", "train.device=tpu"])
+        .fails_naming(&["train.device", "`tpu` is none of auto, cpu, cuda"]);
+    bench.stage("train", &["--set", "train.precision=fp16"]).fails_naming(&["train.precision", "fp16"]);
+}

@@ -78,6 +78,16 @@ impl Bench {
         Finished::new(format!("{stage} {}", arguments.join(" ")), output)
     }
 
+    /// Runs a binary to its end with these variables in its environment.
+    pub fn run_with(&self, environment: &[(&str, &str)], stage: &str, arguments: &[&str]) -> Finished {
+        let mut command = self.command(stage, arguments);
+        command.envs(environment.iter().copied());
+        Finished::new(
+            format!("{environment:?} {stage} {}", arguments.join(" ")),
+            command.output().expect("the binary starts"),
+        )
+    }
+
     /// Starts a binary and lets it run.
     pub fn start(&self, stage: &str, arguments: &[&str]) -> Child {
         self.command(stage, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
@@ -112,6 +122,7 @@ split: { validation: 0.2, test: 0.2, seed: 1 }
 augment: { copies: 2, rotation: 10, shift: [0.1, 0.1], zoom: 0.1, horizontal_flip: true }";
 
 pub const SMALL_TRAIN: &str = "batch_size: 16
+device: cpu
 models:
   small: { architecture: resnet, augmented: true, epochs: 2 }";
 

@@ -1,0 +1,97 @@
+//! The real binaries on a GPU, or on the emulated driver: `make test-cuda` sees to either. Only in a build with CUDA.
+
+use crate::harness::{Bench, Finished};
+use serde_json::Value;
+
+/// A data set so small that the emulator is done with an epoch in seconds.
+fn tiny() -> Bench {
+    let bench = Bench::new();
+    bench.fashion("images", &["trouser", "bag"], 24);
+    bench.pipeline(
+        "source: images\nimage: { width: 24, height: 24 }\nsplit: { validation: 0.25, test: 0.25, seed: 1 }",
+        "batch_size: 8\nprecision: fp32\nmodels:\n  resnet: { architecture: resnet, epochs: 2 }\n  \
+         baseline: { architecture: baseline-cnn, epochs: 1 }",
+        "",
+    );
+    bench.stage("preprocess", &[]).succeeds();
+    bench
+}
+
+fn train(bench: &Bench, device: &str, model: &str, epochs: usize) -> Finished {
+    let epochs = format!("train.models.{model}.epochs={epochs}");
+    bench.stage("train", &["--device", device, "--model", model, "--set", &epochs])
+}
+
+/// One column of a model's history, a number an epoch.
+fn history(bench: &Bench, model: &str, column: usize) -> Vec<f64> {
+    let text = std::fs::read_to_string(bench.path(format!("out/models/{model}/history.csv"))).unwrap();
+    let value = |line: &str| line.split(',').nth(column).unwrap().parse().unwrap();
+    text.lines().skip(1).map(value).collect()
+}
+
+fn accuracy(bench: &Bench, device: &str, model: &str) -> f64 {
+    let directory = format!("out/models/{model}");
+    let arguments = ["evaluate", "--model", &directory, "--images", "images", "--format", "json", "--device", device];
+    let scores: Value = serde_json::from_str(&bench.run("train", &arguments).succeeds().stdout).unwrap();
+    scores["accuracy"].as_f64().unwrap()
+}
+
+#[test]
+fn both_models_train_alike_on_both_devices_and_are_used_on_either() {
+    let bench = tiny();
+    for model in ["resnet", "baseline"] {
+        train(&bench, "cpu", model, 1).succeeds().says("device: cpu");
+        let on_cpu = [history(&bench, model, 1), history(&bench, model, 3)];
+        let evaluated = [accuracy(&bench, "cpu", model), accuracy(&bench, "cuda", model)];
+        assert_eq!(evaluated[0], evaluated[1], "{model} trained on the CPU, evaluated on both");
+        std::fs::remove_dir_all(bench.path(format!("out/models/{model}"))).unwrap();
+
+        train(&bench, "cuda", model, 1).succeeds().says("device: cuda:0");
+        let on_cuda = [history(&bench, model, 1), history(&bench, model, 3)];
+        for (cpu, cuda) in on_cpu.iter().flatten().zip(on_cuda.iter().flatten()) {
+            assert!((cpu - cuda).abs() < 1e-3 * cpu.abs(), "{model}: losses {cpu} on the CPU, {cuda} on CUDA");
+        }
+        let evaluated = [accuracy(&bench, "cpu", model), accuracy(&bench, "cuda", model)];
+        assert_eq!(evaluated[0], evaluated[1], "{model} trained on CUDA, evaluated on both");
+    }
+}
+
+#[test]
+fn a_run_goes_on_on_the_other_device() {
+    let bench = tiny();
+    train(&bench, "cpu", "resnet", 2).succeeds();
+    let undisturbed = history(&bench, "resnet", 1);
+    for (first, second) in [("cuda", "cpu"), ("cpu", "cuda")] {
+        std::fs::remove_dir_all(bench.path("out/models/resnet")).unwrap();
+        train(&bench, first, "resnet", 1).succeeds();
+        train(&bench, second, "resnet", 2).succeeds().says("resuming after epoch 1");
+        let losses = history(&bench, "resnet", 1);
+        assert_eq!(losses.len(), 2);
+        for (undisturbed, loss) in undisturbed.iter().zip(losses) {
+            let difference = (undisturbed - loss).abs();
+            assert!(difference < 1e-2 * undisturbed, "{first}, then {second}: {loss}, undisturbed {undisturbed}");
+        }
+    }
+}
+
+#[test]
+fn twice_on_one_device_gives_the_same_bytes() {
+    let bench = tiny();
+    let run = |precision: &str| {
+        let precision = format!("train.precision={precision}");
+        let once =
+            ["--device", "cuda", "--model", "resnet", "--set", "train.models.resnet.epochs=1", "--set", &precision];
+        bench.stage("train", &once).succeeds();
+        let weights = std::fs::read(bench.path("out/models/resnet/model.safetensors")).unwrap();
+        std::fs::remove_dir_all(bench.path("out/models/resnet")).unwrap();
+        weights
+    };
+    assert!(run("tf32") == run("tf32"), "tf32");
+    assert!(run("fp32") != run("tf32"), "the precision has an effect");
+}
+
+#[test]
+fn a_gpu_that_does_not_exist_is_named() {
+    let bench = tiny();
+    train(&bench, "cuda:9", "resnet", 1).fails_naming(&["cannot compute on `cuda:9`", "GPU 9", "nvidia-smi"]);
+}
