@@ -13,6 +13,7 @@
 # On NVIDIA GPUs: CUDA=1 with any of build, pipeline, the stages, check, test, lint, bench, e.g. make pipeline CUDA=1
 #   make cuda-toolkit                   the CUDA compiler from PyPI into target/cuda, for machines without an installed one
 #   make test-cuda                      the tests of training on CUDA only; where there is no GPU, on the emulator
+#   make cuda-kernels                   registers and shared memory of every kernel, by the assembler for GPUs='sm_80 sm_90'
 #   make cuda-emulator                  that emulator: a driver that runs the kernels on the CPU (tests/cuda-emulator)
 
 PIPELINE ?= pipelines/fashion-mnist.yaml
@@ -22,12 +23,13 @@ ONLY ?=
 SIMD ?=
 PEERS_PYTHON ?= python3
 CUDA ?=
+GPUS ?= sm_80 sm_90
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/release
 
 .PHONY: build pipeline preprocess train report check accept test lint bench bench-peers clean
-.PHONY: cuda-root cuda-toolkit cuda-emulator test-cuda
+.PHONY: cuda-root cuda-toolkit cuda-kernels cuda-emulator test-cuda
 
 # With CUDA=1, what cargo builds needs the toolkit. dfdx and cudarc find it by CUDA_ROOT, but look at the unset ones first.
 CUDA_ROOT_DIR := $(abspath $(TARGET_DIR)/cuda)
@@ -92,6 +94,9 @@ cuda-toolkit:
 
 cuda-emulator: cuda-root
 	@$(MAKE) --no-print-directory -C tests/cuda-emulator OUT=$(CUDA_EMULATOR_DIR)
+
+cuda-kernels:
+	@crates/train/cuda/kernels.sh $(TARGET_DIR) $(GPUS)
 
 # TRAIN_CUDA_DRIVER is the driver that programs open instead of libcuda.so.1; one that is set already stays.
 ON_GPU_OR_EMULATOR = $(CUDA_ROOT_DIR)/probe || export TRAIN_CUDA_DRIVER=$(CUDA_EMULATOR_DIR)/libcuda.so.1;

@@ -245,11 +245,10 @@ API cuDeviceGetAttribute(int *value, int attribute, int) {
 }
 
 static char primary_context;
-static __thread void *current_context;
 API cuDevicePrimaryCtxRetain(void **context, int) { return *context = &primary_context, SUCCESS; }
 API cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
-API cuCtxSetCurrent(void *context) { return current_context = context, SUCCESS; }
-API cuCtxGetCurrent(void **context) { return *context = current_context, SUCCESS; }
+API cuCtxSetCurrent(void *context) { return emulator::own.context = context, SUCCESS; }
+API cuCtxGetCurrent(void **context) { return *context = emulator::own.context, SUCCESS; }
 API cuCtxSynchronize() { return SUCCESS; }
 
 static const char *const *error_texts(int error) {

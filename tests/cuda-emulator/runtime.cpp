@@ -27,6 +27,10 @@ __thread uint3 threadIdx, blockIdx;
 __thread dim3 blockDim, gridDim;
 
 namespace emulator {
+
+// Not in the namespace without a name: `poison_shared_memory` overwrites and restores it, which the compiler must believe.
+__thread Own own;
+
 namespace {
 
 #ifdef __SANITIZE_ADDRESS__
@@ -55,8 +59,7 @@ void switch_to(Context &from, Context &to) { emulator_switch(&from.stack_pointer
 
 void prepare(Context &context, char *stack, void (*entry)()) {
     void **top = reinterpret_cast<void **>(stack + STACK_BYTES);
-    *--top = nullptr; // keeps the alignment of a call
-    *--top = nullptr; // the entry returns to nowhere
+    *--top = nullptr; // the entry's return address, aligned as a call leaves it
     *--top = reinterpret_cast<void *>(entry);
     for (int i = 0; i < 6; i++) *--top = nullptr;
     context.stack_pointer = top;
@@ -108,7 +111,9 @@ bool reversed() {
     return reverse;
 }
 
-// A host thread's state.
+} // namespace
+
+// A host thread's fibers.
 struct Worker {
     Context scheduler;
     std::vector<std::unique_ptr<Fiber>> all;
@@ -128,7 +133,7 @@ struct Worker {
     Fiber *take();
 };
 
-__thread Worker *worker;
+namespace {
 
 #ifdef __SANITIZE_ADDRESS__
 void enter_stack(void **own, const void *stack, size_t bytes) { __sanitizer_start_switch_fiber(own, stack, bytes); }
@@ -136,7 +141,7 @@ void entered_stack(void *own, const void **from, size_t *bytes) { __sanitizer_fi
 #endif
 
 void suspend() {
-    Worker *here = worker;
+    Worker *here = own.worker;
     Fiber *fiber = here->running;
 #ifdef __SANITIZE_ADDRESS__
     void *own;
@@ -151,21 +156,23 @@ void suspend() {
 // What a fiber does: one thread of the block after the other; idle when there are no more.
 void fiber_entry() {
 #ifdef __SANITIZE_ADDRESS__
-    entered_stack(nullptr, &worker->scheduler_stack, &worker->scheduler_stack_bytes);
+    entered_stack(nullptr, &own.worker->scheduler_stack, &own.worker->scheduler_stack_bytes);
 #endif
     for (;;) {
-        const Launch &launch = *worker->launch;
+        const Launch &launch = *own.worker->launch;
         const unsigned threads = launch.threads();
-        while (worker->begun < threads) {
-            unsigned i = worker->begun++;
+        while (own.worker->begun < threads) {
+            unsigned i = own.worker->begun++;
             if (reversed() && !launch.kernel.foreign) i = threads - 1 - i;
             threadIdx = {i % launch.block.x, i / launch.block.x % launch.block.y, i / launch.block.x / launch.block.y};
             launch.kernel.run(launch.parameters);
         }
-        worker->running->barrier_line = 0;
+        own.worker->running->barrier_line = 0;
         suspend();
     }
 }
+
+} // namespace
 
 void Worker::resume(Fiber *fiber) {
     running = fiber;
@@ -226,42 +233,40 @@ void Worker::run_block() {
 
 // ---- Shared memory ----
 
+namespace {
+
 #ifndef __SANITIZE_ADDRESS__
 // Shared variables are this library's thread-local ones. All of them become NaN, so that a kernel that reads what it has not
 // written shows; the emulator's own survive.
 void poison_shared_memory() {
-    struct Block {
-        char *begin;
-        size_t bytes;
-    };
-    static __thread Block block;
-    if (!block.begin) {
+    if (!own.thread_locals) {
         // The module whose thread-local block holds this variable.
         dl_iterate_phdr(
             [](dl_phdr_info *module, size_t, void *) {
-                char *data = static_cast<char *>(module->dlpi_tls_data);
+                char *data = static_cast<char *>(module->dlpi_tls_data), *here = reinterpret_cast<char *>(&own);
                 for (int i = 0; data && i < module->dlpi_phnum; i++) {
                     const size_t bytes = module->dlpi_phdr[i].p_memsz;
-                    char *own = reinterpret_cast<char *>(&block);
-                    if (module->dlpi_phdr[i].p_type == PT_TLS && own >= data && own < data + bytes) block = {data, bytes};
+                    if (module->dlpi_phdr[i].p_type != PT_TLS || here < data || here >= data + bytes) continue;
+                    own.thread_locals = data;
+                    own.thread_local_bytes = bytes;
                 }
                 return 0;
             },
             nullptr);
-        if (!block.begin) return;
+        if (!own.thread_locals) fail("cannot find the thread-local variables");
     }
-    const Block saved_block = block;
-    const uint3 thread = threadIdx, block_index = blockIdx;
-    const dim3 block_dim = blockDim, grid_dim = gridDim;
-    Worker *const here = worker;
-    memset(saved_block.begin, 0xff, saved_block.bytes);
-    block = saved_block;
-    threadIdx = thread, blockIdx = block_index, blockDim = block_dim, gridDim = grid_dim;
-    worker = here;
+    const Own saved = own;
+    const uint3 thread = threadIdx, block = blockIdx;
+    const dim3 threads = blockDim, blocks = gridDim;
+    memset(saved.thread_locals, 0xff, saved.thread_local_bytes);
+    own = saved;
+    threadIdx = thread, blockIdx = block, blockDim = threads, gridDim = blocks;
 }
 #else
 void poison_shared_memory() {}
 #endif
+
+} // namespace
 
 void Worker::run_blocks(Launch &work) {
     launch = &work;
@@ -277,10 +282,12 @@ void Worker::run_blocks(Launch &work) {
     launch = nullptr;
 }
 
+namespace {
+
 Worker &this_worker() {
     // Never freed: fibers of an ended host thread are few, and the library is never unloaded.
-    if (!worker) worker = new Worker;
-    return *worker;
+    if (!own.worker) own.worker = new Worker;
+    return *own.worker;
 }
 
 // ---- Host threads ----
@@ -350,7 +357,7 @@ const Kernel *find(const char *name) {
 }
 
 void barrier(int line) {
-    Fiber *fiber = worker->running;
+    Fiber *fiber = own.worker->running;
     fiber->thread = threadIdx;
     fiber->barrier_line = line;
     suspend();
@@ -358,8 +365,8 @@ void barrier(int line) {
 
 void fail(const char *format, ...) {
     fputs("CUDA emulator: ", stderr);
-    if (worker && worker->launch)
-        fprintf(stderr, "kernel %s, block (%u,%u,%u), thread (%u,%u,%u): ", worker->launch->kernel.name, blockIdx.x, blockIdx.y, blockIdx.z,
+    if (own.worker && own.worker->launch)
+        fprintf(stderr, "kernel %s, block (%u,%u,%u), thread (%u,%u,%u): ", own.worker->launch->kernel.name, blockIdx.x, blockIdx.y, blockIdx.z,
                 threadIdx.x, threadIdx.y, threadIdx.z);
     va_list arguments;
     va_start(arguments, format);

@@ -5,6 +5,18 @@
 
 namespace emulator {
 
+struct Worker;
+
+// A host thread's variables, all that the emulator has but for those that kernels see: what is thread-local besides is some
+// kernel's shared memory.
+struct Own {
+    Worker *worker;
+    void *context; // of the driver's interface
+    char *thread_locals;
+    size_t thread_local_bytes;
+};
+extern __thread Own own EMULATOR_HIDDEN;
+
 // Null where no kernel of that name was compiled for the host.
 const Kernel *find(const char *name);
 
