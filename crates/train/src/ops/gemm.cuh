@@ -12,6 +12,9 @@
 
 namespace gemm {
 
+// The larger of both, or what is not a number: a diverging network must not look like a sound one.
+__device__ __forceinline__ float at_least(float floor, float value) { return value < floor ? floor : value; }
+
 // Which index of an operand's tile is contiguous in shared memory: the one that is contiguous in global memory, so that a
 // warp reads neighbours and writes neighbours.
 enum class Contiguous { OUTER, K };

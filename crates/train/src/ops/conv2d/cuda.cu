@@ -16,6 +16,7 @@
 // bits in every run. How many depends on the shape alone.
 #include "gemm.cuh"
 
+using gemm::at_least;
 using gemm::Contiguous;
 using gemm::Operand;
 
@@ -179,7 +180,7 @@ struct PixelRows {
 #pragma unroll
         for (int i = 0; i < COUNT; ++i) {
             const Tap tap = at[i * STEP];
-            const float value = fmaxf(fmaf(tap.scale, Source::value(elements[i]), tap.shift), floor);
+            const float value = at_least(floor, fmaf(tap.scale, Source::value(elements[i]), tap.shift));
             const int k = threadIdx.x / T::M + i * STEP;
             gemm::put<Math, Operand::A>(shared, threadIdx.x % T::M, k, is_inside(pixel, tap.bits) ? value : 0.0f);
         }
@@ -222,7 +223,7 @@ struct TapRows {
 #pragma unroll
         for (int i = 0; i < COUNT; ++i) {
             const Tap tap = at[i * STEP];
-            const float value = fmaxf(fmaf(tap.scale, values[i], tap.shift), floor);
+            const float value = at_least(floor, fmaf(tap.scale, values[i], tap.shift));
             const int m = threadIdx.x / T::K + i * STEP;
             gemm::put<Math, Operand::A>(shared, m, threadIdx.x % T::K, is_inside(pixel, tap.bits) ? value : 0.0f);
         }
@@ -334,7 +335,7 @@ __device__ void forward(const Geometry &g, const float *x, const Affine &affine,
         const int at = start + (first + n) * plane;
         float sum = shared[n * T::RESULT_STRIDE + threadIdx.x % T::M] + __ldg(bias + first + n);
         if (residual) sum += __ldg(residual + at);
-        y[at] = relu ? fmaxf(sum, 0.0f) : sum;
+        y[at] = relu ? at_least(0.0f, sum) : sum;
     }
 }
 

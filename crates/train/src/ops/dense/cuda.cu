@@ -60,7 +60,7 @@ extern "C" __global__ __launch_bounds__(gemm::SLICE_THREADS) void dense_add_slic
     float sum = gemm::sum_of_slices(partial, slices, len);
     if (threadIdx.x >= gemm::SLICE_ELEMENTS || at >= len) return;
     sum += __ldg(bias + at % outputs);
-    y[at] = relu ? fmaxf(sum, 0.0f) : sum;
+    y[at] = relu ? gemm::at_least(0.0f, sum) : sum;
 }
 
 // dx, or added to dx; blocks are [inputs, images].
