@@ -7,6 +7,8 @@ pub mod conv2d;
 pub mod dense;
 pub mod dropout;
 pub mod flatten;
+#[cfg(feature = "cuda")]
+pub(crate) mod gemm;
 pub mod layout;
 pub mod max_pool2d;
 pub(crate) mod parallel;

@@ -12,6 +12,8 @@
 //! ```
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod direct;
 mod images;
 mod plain;

@@ -7,6 +7,8 @@
 //! `d` being the gradient inside the ReLU.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod reference;
 
 use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
