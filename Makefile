@@ -33,7 +33,7 @@ BIN := $(TARGET_DIR)/release
 
 # With CUDA=1, what cargo builds needs the toolkit. dfdx and cudarc find it by CUDA_ROOT, but look at the unset ones first.
 CUDA_ROOT_DIR := $(abspath $(TARGET_DIR)/cuda)
-CUDA_EMULATOR_DIR := $(abspath $(TARGET_DIR)/cuda-emulator)
+CUDA_EMULATOR_DIR := $(abspath $(TARGET_DIR)/cuda-emulator$(if $(filter 1,$(EMULATOR_SANITIZE)),-sanitized))
 IN_CUDA = env -u CUDA_PATH -u CUDA_TOOLKIT_ROOT_DIR -u CUDNN_LIB CUDA_ROOT=$(CUDA_ROOT_DIR) \
 	CUDA_COMPUTE_CAP=$${CUDA_COMPUTE_CAP:-80} PATH="$(CUDA_ROOT_DIR)/shim:$(CUDA_ROOT_DIR)/bin:$$PATH"
 ifeq ($(CUDA),1)
@@ -92,14 +92,26 @@ cuda-root:
 cuda-toolkit:
 	crates/train/cuda/toolkit.sh download $(CUDA_ROOT_DIR)
 
-cuda-emulator: cuda-root
+# EMULATOR_SANITIZE=1: with AddressSanitizer (tests/cuda-emulator/README.md).
+cuda-emulator:
 	@$(MAKE) --no-print-directory -C tests/cuda-emulator OUT=$(CUDA_EMULATOR_DIR)
 
 cuda-kernels:
 	@crates/train/cuda/kernels.sh $(TARGET_DIR) $(GPUS)
 
-# TRAIN_CUDA_DRIVER is the driver that programs open instead of libcuda.so.1; one that is set already stays.
-ON_GPU_OR_EMULATOR = $(CUDA_ROOT_DIR)/probe || export TRAIN_CUDA_DRIVER=$(CUDA_EMULATOR_DIR)/libcuda.so.1;
+# Programs open the driver that TRAIN_CUDA_DRIVER names, or libcuda.so.1; the emulator where that finds no GPU.
+USE_EMULATOR := export TRAIN_CUDA_DRIVER=$(CUDA_EMULATOR_DIR)/libcuda.so.1;
+ON_GPU_OR_EMULATOR := $(if $(filter 1,$(EMULATOR_SANITIZE)),$(USE_EMULATOR),$(CUDA_ROOT_DIR)/probe || $(USE_EMULATOR))
+ifeq ($(EMULATOR_SANITIZE),1)
+SANITIZER := --config 'target."cfg(all())".runner=["env", "LD_PRELOAD=$(shell $(CXX) -print-file-name=libasan.so)", \
+	"ASAN_OPTIONS=detect_leaks=0"]'
+endif
 
-test-cuda: cuda-emulator
-	$(ON_GPU_OR_EMULATOR) $(IN_CUDA) cargo test --release --locked -p train --features cuda --test cuda
+# The emulator's own tests; unit tests of CUDA's modules; every op against its reference; the programs on the device.
+test-cuda: cuda-root cuda-emulator
+	@$(MAKE) --no-print-directory -C tests/cuda-emulator OUT=$(CUDA_EMULATOR_DIR) selftest
+	@$(MAKE) --no-print-directory build CUDA=1
+	$(ON_GPU_OR_EMULATOR) $(IN_CUDA) cargo test --release --locked --workspace --features train/cuda,report/cuda $(SANITIZER) \
+		--test cuda
+	$(ON_GPU_OR_EMULATOR) $(IN_CUDA) cargo test --release --locked --workspace --features train/cuda,report/cuda $(SANITIZER) \
+		--lib --test pipeline cuda

@@ -46,7 +46,7 @@ extern "C" __global__ void __launch_bounds__(32) product_tf32(const float *a, co
 // Only what lies behind a missing barrier shows whether threads run forwards or backwards.
 extern "C" __global__ void missing_barrier(float *out) {
     __shared__ float value[64];
-    value[threadIdx.x] = float(threadIdx.x);
+    value[threadIdx.x] = float(threadIdx.x + 1);
     out[threadIdx.x] = value[63 - threadIdx.x];
 }
 
