@@ -106,12 +106,12 @@ ifeq ($(EMULATOR_SANITIZE),1)
 SANITIZER := --config 'target."cfg(all())".runner=["env", "LD_PRELOAD=$(shell $(CXX) -print-file-name=libasan.so)", \
 	"ASAN_OPTIONS=detect_leaks=0"]'
 endif
+CUDA_TEST = $(IN_CUDA) cargo test --release --locked $(SANITIZER)
 
-# The emulator's own tests; unit tests of CUDA's modules; every op against its reference; the programs on the device.
+# The emulator's own tests; every op against its reference; unit tests of CUDA's modules; the programs on the device.
 test-cuda: cuda-root cuda-emulator
 	@$(MAKE) --no-print-directory -C tests/cuda-emulator OUT=$(CUDA_EMULATOR_DIR) selftest
 	@$(MAKE) --no-print-directory build CUDA=1
-	$(ON_GPU_OR_EMULATOR) $(IN_CUDA) cargo test --release --locked --workspace --features train/cuda,report/cuda $(SANITIZER) \
-		--test cuda
-	$(ON_GPU_OR_EMULATOR) $(IN_CUDA) cargo test --release --locked --workspace --features train/cuda,report/cuda $(SANITIZER) \
-		--lib --test pipeline cuda
+	$(ON_GPU_OR_EMULATOR) $(CUDA_TEST) -p train --features cuda --test cuda
+	$(ON_GPU_OR_EMULATOR) $(CUDA_TEST) -p train --features cuda --lib cuda
+	$(ON_GPU_OR_EMULATOR) $(CUDA_TEST) -p report --features cuda --test pipeline cuda
