@@ -8,7 +8,7 @@ use train::backend::Memory;
 use train::backend::cuda::CudaPool;
 use train::feature_map::{Accumulate, Affine, Layout};
 use train::ops::batch_norm2d::{BatchNorm2dKernel, NormGradient, NormShare};
-use train::ops::conv2d::{ConvGradients, Conv2dKernel, Epilogue, Geometry, Input, OutputGradient, Padding, reference};
+use train::ops::conv2d::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradient, Padding, reference};
 
 /// Of the largest value. TF32 rounds both factors to 11 significant bits, so that a product is off by 2⁻¹⁰ at most; in sums that do
 /// not cancel out the errors do. 1.2e-3 was the worst of these cases.
@@ -42,7 +42,11 @@ const SHAPES: &[Shape] = &[
 ];
 
 /// Pixels enough for the large tiles: 32 channels of either side take the narrow one, 40 the wide one; a sum over many slices.
-const LARGE: &[Shape] = &[([3, 3, 107, 107], [5, 3, 3], 1, Same), ([3, 40, 107, 107], [3, 1, 1], 1, Valid), ([3, 3, 108, 107], [40, 1, 1], 1, Same)];
+const LARGE: &[Shape] = &[
+    ([3, 3, 107, 107], [5, 3, 3], 1, Same),
+    ([3, 40, 107, 107], [3, 1, 1], 1, Valid),
+    ([3, 3, 108, 107], [40, 1, 1], 1, Same),
+];
 
 /// What is fused into the convolution.
 #[derive(Debug, Clone, Copy)]
@@ -66,11 +70,46 @@ enum Kind {
 
 /// Each appears at least once, and each with the others that might disturb it.
 const FUSED: &[Fused] = &[
-    Fused { affine: None, residual: false, relu: false, moments: false, accumulate: Accumulate::Overwrite, gradient: Kind::Whole },
-    Fused { affine: Some(true), residual: true, relu: true, moments: true, accumulate: Accumulate::Add, gradient: Kind::Clamped },
-    Fused { affine: Some(false), residual: false, relu: true, moments: false, accumulate: Accumulate::Overwrite, gradient: Kind::Clamped },
-    Fused { affine: Some(true), residual: true, relu: false, moments: true, accumulate: Accumulate::Add, gradient: Kind::Normalized { relu: true, others: true } },
-    Fused { affine: None, residual: true, relu: true, moments: true, accumulate: Accumulate::Overwrite, gradient: Kind::Normalized { relu: false, others: false } },
+    Fused {
+        affine: None,
+        residual: false,
+        relu: false,
+        moments: false,
+        accumulate: Accumulate::Overwrite,
+        gradient: Kind::Whole,
+    },
+    Fused {
+        affine: Some(true),
+        residual: true,
+        relu: true,
+        moments: true,
+        accumulate: Accumulate::Add,
+        gradient: Kind::Clamped,
+    },
+    Fused {
+        affine: Some(false),
+        residual: false,
+        relu: true,
+        moments: false,
+        accumulate: Accumulate::Overwrite,
+        gradient: Kind::Clamped,
+    },
+    Fused {
+        affine: Some(true),
+        residual: true,
+        relu: false,
+        moments: true,
+        accumulate: Accumulate::Add,
+        gradient: Kind::Normalized { relu: true, others: true },
+    },
+    Fused {
+        affine: None,
+        residual: true,
+        relu: true,
+        moments: true,
+        accumulate: Accumulate::Overwrite,
+        gradient: Kind::Normalized { relu: false, others: false },
+    },
 ];
 
 /// All that goes into the convolution and its gradients, on the host.
@@ -155,7 +194,13 @@ impl Case {
         let [mean, scale, shift, factor, constant] = self.norm.each_ref().map(|of| of[channel]);
         match self.fused.gradient {
             Kind::Whole => dy,
-            Kind::Clamped => if y > 0.0 { dy } else { 0.0 },
+            Kind::Clamped => {
+                if y > 0.0 {
+                    dy
+                } else {
+                    0.0
+                }
+            }
             Kind::Normalized { relu, others } => {
                 let d = if relu && scale * y + shift <= 0.0 { 0.0 } else { dy };
                 scale * d + factor * (y - mean) + constant + if others { self.others[at] } else { 0.0 }
