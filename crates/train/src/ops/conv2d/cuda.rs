@@ -303,7 +303,8 @@ mod tests {
         for value in (1..=300).chain([961, 4095, 4096, 4097, 16_384, 65_535, 1 << 20, most / 2, most - 1, most]) {
             let divisor = Divisor::new(value as usize);
             let multiples = (0..4).flat_map(|i| [value * (i % 3), (most / value - i.min(most / value)) * value]);
-            for number in multiples.flat_map(|m| [m.saturating_sub(1), m, m.saturating_add(1).min(most)]).chain([most]) {
+            for number in multiples.flat_map(|m| [m.saturating_sub(1), m, m.saturating_add(1).min(most)]).chain([most])
+            {
                 assert_eq!(divisor.divide(number), number / value, "{number} / {value}");
             }
         }
