@@ -97,7 +97,7 @@ impl Conv2dKernel for Cuda {
         // SAFETY: the parameters are the kernel's; the buffers have the sizes in `geometry`, which fit its integers.
         unsafe { context.launch(kernel, launch.grid, launch.threads, parameters) }?;
         match epilogue.moments {
-            Some(moments) => plane_moments(geometry.output(), y, moments),
+            Some(moments) => plane_moments(context, geometry.output(), y, moments),
             None => Ok(()),
         }
     }
