@@ -18,6 +18,8 @@ const SKIPPED: f64 = 50.0;
 /// The average of all parameters of a network, on its device.
 #[derive(Debug)]
 pub struct Average<B: Backend> {
+    device: B,
+    pool: B::Pool,
     decay: f64,
     parameters: Vec<Vector<B>>,
 }
@@ -29,7 +31,9 @@ impl<B: Backend> Average<B> {
     /// The device has no memory left.
     pub fn new(decay: f64, parameters: &[&Parameter<B>], device: &B) -> Result<Self> {
         let copies = parameters.iter().map(|p| device.copy_vector(&p.tensor)).collect::<Result<_, _>>();
-        Ok(Self { decay, parameters: copies.map_err(device_error("copy the parameters"))? })
+        let parameters = copies.map_err(device_error("copy the parameters"))?;
+        let pool = device.pool().map_err(device_error("copy the parameters"))?;
+        Ok(Self { device: device.clone(), pool, decay, parameters })
     }
 
     /// Takes in the parameters after step `step` (from 1). They are those given to [`Average::new`], in the same order.
@@ -39,12 +43,8 @@ impl<B: Backend> Average<B> {
     pub fn update(&mut self, parameters: &[&Parameter<B>], step: u32) -> Result<()> {
         let averaged = f64::from(step) - SKIPPED;
         let decay = if averaged > 0.0 { self.decay.min((1.0 + averaged) / (10.0 + averaged)) } else { 0.0 };
-        for (average, parameter) in self.parameters.iter_mut().zip(parameters) {
-            average
-                .try_axpy(decay, &parameter.tensor, 1.0 - decay)
-                .map_err(|error| device_error("the moving average")(error))?;
-        }
-        Ok(())
+        let averages = self.parameters.iter_mut().zip(parameters).map(|(average, p)| (average, &p.tensor)).collect();
+        self.device.moving_average(&self.pool, decay, averages).map_err(device_error("the moving average"))
     }
 
     /// Copies of the averages under the parameters' names and shapes.

@@ -7,12 +7,14 @@ pub mod cuda;
 
 pub use buffer::{Buffer, BufferPool};
 
+use crate::ops::adam::AdamKernel;
 use crate::ops::batch_norm2d::BatchNorm2dKernel;
 use crate::ops::conv2d::Conv2dKernel;
 use crate::ops::dense::DenseKernel;
 use crate::ops::dropout::DropoutKernel;
 use crate::ops::flatten::FlattenKernel;
 use crate::ops::max_pool2d::MaxPool2dKernel;
+use crate::ops::moving_average::MovingAverageKernel;
 use crate::ops::relu::ReluKernel;
 use crate::ops::{self, add::AddKernel};
 use dfdx::shapes::{HasShape, Shape};
@@ -114,6 +116,8 @@ pub trait Backend:
     + FlattenKernel
     + DenseKernel
     + DropoutKernel
+    + AdamKernel
+    + MovingAverageKernel
 {
 }
 

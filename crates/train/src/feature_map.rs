@@ -282,3 +282,11 @@ pub enum Accumulate {
     /// The result is added to the content.
     Add,
 }
+
+#[cfg(feature = "cuda")]
+impl Accumulate {
+    /// As kernels on GPUs take it: 1 to add.
+    pub(crate) fn flag(self) -> i32 {
+        i32::from(self == Self::Add)
+    }
+}

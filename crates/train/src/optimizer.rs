@@ -1,10 +1,10 @@
-//! Adam over all trainable parameters of a network, with decoupled weight decay if asked for, through dfdx's kernel.
+//! Adam over all trainable parameters of a network, with decoupled weight decay if asked for.
 
 use crate::backend::{Backend, Slot};
+use crate::ops::adam::{Moved, Step};
 use crate::parameter::Parameter;
 use crate::pass::device_error;
 use dfdx::tensor::{Gradients, Storage};
-use dfdx::tensor_ops::{AdamConfig, WeightDecay};
 use preprocess::{Error, Result};
 
 /// Decay rates of the moments' moving averages, as in the paper and everywhere else.
@@ -19,7 +19,8 @@ pub const EPSILON: f64 = 1e-7;
 #[derive(Debug)]
 pub struct Adam<B: Backend> {
     device: B,
-    config: AdamConfig,
+    pool: B::Pool,
+    learning_rate: f64,
     weight_decay: f64,
     step: u32,
     moments: Vec<Moments<B>>,
@@ -50,7 +51,6 @@ impl<B: Backend> Adam<B> {
     /// # Errors
     /// The device has no memory left.
     pub fn new(learning_rate: f64, parameters: &[&Parameter<B>], device: &B) -> Result<Self> {
-        let config = AdamConfig { lr: learning_rate, betas: BETAS, eps: EPSILON, weight_decay: None };
         let zeros = |p: &Parameter<B>| {
             Storage::<f32>::try_alloc_len(device, p.len()).map_err(device_error("allocate Adam's moments"))
         };
@@ -59,7 +59,8 @@ impl<B: Backend> Adam<B> {
             .filter(|p| p.trainable)
             .map(|p| Ok(Moments { name: p.name.clone(), first: zeros(p)?, second: zeros(p)? }))
             .collect::<Result<_>>()?;
-        Ok(Self { device: device.clone(), config, weight_decay: 0.0, step: 0, moments })
+        let pool = device.pool().map_err(device_error("allocate Adam's moments"))?;
+        Ok(Self { device: device.clone(), pool, learning_rate, weight_decay: 0.0, step: 0, moments })
     }
 
     /// Takes `learning rate · weight_decay` of the kernels and matrices away with each step.
@@ -75,12 +76,12 @@ impl<B: Backend> Adam<B> {
 
     /// The learning rate of the next step.
     pub fn learning_rate(&self) -> f64 {
-        self.config.lr
+        self.learning_rate
     }
 
     /// Changes the learning rate of the steps to come.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.config.lr = learning_rate;
+        self.learning_rate = learning_rate;
     }
 
     /// One step. `parameters` are those given to [`Adam::new`], in the same order.
@@ -90,23 +91,10 @@ impl<B: Backend> Adam<B> {
     pub fn update(&mut self, parameters: Vec<&mut Parameter<B>>, gradients: &mut Gradients<f32, B>) -> Result<()> {
         self.step += 1;
         let trainable = parameters.into_iter().filter(|p| p.trainable);
-        for (parameter, moments) in trainable.zip(&mut self.moments) {
-            if parameter.name != moments.name {
-                return Err(Error::new(format!(
-                    "Adam holds moments of `{}`, not of `{}`",
-                    moments.name, parameter.name
-                )));
-            }
-            let failed = || format!("Adam's step on {}", parameter.name);
-            let gradient = gradients.get_or_alloc_mut(&parameter.tensor).map_err(|e| device_error(&failed())(e))?;
-            let decays = parameter.shape.len() > 1 && self.weight_decay > 0.0;
-            let config =
-                AdamConfig { weight_decay: decays.then_some(WeightDecay::Decoupled(self.weight_decay)), ..self.config };
-            config
-                .try_update(self.step as i32, &mut parameter.tensor, &mut moments.first, &mut moments.second, gradient)
-                .map_err(|e| device_error("Adam's step")(e))?;
-        }
-        Ok(())
+        let moved = |(parameter, moments)| moved(parameter, moments, self.weight_decay);
+        let moved = trainable.zip(&mut self.moments).map(moved).collect::<Result<_>>()?;
+        let step = Step { count: self.step, learning_rate: self.learning_rate, betas: BETAS, epsilon: EPSILON };
+        self.device.adam(&self.pool, &step, moved, gradients).map_err(device_error("Adam's step"))
     }
 
     /// Copies of all moments, in the order of the trainable parameters.
@@ -142,6 +130,20 @@ impl<B: Backend> Adam<B> {
         self.step = step;
         Ok(())
     }
+}
+
+/// What the step needs of a parameter. Only kernels and matrices decay.
+fn moved<'a, B: Backend>(
+    parameter: &'a mut Parameter<B>,
+    moments: &'a mut Moments<B>,
+    weight_decay: f64,
+) -> Result<Moved<'a, B>> {
+    if parameter.name != moments.name {
+        return Err(Error::new(format!("Adam holds moments of `{}`, not of `{}`", moments.name, parameter.name)));
+    }
+    let weight_decay = if parameter.shape.len() > 1 { weight_decay } else { 0.0 };
+    let Moments { first, second, .. } = moments;
+    Ok(Moved { parameter: &mut parameter.tensor, first, second, weight_decay })
 }
 
 #[cfg(test)]

@@ -1,16 +1,20 @@
 //! The ops that networks are built from. One folder each: `mod.rs` says what it computes, with formula and shapes, and
-//! puts its backward pass on the tape; `reference.rs` computes it in plain loops; `cpu.rs` computes it fast.
+//! puts its backward pass on the tape; `reference.rs` computes it in plain loops; `cpu.rs` and `cuda.cu` compute it fast.
 
+pub mod adam;
 pub mod add;
 pub mod batch_norm2d;
 pub mod conv2d;
+pub mod cross_entropy;
 pub mod dense;
 pub mod dropout;
 pub mod flatten;
 #[cfg(feature = "cuda")]
 pub(crate) mod gemm;
+pub mod images;
 pub mod layout;
 pub mod max_pool2d;
+pub mod moving_average;
 pub(crate) mod parallel;
 pub mod relu;
 pub mod simd;

@@ -86,3 +86,11 @@ pub(crate) fn blocks(count: usize, block: usize) -> [usize; 3] {
     const MOST: usize = 1 << 20;
     [count.div_ceil(block).clamp(1, MOST), 1, 1]
 }
+
+/// A size as kernels take it.
+///
+/// # Panics
+/// It has more than 32 bits.
+pub(crate) fn kernel_size(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or_else(|_| panic!("{size} is more than a kernel can count"))
+}

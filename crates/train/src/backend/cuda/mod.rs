@@ -6,11 +6,13 @@
 
 mod buffer;
 mod context;
+mod indices;
 mod open;
 mod pointer;
 
 pub use buffer::{CudaBuffer, CudaPool};
-pub(crate) use context::{Context, blocks};
+pub(crate) use context::{Context, blocks, kernel_size};
+pub use indices::Indices;
 pub use open::{open, set_precision};
 pub(crate) use pointer::pointer;
 

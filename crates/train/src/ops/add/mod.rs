@@ -2,6 +2,8 @@
 //! own addition is part of the convolution that ends its branch ([`conv2d`](super::conv2d)).
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod reference;
 
 use crate::backend::Memory;

@@ -4,7 +4,7 @@
 //! Around a mean of 30 times the spread the error is at most 1e-4 of the largest result, of the statistics 1e-5 (tested below).
 
 use super::{BatchNorm2dKernel, ChannelGradients, Channels, NormGradient, NormShare, Normalization, reference};
-use crate::backend::{Buffer, Vector, host};
+use crate::backend::{Buffer, BufferPool, Vector, host};
 use crate::feature_map::{Accumulate, Affine};
 use crate::ops::layout::{self, LANES, blocks};
 use crate::ops::simd::{Kernel, Level, Simd, dispatch, is_reference, level};
@@ -22,6 +22,7 @@ impl BatchNorm2dKernel for Cpu {
 
     fn channel_statistics(
         &self,
+        _: &BufferPool,
         shape: [usize; 4],
         x: &Buffer,
         taken: Option<&Buffer>,
@@ -58,6 +59,7 @@ impl BatchNorm2dKernel for Cpu {
 
     fn batch_norm2d(
         &self,
+        _: &BufferPool,
         op: &Normalization,
         channels: Channels<'_, Self>,
     ) -> Result<Affine<Self>, <Self as HasErr>::Err> {
@@ -93,6 +95,7 @@ impl BatchNorm2dKernel for Cpu {
 
     fn batch_norm2d_gradient(
         &self,
+        _: &BufferPool,
         op: &Normalization,
         channels: Channels<'_, Self>,
         x: &Buffer,
@@ -408,7 +411,7 @@ unsafe fn masked<S: Simd>([scale, shift]: [&Lanes; 2], relu: bool, dy: S::Block,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{BufferPool, Memory};
+    use crate::backend::Memory;
     use crate::ops::testing::{assert_close, noise};
     use std::rc::Rc;
 
@@ -426,7 +429,7 @@ mod tests {
             let op = Normalization { shape, epsilon: 1e-3, relu };
             let vector = |values: &[f32]| device.try_tensor_from_vec(values.to_vec(), (c,)).unwrap();
             let [x_blocked, dy_blocked] = [&x, &dy].map(|values| device.upload(&pool, shape, values).unwrap());
-            let (mean, variance) = device.channel_statistics(shape, &x_blocked, None).unwrap();
+            let (mean, variance) = device.channel_statistics(&pool, shape, &x_blocked, None).unwrap();
             let (expected_mean, expected_variance) = reference::statistics(shape, &x);
             let single = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<_>>();
             assert_close(&what("mean"), &mean.as_vec(), &single(&expected_mean));
@@ -438,7 +441,7 @@ mod tests {
             let (weight_vector, bias_vector) = (vector(&weight), vector(&bias));
             let channels = || Channels { mean: &mean, variance: &variance, weight: &weight_vector, bias: &bias_vector };
             let mut y = device.allocate(&pool, shape).unwrap();
-            let affine = device.batch_norm2d(&op, channels()).unwrap();
+            let affine = device.batch_norm2d(&pool, &op, channels()).unwrap();
             device.apply_affine(shape, &affine, &x_blocked, &mut y).unwrap();
             let y = device.download(shape, &y).unwrap();
             let expected_y = reference::forward(shape, &x, &mean64, &variance64, &weight, &bias, op.epsilon, relu);
@@ -458,7 +461,7 @@ mod tests {
             let (mut dweight, mut dbias) = (slot(c), slot(c));
             let mut dx = device.allocate(&pool, shape).unwrap();
             let gradients = ChannelGradients { weight: &mut dweight, bias: &mut dbias };
-            let of = device.batch_norm2d_gradient(&op, channels(), &x_blocked, &dy_blocked, gradients).unwrap();
+            let of = device.batch_norm2d_gradient(&pool, &op, channels(), &x_blocked, &dy_blocked, gradients).unwrap();
             let share = NormShare { of, x: Rc::new(x_blocked), dy: dy_blocked };
             device.apply_norm_share(shape, &share, &mut dx, Accumulate::Overwrite).unwrap();
             loose(&what("dweight"), &dweight, &expected_dweight);

@@ -15,14 +15,18 @@
 //! alike: once dγ and dβ are known ([`NormGradient`]), the convolution before computes it as it reads it.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod reference;
 
 pub(crate) use cpu::{LaneAffine, LaneShare, MOMENTS, moments};
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::plane_moments;
 
 use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
 use crate::feature_map::{Accumulate, Affine, FeatureMap};
 use crate::parameter::Parameter;
-use crate::pass::{Pass, device_error};
+use crate::pass::Pass;
 use preprocess::{Error, Result};
 use std::rc::Rc;
 
@@ -43,6 +47,48 @@ pub struct Normalization {
     pub epsilon: f32,
     /// Clamp the output at zero.
     pub relu: bool,
+}
+
+impl Normalization {
+    /// What makes the variance of a batch unbiased: m / (m - 1) for m values a channel.
+    fn unbiased(&self) -> f64 {
+        let [n, _, h, w] = self.shape;
+        let count = (n * h * w) as f64;
+        count / (count - 1.0).max(1.0)
+    }
+}
+
+/// What a training pass normalises.
+#[derive(Debug)]
+pub struct Batch<'a, B: Memory> {
+    /// The activations.
+    pub x: &'a B::Buffer,
+    /// Mean and mean squared deviation of each channel of each image, where they are there already.
+    pub moments: Option<&'a B::Buffer>,
+    /// γ.
+    pub weight: &'a Vector<B>,
+    /// β.
+    pub bias: &'a Vector<B>,
+}
+
+/// The moving statistics.
+#[derive(Debug)]
+pub struct Moving<'a, B: Memory> {
+    /// Of μ.
+    pub mean: &'a mut Vector<B>,
+    /// Of σ², unbiased.
+    pub variance: &'a mut Vector<B>,
+}
+
+/// What a training pass finds out about a batch.
+#[derive(Debug)]
+pub struct NormalizedBatch<B: Memory> {
+    /// μ.
+    pub mean: Vector<B>,
+    /// σ², biased.
+    pub variance: Vector<B>,
+    /// The normalisation by both.
+    pub affine: Affine<B>,
 }
 
 /// Statistics and affine parameters of each channel.
@@ -76,6 +122,7 @@ pub trait BatchNorm2dKernel: Memory {
     #[allow(clippy::type_complexity)]
     fn channel_statistics(
         &self,
+        pool: &Self::Pool,
         shape: [usize; 4],
         x: &Self::Buffer,
         moments: Option<&Self::Buffer>,
@@ -84,9 +131,36 @@ pub trait BatchNorm2dKernel: Memory {
         Self: Sized;
 
     /// The normalisation as a factor and a summand for each channel.
-    fn batch_norm2d(&self, op: &Normalization, channels: Channels<'_, Self>) -> Result<Affine<Self>, Self::Err>
+    fn batch_norm2d(
+        &self,
+        pool: &Self::Pool,
+        op: &Normalization,
+        channels: Channels<'_, Self>,
+    ) -> Result<Affine<Self>, Self::Err>
     where
         Self: Sized;
+
+    /// All of a training pass: statistics of the batch, which the moving ones follow, and the normalisation by them. The memory of the
+    /// moving ones may be written in place, so nobody else may hold the same tensors.
+    fn normalize_batch(
+        &self,
+        pool: &Self::Pool,
+        op: &Normalization,
+        batch: Batch<'_, Self>,
+        moving: Moving<'_, Self>,
+    ) -> Result<NormalizedBatch<Self>, Self::Err>
+    where
+        Self: Sized,
+    {
+        let Batch { x, moments, weight, bias } = batch;
+        let (mean, variance) = self.channel_statistics(pool, op.shape, x, moments)?;
+        let affine = self.batch_norm2d(pool, op, Channels { mean: &mean, variance: &variance, weight, bias })?;
+        let unbiased = op.unbiased();
+        for (moving, batch, factor) in [(moving.mean, &mean, 1.0), (moving.variance, &variance, unbiased)] {
+            moving.try_axpy(1.0 - MOMENTUM, batch, MOMENTUM * factor)?;
+        }
+        Ok(NormalizedBatch { mean, variance, affine })
+    }
 
     /// `y = relu(scale · x + shift)` of maps of `shape` `[n, c, h, w]`.
     fn apply_affine(
@@ -102,6 +176,7 @@ pub trait BatchNorm2dKernel: Memory {
     /// The gradients in training, from that by the output: adds to dγ and dβ, and gives what `dx` comes to.
     fn batch_norm2d_gradient(
         &self,
+        pool: &Self::Pool,
         op: &Normalization,
         channels: Channels<'_, Self>,
         x: &Self::Buffer,
@@ -177,7 +252,7 @@ pub fn batch_norm2d<B: Backend>(
 ) -> Result<FeatureMap<B>> {
     let Parameters { weight, bias, running_mean, running_var } = parameters;
     let op = weight.name.trim_end_matches(".weight").to_owned();
-    let shape @ [n, c, h, w] = x.shape;
+    let shape @ [_, c, _, _] = x.shape;
     for parameter in [weight, bias, running_mean, running_var] {
         if parameter.shape != [c] {
             return Err(Error::new(format!("cannot apply `{op}` to images of shape {shape:?}"))
@@ -189,22 +264,17 @@ pub fn batch_norm2d<B: Backend>(
     let normalization = Normalization { shape, epsilon: EPSILON, relu };
     let (weight, bias) = (weight.tensor.clone(), bias.tensor.clone());
     let training = pass.is_training();
-    let (affine, mean, variance) = pass.forward(&op, |device| {
-        let (mean, variance) = if training {
-            device.channel_statistics(shape, &x_data, x_moments.as_deref())?
-        } else {
-            (running_mean.tensor.clone(), running_var.tensor.clone())
-        };
-        let channels = Channels { mean: &mean, variance: &variance, weight: &weight, bias: &bias };
-        Ok((device.batch_norm2d(&normalization, channels)?, mean, variance))
-    })?;
-    if training {
-        let count = (n * h * w) as f64;
-        let unbiased = count / (count - 1.0).max(1.0);
-        for (moving, batch, factor) in [(running_mean, &mean, 1.0), (running_var, &variance, unbiased)] {
-            moving.tensor.try_axpy(1.0 - MOMENTUM, batch, MOMENTUM * factor).map_err(device_error(&op))?;
+    let NormalizedBatch { mean, variance, affine } = pass.forward(&op, |device| {
+        if training {
+            let batch = Batch { x: x_data.as_ref(), moments: x_moments.as_deref(), weight: &weight, bias: &bias };
+            let moving = Moving { mean: &mut running_mean.tensor, variance: &mut running_var.tensor };
+            return device.normalize_batch(pass.pool(), &normalization, batch, moving);
         }
-    }
+        let (mean, variance) = (running_mean.tensor.clone(), running_var.tensor.clone());
+        let channels = Channels { mean: &mean, variance: &variance, weight: &weight, bias: &bias };
+        let affine = device.batch_norm2d(pass.pool(), &normalization, channels)?;
+        Ok(NormalizedBatch { mean, variance, affine })
+    })?;
     let y = FeatureMap::normalized(shape, Rc::clone(&x_data), affine, pass);
     let Some(y_gradient) = y.gradient.clone() else { return Ok(y) };
     let x_gradient = x.gradient.clone();
@@ -214,7 +284,7 @@ pub fn batch_norm2d<B: Backend>(
         let dweight = gradients.get_or_alloc_mut(&weight)?;
         let channels = Channels { mean: &mean, variance: &variance, weight: &weight, bias: &bias };
         let sums = ChannelGradients { weight: dweight, bias: &mut dbias };
-        let of = device.batch_norm2d_gradient(&normalization, channels, &x_data, &dy, sums)?;
+        let of = device.batch_norm2d_gradient(pool, &normalization, channels, &x_data, &dy, sums)?;
         *gradients.get_or_alloc_mut(&bias)? = dbias;
         match &x_gradient {
             Some(cell) => cell.add_pending(device, pool, shape, NormShare { of, x: x_data, dy }),

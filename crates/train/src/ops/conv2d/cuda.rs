@@ -292,7 +292,7 @@ mod tests {
     impl Divisor {
         /// As `cuda.cu` divides.
         fn divide(self, number: u32) -> u32 {
-            let high = (u64::from(number) * u64::from(self.multiplier) >> 32) as u32;
+            let high = ((u64::from(number) * u64::from(self.multiplier)) >> 32) as u32;
             (high + number) >> self.shift
         }
     }
@@ -302,8 +302,9 @@ mod tests {
         let most = (1u32 << 31) - 1;
         for value in (1..=300).chain([961, 4095, 4096, 4097, 16_384, 65_535, 1 << 20, most / 2, most - 1, most]) {
             let divisor = Divisor::new(value as usize);
-            let multiples = (0..4).flat_map(|i| [value * (i % 3), (most / value - i.min(most / value)) * value]);
-            for number in multiples.flat_map(|m| [m.saturating_sub(1), m, m.saturating_add(1).min(most)]).chain([most]) {
+            let multiples = [0, 1, 2, most / value - 1, most / value].map(|times| times.saturating_mul(value));
+            let around = multiples.iter().flat_map(|&m| [m.saturating_sub(1), m, m.saturating_add(1)]);
+            for number in around.chain([most]).filter(|&number| number <= most) {
                 assert_eq!(divisor.divide(number), number / value, "{number} / {value}");
             }
         }

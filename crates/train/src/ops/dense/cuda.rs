@@ -45,9 +45,7 @@ impl DenseKernel for Cuda {
         let relu = i32::from(relu);
         let parameters = (partial.pointer(), slices as i32, images, outputs, pointer(bias), relu, y.pointer());
         // SAFETY: as above.
-        unsafe {
-            context.launch("dense_add_slices", slice_blocks(elements), SLICE_THREADS, parameters)
-        }
+        unsafe { context.launch("dense_add_slices", slice_blocks(elements), SLICE_THREADS, parameters) }
     }
 
     fn dense_gradient(

@@ -1,6 +1,6 @@
 //! Dropout on the CPU.
 
-use super::DropoutKernel;
+use super::{DropoutKernel, key, mix};
 use crate::backend::Buffer;
 use crate::feature_map::Accumulate;
 use crate::ops::layout::{LANES, blocks};
@@ -57,20 +57,12 @@ fn scale(
 
 /// `k / (1 - rate)` position by position.
 fn factors(rate: f32, randomness: Randomness) -> impl Iterator<Item = f32> {
-    let key = [randomness.seed, randomness.step, randomness.layer].into_iter().fold(0, |key, part| mix(key ^ part));
+    let key = key(randomness);
     let kept = 1.0 / (1.0 - rate);
     (0u64..).map(move |position| {
         let uniform = (mix(key.wrapping_add(position)) >> 40) as f32 / (1u64 << 24) as f32;
         if uniform >= rate { kept } else { 0.0 }
     })
-}
-
-/// One step of SplitMix64 (Steele, Lea and Flood 2014): neighbouring inputs, unrelated outputs.
-fn mix(input: u64) -> u64 {
-    let mut z = input.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

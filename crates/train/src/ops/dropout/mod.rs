@@ -7,6 +7,8 @@
 //! undisturbed one, and the backward pass computes `k` again rather than keep it. There is one implementation, in plain loops: it sees one value a feature.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use crate::backend::{Backend, Memory};
 use crate::feature_map::{Accumulate, FeatureMap};
@@ -63,4 +65,18 @@ pub fn dropout<B: Backend>(op: &str, x: FeatureMap<B>, rate: f32, pass: &mut Pas
         });
     }
     Ok(y)
+}
+
+/// What a layer's choices in a step follow from: position `i` is dropped where the top 24 bits of `mix(key + i)`, as a fraction of
+/// one, are less than the rate. Every device computes the same.
+fn key(randomness: Randomness) -> u64 {
+    [randomness.seed, randomness.step, randomness.layer].into_iter().fold(0, |key, part| mix(key ^ part))
+}
+
+/// One step of SplitMix64 (Steele, Lea and Flood 2014): neighbouring inputs, unrelated outputs.
+fn mix(input: u64) -> u64 {
+    let mut z = input.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }

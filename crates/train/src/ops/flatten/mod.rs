@@ -2,6 +2,8 @@
 //! whatever layout feature maps have on the device. The gradient goes the same way back.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod reference;
 
 use crate::backend::{Backend, Memory};

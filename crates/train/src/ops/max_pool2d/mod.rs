@@ -6,6 +6,8 @@
 //! The gradient goes to the first maximum of each window (in row order), which the forward pass remembers in a byte.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod reference;
 
 use crate::backend::{Backend, Memory};

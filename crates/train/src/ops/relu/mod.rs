@@ -3,6 +3,8 @@
 //! Convolutions and dense layers clamp as they store, so there is only a gradient here.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod reference;
 
 use crate::backend::Memory;

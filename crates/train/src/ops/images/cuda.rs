@@ -1,0 +1,83 @@
+//! The conversion on NVIDIA GPUs.
+
+use crate::backend::cuda::{CudaBuffer, CudaPool, Indices, blocks, kernel_size};
+use cudarc::driver::{CudaSlice, DevicePtr, DeviceSlice};
+use dfdx::tensor::CudaError;
+use std::ops::Range;
+
+/// Threads of a block.
+const THREADS: usize = 256;
+
+/// `[n, 3, h, w]` from 8-bit images `[n, h, w, 3]` on the host.
+///
+/// # Errors
+/// The device failed.
+///
+/// # Panics
+/// `shape` is not that of as many pixels of three channels.
+pub fn upload(pool: &CudaPool, shape @ [n, _, h, w]: [usize; 4], rgb: &[u8]) -> Result<CudaBuffer, CudaError> {
+    let len = shape.iter().product::<usize>();
+    assert_eq!((rgb.len(), shape[1]), (len, 3), "bytes of other images than {shape:?}");
+    let bytes = pool.context().device().htod_sync_copy(rgb)?;
+    let images = pool.take(len)?;
+    // SAFETY: `bytes` holds n * h * w * 3, `images`, which is new, as many floats; there are no indices.
+    unsafe { launch(&images, *bytes.device_ptr(), 0, n, h * w) }?;
+    Ok(images)
+}
+
+/// 8-bit images `[all, h, w, 3]` on the device.
+#[derive(Debug)]
+pub struct Store {
+    bytes: CudaSlice<u8>,
+    size: [usize; 2],
+}
+
+impl Store {
+    /// Copies images (at least one) of `size` `[h, w]` to the device.
+    ///
+    /// # Errors
+    /// The device has no memory left.
+    ///
+    /// # Panics
+    /// The bytes are not those of whole images.
+    pub fn new(pool: &CudaPool, rgb: &[u8], size: [usize; 2]) -> Result<Self, CudaError> {
+        assert_eq!(rgb.len() % image_bytes(size), 0, "a part of an image");
+        Ok(Self { bytes: pool.context().device().htod_sync_copy(rgb)?, size })
+    }
+
+    /// Number of images.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.bytes.len() / image_bytes(self.size)
+    }
+
+    /// `[n, 3, h, w]`: the images at the `n` indices of `range`. Nothing is waited for.
+    ///
+    /// # Errors
+    /// The device failed.
+    ///
+    /// # Panics
+    /// The range is empty or ends beyond the last index, or the indices are of a larger store.
+    pub fn gather(&self, pool: &CudaPool, indices: &Indices, range: Range<usize>) -> Result<CudaBuffer, CudaError> {
+        assert!(indices.limit() <= self.len(), "indices of {} images for {}", indices.limit(), self.len());
+        let ([h, w], n) = (self.size, range.len());
+        let images = pool.take(n * 3 * h * w)?;
+        // SAFETY: every index is less than the number of images; `images` is new.
+        unsafe { launch(&images, *self.bytes.device_ptr(), indices.pointer(&range), n, h * w) }?;
+        Ok(images)
+    }
+}
+
+fn image_bytes([h, w]: [usize; 2]) -> usize {
+    h * w * 3
+}
+
+/// # Safety
+/// `bytes` is the address of all images that the `n` indices name (of `n` images if that address is zero), `images` nobody else's.
+unsafe fn launch(images: &CudaBuffer, bytes: u64, indices: u64, n: usize, pixels: usize) -> Result<(), CudaError> {
+    assert_eq!(images.len(), n * 3 * pixels, "room for other images");
+    kernel_size(n * pixels);
+    let parameters = (bytes, indices, kernel_size(n), kernel_size(pixels), images.pointer());
+    // SAFETY: the kernel's parameters, and the caller's promise.
+    unsafe { images.context().launch("images_gather", blocks(n * pixels, THREADS), THREADS, parameters) }
+}

@@ -1,0 +1,345 @@
+//! The convolution's kernels against the reference, in both precisions.
+
+use crate::common::{assert_close, device, noise, pool, slot, sum, vector};
+use dfdx::tensor::Cuda;
+use preprocess::pipeline::Precision;
+use std::rc::Rc;
+use train::backend::Memory;
+use train::backend::cuda::CudaPool;
+use train::feature_map::{Accumulate, Affine, Layout};
+use train::ops::batch_norm2d::{BatchNorm2dKernel, NormGradient, NormShare};
+use train::ops::conv2d::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradient, Padding, reference};
+
+/// Of the largest value. TF32 rounds both factors to 11 significant bits, so that a product is off by 2⁻¹⁰ at most; errors cancel out
+/// in longer sums. On the emulator the worst of these cases are 1.2e-6 and 6.6e-4.
+const TOLERANCES: [(Precision, f32); 2] = [(Precision::Fp32, 2e-5), (Precision::Tf32, 2e-3)];
+
+use Padding::{Same, Valid};
+
+/// `[n, c, h, w]`, `[o, kernel_h, kernel_w]`, stride, padding.
+type Shape = ([usize; 4], [usize; 3], usize, Padding);
+
+/// Odd sizes on all sides of the tiles, and every network's kernels.
+const SHAPES: &[Shape] = &[
+    ([1, 1, 1, 1], [1, 1, 1], 1, Valid),
+    ([1, 1, 1, 1], [1, 3, 3], 1, Same),
+    ([1, 3, 3, 3], [5, 3, 3], 1, Valid),
+    ([2, 3, 9, 7], [17, 3, 3], 1, Same),
+    ([3, 5, 8, 5], [3, 3, 3], 2, Same),
+    ([1, 5, 7, 9], [33, 3, 3], 2, Valid),
+    ([2, 17, 6, 5], [65, 1, 1], 1, Valid),
+    ([2, 33, 5, 4], [5, 1, 1], 2, Valid),
+    ([1, 64, 5, 5], [64, 3, 3], 1, Same),
+    ([1, 65, 4, 6], [33, 3, 3], 1, Valid),
+    ([2, 3, 11, 13], [33, 5, 5], 1, Same),
+    ([1, 17, 9, 8], [1, 5, 5], 3, Same),
+    ([2, 3, 15, 16], [32, 7, 7], 2, Valid),
+    ([1, 1, 7, 7], [3, 7, 7], 1, Valid),
+    ([1, 3, 10, 10], [5, 7, 7], 3, Same),
+    ([5, 5, 4, 3], [17, 3, 1], 1, Same),
+    ([2, 5, 3, 12], [3, 1, 7], 2, Same),
+    ([1, 3, 7, 7], [5, 1, 1], 3, Valid),
+];
+
+/// Pixels enough for the large tiles: 32 channels of either side take the narrow one, 40 the wide one; a sum over many slices.
+const LARGE: &[Shape] = &[
+    ([3, 3, 107, 107], [5, 3, 3], 1, Same),
+    ([3, 40, 107, 107], [3, 1, 1], 1, Valid),
+    ([3, 3, 108, 107], [40, 1, 1], 1, Same),
+];
+
+/// What is fused into the convolution.
+#[derive(Debug, Clone, Copy)]
+struct Fused {
+    affine: Option<Relu>,
+    residual: bool,
+    relu: bool,
+    moments: bool,
+    accumulate: Accumulate,
+    gradient: Kind,
+}
+
+type Relu = bool;
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Whole,
+    Clamped,
+    Normalized { relu: bool, others: bool },
+}
+
+/// Each appears at least once, and each with the others that might disturb it.
+const FUSED: &[Fused] = &[
+    Fused {
+        affine: None,
+        residual: false,
+        relu: false,
+        moments: false,
+        accumulate: Accumulate::Overwrite,
+        gradient: Kind::Whole,
+    },
+    Fused {
+        affine: Some(true),
+        residual: true,
+        relu: true,
+        moments: true,
+        accumulate: Accumulate::Add,
+        gradient: Kind::Clamped,
+    },
+    Fused {
+        affine: Some(false),
+        residual: false,
+        relu: true,
+        moments: false,
+        accumulate: Accumulate::Overwrite,
+        gradient: Kind::Clamped,
+    },
+    Fused {
+        affine: Some(true),
+        residual: true,
+        relu: false,
+        moments: true,
+        accumulate: Accumulate::Add,
+        gradient: Kind::Normalized { relu: true, others: true },
+    },
+    Fused {
+        affine: None,
+        residual: true,
+        relu: true,
+        moments: true,
+        accumulate: Accumulate::Overwrite,
+        gradient: Kind::Normalized { relu: false, others: false },
+    },
+];
+
+/// All that goes into the convolution and its gradients, on the host.
+struct Case {
+    geometry: Geometry,
+    fused: Fused,
+    x: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    residual: Vec<f32>,
+    /// Scale and shift of the input's channels.
+    affine: [Vec<f32>; 2],
+    dy: Vec<f32>,
+    /// The output that says where the gradient counts, or the input of the normalisation that reads it.
+    y: Vec<f32>,
+    others: Vec<f32>,
+    /// μ, scale, shift, factor, constant of the normalisation that reads the output.
+    norm: [Vec<f32>; 5],
+    /// What the gradients hold already: dx, dw, db.
+    before: [Vec<f32>; 3],
+}
+
+/// What comes out.
+#[derive(Debug, PartialEq)]
+struct Results {
+    y: Vec<f32>,
+    moments: Option<Vec<f32>>,
+    dx: Vec<f32>,
+    dw: Vec<f32>,
+    db: Vec<f32>,
+}
+
+impl Case {
+    fn new(&(input, [o, kernel_h, kernel_w], stride, padding): &Shape, fused: Fused) -> Self {
+        let geometry = Geometry::new(input, [o, input[1], kernel_h, kernel_w], stride, padding).unwrap();
+        let [x, y, weight]: [usize; 3] =
+            [geometry.input(), geometry.output(), geometry.kernel()].map(|shape| shape.iter().product());
+        Self {
+            geometry,
+            fused,
+            x: noise(1, x),
+            weight: noise(2, weight),
+            bias: noise(3, o),
+            residual: noise(4, y),
+            affine: [noise(5, input[1]), noise(6, input[1])],
+            dy: noise(7, y),
+            y: noise(8, y),
+            others: noise(9, y),
+            norm: [10, 11, 12, 13, 14].map(|seed| noise(seed, o)),
+            before: [noise(15, x), noise(16, weight), noise(17, o)],
+        }
+    }
+
+    fn expected(&self) -> Results {
+        let Geometry { c, h, w, o, out_h, out_w, .. } = self.geometry;
+        let x: Vec<f32> = match self.fused.affine {
+            None => self.x.clone(),
+            Some(relu) => {
+                let [scale, shift] = &self.affine;
+                let value = |(at, x): (usize, &f32)| scale[at / (h * w) % c] * x + shift[at / (h * w) % c];
+                self.x.iter().enumerate().map(value).map(|v| if relu { v.max(0.0) } else { v }).collect()
+            }
+        };
+        let mut y = reference::forward(&self.geometry, &x, &self.weight, &self.bias);
+        if self.fused.residual {
+            y = sum(&y, &self.residual);
+        }
+        if self.fused.relu {
+            y.iter_mut().for_each(|y| *y = y.max(0.0));
+        }
+        let d: Vec<f32> = (0..y.len()).map(|at| self.gradient_inside(at, at / (out_h * out_w) % o)).collect();
+        let dx = reference::input_gradient(&self.geometry, &d, &self.weight);
+        let dx = if self.fused.accumulate == Accumulate::Add { sum(&self.before[0], &dx) } else { dx };
+        let (dw, db) = reference::weight_gradient(&self.geometry, &x, &d);
+        let moments = self.fused.moments.then(|| y.chunks_exact(out_h * out_w).flat_map(moments).collect());
+        Results { y, moments, dx, dw: sum(&self.before[1], &dw), db: sum(&self.before[2], &db) }
+    }
+
+    /// The gradient inside the ReLU.
+    fn gradient_inside(&self, at: usize, channel: usize) -> f32 {
+        let (dy, y) = (self.dy[at], self.y[at]);
+        let [mean, scale, shift, factor, constant] = self.norm.each_ref().map(|of| of[channel]);
+        match self.fused.gradient {
+            Kind::Whole => dy,
+            Kind::Clamped => {
+                if y > 0.0 {
+                    dy
+                } else {
+                    0.0
+                }
+            }
+            Kind::Normalized { relu, others } => {
+                let d = if relu && scale * y + shift <= 0.0 { 0.0 } else { dy };
+                scale * d + factor * (y - mean) + constant + if others { self.others[at] } else { 0.0 }
+            }
+        }
+    }
+
+    fn run(&self, device: &Cuda, pool: &CudaPool) -> Results {
+        let upload = |shape, values: &[f32]| device.upload(pool, shape, values).unwrap();
+        let (input, output) = (self.geometry.input(), self.geometry.output());
+        let (x, residual, y_data) = (upload(input, &self.x), upload(output, &self.residual), upload(output, &self.y));
+        let (dy, others) = (upload(output, &self.dy), upload(output, &self.others));
+        let (weight, bias) = (vector(device, &self.weight), vector(device, &self.bias));
+        let affine = self.fused.affine.map(|relu| {
+            let [scale, shift] = self.affine.each_ref().map(|of| vector(device, of));
+            Affine { scale, shift, relu }
+        });
+        let x = Input { data: &x, layout: Layout::Activations, affine: affine.as_ref() };
+
+        let mut y = device.allocate(pool, output).unwrap();
+        let moments_shape = Cuda::moments_shape(output);
+        let mut moments = self.fused.moments.then(|| device.allocate(pool, moments_shape).unwrap());
+        let epilogue = Epilogue {
+            residual: self.fused.residual.then_some(&residual),
+            relu: self.fused.relu,
+            moments: moments.as_mut(),
+        };
+        device.conv2d(pool, &self.geometry, x, &weight, &bias, epilogue, &mut y).unwrap();
+
+        let mut dx = upload(input, &self.before[0]);
+        let [mut dw, mut db] = [1, 2].map(|at| slot(device, &self.before[at]));
+        let gradients = ConvGradients { weight: &mut dw, bias: &mut db };
+        let share;
+        let gradient = match self.fused.gradient {
+            Kind::Whole => OutputGradient::Whole(&dy),
+            Kind::Clamped => OutputGradient::Clamped { dy: &dy, y: &y_data },
+            Kind::Normalized { relu, others: with_others } => {
+                let [mean, scale, shift, factor, constant] = self.norm.each_ref().map(|of| vector(device, of));
+                let of = NormGradient { mean, scale, shift, factor, constant, relu };
+                share = NormShare { of, x: Rc::new(y_data), dy };
+                OutputGradient::Normalized { share: &share, others: with_others.then_some(&others) }
+            }
+        };
+        let into = Some((&mut dx, self.fused.accumulate));
+        device.conv2d_gradient(pool, &self.geometry, x, gradient, &weight, gradients, into).unwrap();
+
+        let download = |shape, buffer| device.download(shape, buffer).unwrap();
+        Results {
+            y: download(output, &y),
+            moments: moments.as_ref().map(|moments| download(moments_shape, moments)),
+            dx: download(input, &dx),
+            dw: device.storage_to_host(&dw).unwrap(),
+            db: device.storage_to_host(&db).unwrap(),
+        }
+    }
+}
+
+/// Mean and mean squared deviation.
+fn moments(plane: &[f32]) -> [f32; 2] {
+    let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / plane.len() as f64;
+    let centre = mean(&mut plane.iter().map(|&y| f64::from(y)));
+    [centre as f32, mean(&mut plane.iter().map(|&y| (f64::from(y) - centre).powi(2))) as f32]
+}
+
+fn assert_results(what: &str, actual: &Results, expected: &Results, tolerance: f32) {
+    let compare = |name, actual: &[f32], expected: &[f32], tolerance| {
+        assert_close(&format!("{name} of {what}"), actual, expected, tolerance);
+    };
+    compare("y", &actual.y, &expected.y, tolerance);
+    compare("dx", &actual.dx, &expected.dx, tolerance);
+    compare("dw", &actual.dw, &expected.dw, tolerance);
+    // Sums, not products: full precision always.
+    compare("db", &actual.db, &expected.db, 2e-5);
+    assert_eq!(actual.moments.is_some(), expected.moments.is_some());
+    if let (Some(actual), Some(expected)) = (&actual.moments, &expected.moments) {
+        compare("moments", actual, expected, 2.0 * tolerance);
+    }
+}
+
+fn check(shapes: &[Shape], fused: impl Fn(usize) -> Vec<Fused>) {
+    let device = device();
+    for (precision, tolerance) in TOLERANCES {
+        let pool = pool(&device, precision);
+        for (at, shape) in shapes.iter().enumerate() {
+            for fused in fused(at) {
+                let case = Case::new(shape, fused);
+                let results = case.run(&device, &pool);
+                let what = format!("{precision:?} {shape:?}, {fused:?}");
+                assert_results(&what, &results, &case.expected(), tolerance);
+                assert_eq!(results, case.run(&device, &pool), "a second run of {what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn agrees_with_the_reference_at_odd_sizes_whatever_is_fused() {
+    check(SHAPES, |_| FUSED.to_vec());
+}
+
+#[test]
+fn agrees_with_the_reference_where_tiles_are_large() {
+    check(LARGE, |at| vec![FUSED[at + 1]]);
+}
+
+#[test]
+fn images_have_no_gradient() {
+    let device = device();
+    let pool = pool(&device, Precision::Fp32);
+    let case = Case::new(&SHAPES[3], FUSED[0]);
+    let [x, dy] = [(case.geometry.input(), &case.x), (case.geometry.output(), &case.dy)]
+        .map(|(shape, values)| device.upload(&pool, shape, values).unwrap());
+    let [mut dw, mut db] = [1, 2].map(|at| slot(&device, &case.before[at]));
+    let gradients = ConvGradients { weight: &mut dw, bias: &mut db };
+    let x = Input { data: &x, layout: Layout::Images, affine: None };
+    let weight = vector(&device, &case.weight);
+    device.conv2d_gradient(&pool, &case.geometry, x, OutputGradient::Whole(&dy), &weight, gradients, None).unwrap();
+    assert_close("dw", &device.storage_to_host(&dw).unwrap(), &case.expected().dw, 2e-5);
+}
+
+#[test]
+fn what_is_not_a_number_stays_so() {
+    let device = device();
+    let pool = pool(&device, Precision::Tf32);
+    let mut case = Case::new(&([1, 1, 4, 4], [1, 1, 1], 1, Valid), FUSED[1]);
+    case.x[5] = f32::NAN;
+    let results = case.run(&device, &pool);
+    assert!(results.y.iter().enumerate().all(|(at, y)| y.is_nan() == (at == 5)), "{:?}", results.y);
+}
+
+#[test]
+fn a_kernel_that_is_too_large_is_refused() {
+    let device = device();
+    let pool = pool(&device, Precision::Fp32);
+    let geometry = Geometry::new([1, 1, 16, 16], [1, 1, 16, 16], 1, Valid).unwrap();
+    let x = device.upload(&pool, geometry.input(), &noise(1, 256)).unwrap();
+    let mut y = device.allocate(&pool, geometry.output()).unwrap();
+    let x = Input { data: &x, layout: Layout::Activations, affine: None };
+    let (weight, bias) = (vector(&device, &noise(2, 256)), vector(&device, &[0.0]));
+    let epilogue = Epilogue { residual: None, relu: false, moments: None };
+    assert!(device.conv2d(&pool, &geometry, x, &weight, &bias, epilogue, &mut y).is_err());
+}

@@ -1,0 +1,15 @@
+//! Every kernel for NVIDIA GPUs against its op's reference. Where there is no GPU, on the emulator: `make test-cuda`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod adam;
+mod batch_norm2d;
+mod common;
+mod conv2d;
+mod cross_entropy;
+mod dense;
+mod dropout;
+mod elementwise;
+mod images;
+mod max_pool2d;
+mod moving_average;
