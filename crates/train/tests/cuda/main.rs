@@ -8,6 +8,7 @@ mod common;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
+mod feed;
 mod images;
 mod max_pool2d;
 mod moving_average;
