@@ -10,7 +10,8 @@ use preprocess::manifest::Split;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-use train::batches::{Batches, shuffled};
+use train::batches::shuffled;
+use train::feed::{Feed, HostStore};
 
 const BATCH_SIZE: usize = 32;
 /// Images that are read in a pass, over as many epochs as that takes.
@@ -22,12 +23,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let image = &dataset.manifest().settings.image;
     let bytes = image.width * image.height * 3;
     let rows = Arc::new(dataset.rows(Split::Train, 0).map_err(|error| error.to_string())?);
+    let mut feed = Feed::new(HostStore, bytes, BATCH_SIZE);
     let mut rates = [0.0; 5];
     for rate in &mut rates {
         let started = Instant::now();
         let mut images = 0;
         for epoch in 0..IMAGES.div_ceil(rows.len()) {
-            for batch in Batches::start(&rows, shuffled(rows.len(), 1, epoch), BATCH_SIZE, bytes) {
+            let batches = feed.epoch(&rows, shuffled(rows.len(), 1, epoch)).map_err(|error| error.to_string())?;
+            for batch in batches {
                 images += std::hint::black_box(batch.map_err(|error| error.to_string())?).labels.len();
             }
         }

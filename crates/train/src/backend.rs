@@ -7,6 +7,7 @@ pub mod cuda;
 
 pub use buffer::{Buffer, BufferPool};
 
+use crate::feed::{HostStore, Store};
 use crate::ops::adam::AdamKernel;
 use crate::ops::batch_norm2d::BatchNorm2dKernel;
 use crate::ops::conv2d::Conv2dKernel;
@@ -105,9 +106,33 @@ pub trait Memory: Device<f32> {
     fn storage_from_host(&self, storage: &mut Slot<Self>, values: &[f32]) -> Result<(), Self::Err>;
 }
 
+/// A device that batches of images come to.
+pub trait ImageMemory: Memory {
+    /// Where it keeps them.
+    type Store: Store;
+
+    /// A store for batches of `batch_size` images of `image_bytes`. Of `keep` images it keeps as many as there is memory for.
+    ///
+    /// # Errors
+    /// Not even a batch fits into the memory that is free.
+    fn store(&self, keep: usize, batch_size: usize, image_bytes: usize) -> Result<Self::Store, Self::Err>;
+
+    /// The images of a batch that was sent, for a network's first convolution: scaled by 1/255.
+    fn receive_images(
+        &self,
+        pool: &Self::Pool,
+        shape: [usize; 4],
+        pixels: &Pixels<Self>,
+    ) -> Result<Self::Buffer, Self::Err>;
+}
+
+/// The images of a batch, as a device gets them.
+pub type Pixels<B> = <<B as ImageMemory>::Store as Store>::Pixels;
+
 /// A device that networks run on: memory and one kernel for every op.
 pub trait Backend:
     Memory
+    + ImageMemory
     + Conv2dKernel
     + MaxPool2dKernel
     + BatchNorm2dKernel
@@ -185,5 +210,17 @@ impl Memory for Cpu {
     fn storage_from_host(&self, storage: &mut Slot<Self>, values: &[f32]) -> Result<(), Self::Err> {
         storage.copy_from_slice(values);
         Ok(())
+    }
+}
+
+impl ImageMemory for Cpu {
+    type Store = HostStore;
+
+    fn store(&self, _keep: usize, _batch_size: usize, _image_bytes: usize) -> Result<HostStore, Self::Err> {
+        Ok(HostStore)
+    }
+
+    fn receive_images(&self, pool: &BufferPool, shape: [usize; 4], pixels: &Vec<u8>) -> Result<Buffer, Self::Err> {
+        self.upload_images(pool, shape, pixels)
     }
 }

@@ -14,6 +14,10 @@ pub struct EpochImages<I> {
     copies: Vec<Arc<I>>,
     /// For each image, an index into `copies`; empty where there is one copy.
     choice: Vec<u16>,
+    /// Copies that other epochs show and that come before those of this one.
+    before: usize,
+    /// Copies that all epochs together show.
+    all: usize,
 }
 
 impl<I: Images> EpochImages<I> {
@@ -22,10 +26,10 @@ impl<I: Images> EpochImages<I> {
     /// # Errors
     /// A copy cannot be read, or does not hold the same images as the others.
     pub fn of<D: Data<Images = I>>(data: &D, plan: &ModelPlan, epoch: usize) -> Result<Self> {
-        let single = |copy| Ok(Self { copies: vec![data.train(copy)?], choice: Vec::new() });
+        let single = |copy, before, all| Ok(Self { copies: vec![data.train(copy)?], choice: Vec::new(), before, all });
         match (plan.copies, plan.settings.copies) {
-            (0, _) => single(0),
-            (copies, CopyOrder::Cycle) => single(1 + epoch % copies),
+            (0, _) => single(0, 0, 1),
+            (copies, CopyOrder::Cycle) => single(1 + epoch % copies, epoch % copies, copies),
             (copies, CopyOrder::Mixed) => {
                 let copies = (0..=copies).map(|copy| data.train(copy)).collect::<Result<Vec<_>>>()?;
                 let labels = |images: &I| (0..images.count()).map(|image| images.label(image)).collect::<Vec<_>>();
@@ -34,9 +38,17 @@ impl<I: Images> EpochImages<I> {
                     return Err(Error::new("the copies of the training images do not hold the same images")
                         .hint("run `preprocess` again with the same pipeline file: it rewrites what is damaged"));
                 }
-                Ok(Self { choice: mixed(first.len(), copies.len(), plan.seed, epoch), copies })
+                let (choice, all) = (mixed(first.len(), copies.len(), plan.seed, epoch), copies.len());
+                Ok(Self { copies, choice, before: 0, all })
             }
         }
+    }
+}
+
+impl<I> EpochImages<I> {
+    /// Index into `copies`.
+    fn choice(&self, image: usize) -> usize {
+        self.choice.get(image).map_or(0, |&copy| usize::from(copy))
     }
 }
 
@@ -56,8 +68,15 @@ impl<I: Images> Images for EpochImages<I> {
     }
 
     fn read_pixels(&self, image: usize, pixels: &mut [u8]) -> Result<()> {
-        let copy = self.choice.get(image).map_or(0, |&copy| usize::from(copy));
-        self.copies[copy].read_pixels(image, pixels)
+        self.copies[self.choice(image)].read_pixels(image, pixels)
+    }
+
+    fn keys(&self) -> usize {
+        self.all * self.count()
+    }
+
+    fn key(&self, image: usize) -> usize {
+        (self.before + self.choice(image)) * self.count() + image
     }
 }
 

@@ -4,7 +4,8 @@
 //! buffers ([`Memory`](crate::backend::Memory)), so that a layout made for the kernels holds from the first convolution to
 //! the flattening, and nothing is converted in between.
 
-use crate::backend::{Backend, Matrix, Memory, Vector, take_gradient};
+use crate::backend::{Backend, Matrix, Memory, Pixels, Vector, take_gradient};
+use crate::feed::Batch;
 use crate::ops::batch_norm2d::NormShare;
 use crate::pass::{Pass, device_error};
 use preprocess::{Error, Result};
@@ -152,8 +153,28 @@ pub fn images_to_feature_map<B: Backend>(
     let shape = [n, 3, height, width];
     check_len("images", rgb.len(), shape)?;
     let data = pass.device().upload_images(pass.pool(), shape, rgb).map_err(device_error("upload images"))?;
+    Ok(image_map(shape, data))
+}
+
+/// The same for a batch that is on the device already, or on its way.
+///
+/// # Errors
+/// The device failed, or has no memory left.
+pub fn batch_to_feature_map<B: Backend>(
+    batch: &Batch<Pixels<B>>,
+    height: usize,
+    width: usize,
+    pass: &Pass<B>,
+) -> Result<FeatureMap<B>> {
+    let shape = [batch.labels.len(), 3, height, width];
+    let data =
+        pass.device().receive_images(pass.pool(), shape, &batch.pixels).map_err(device_error("receive images"))?;
+    Ok(image_map(shape, data))
+}
+
+fn image_map<B: Backend>(shape: [usize; 4], data: B::Buffer) -> FeatureMap<B> {
     let data = Rc::new(data);
-    Ok(FeatureMap { shape, layout: Layout::Images, data, affine: None, moments: None, gradient: None })
+    FeatureMap { shape, layout: Layout::Images, data, affine: None, moments: None, gradient: None }
 }
 
 /// Flattened images `[n, features, 1, 1]` as dfdx' matrix `[n, features]`, on which its ops (the loss) go on. The gradient comes

@@ -2,10 +2,11 @@
 
 use crate::arrays::Array;
 use crate::backend::Backend;
-use crate::batches::{Batches, Images, shuffled};
+use crate::batches::{Images, shuffled};
 use crate::checkpoint::Checkpoint;
 use crate::copies::EpochImages;
 use crate::early_stopping::{self, Stop, best_epoch};
+use crate::feed::Feed;
 use crate::history::{self, EpochScores, EpochTiming};
 use crate::metrics::Score;
 use crate::model::Model;
@@ -17,7 +18,7 @@ use crate::step::Learner;
 use crate::training_data::Data;
 use preprocess::pipeline::Schedule;
 use preprocess::stage::{interrupt, progress::Progress};
-use preprocess::{Error, Result, say};
+use preprocess::{Error, Result, note, say};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -43,14 +44,23 @@ pub struct Fitted<B: Backend> {
 pub fn fit<B: Backend, D: Data>(plan: &ModelPlan, data: &D, device: &B) -> Result<Fitted<B>> {
     let mut trainer = Trainer::new(plan, data, device)?;
     trainer.resume()?;
-    trainer.describe()?;
+    let images = EpochImages::of(data, plan, trainer.scores.len())?;
+    trainer.describe(&images);
+    let mut feeds = trainer.feeds(&images)?;
+    drop(images);
     let stop = loop {
         match early_stopping::stop(&trainer.scores, &plan.settings) {
             Some(stop) => break stop,
-            None => trainer.epoch()?,
+            None => trainer.epoch(&mut feeds)?,
         }
     };
     trainer.finish(stop)
+}
+
+/// What brings the images to the device.
+struct Feeds<B: Backend> {
+    training: Feed<B::Store>,
+    validation: Feed<B::Store>,
 }
 
 /// A run between two epochs.
@@ -111,9 +121,9 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         Ok(())
     }
 
-    fn describe(&self) -> Result<()> {
-        let images = EpochImages::of(self.data, self.plan, self.scores.len())?.count();
+    fn describe(&self, images: &EpochImages<D::Images>) {
         let counts = crate::summary::ParameterCounts::of(&self.learner.model.network.parameters());
+        let images = images.count();
         say!(
             "{}: {} parameters, {images} training images in {} steps of at most {}, {} validation images",
             self.plan.name,
@@ -122,16 +132,28 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             self.plan.batch_size,
             self.data.validation().count(),
         );
-        Ok(())
     }
 
-    fn epoch(&mut self) -> Result<()> {
+    /// The device keeps what it can of the images of both splits; the training images come first.
+    fn feeds(&self, images: &EpochImages<D::Images>) -> Result<Feeds<B>> {
+        let feed = |keep| self.learner.model.feed(keep, self.plan.batch_size);
+        let (training, validation) = (feed(images.keys())?, feed(self.data.validation().count())?);
+        let (kept, all) = (training.slots(), images.keys());
+        if kept > 0 {
+            let gib = (kept * training.image_bytes()) as f64 / (1u64 << 30) as f64;
+            let which = if kept == all { format!("all {all}") } else { format!("{kept} of {all}") };
+            note!("{}: {which} training images, copies included, will stay on the GPU: {gib:.2} GiB", self.plan.name);
+        }
+        Ok(Feeds { training, validation })
+    }
+
+    fn epoch(&mut self, feeds: &mut Feeds<B>) -> Result<()> {
         let started = Instant::now();
-        let training = self.train_epoch()?;
+        let training = self.train_epoch(&mut feeds.training)?;
         let training_seconds = started.elapsed().as_secs_f64();
         let weights = self.learner.model.weights();
         let scored = self.averages().unwrap_or_else(|| weights.clone());
-        let validation = self.validate(&weights, &scored)?;
+        let validation = self.validate(&mut feeds.validation, &weights, &scored)?;
         let epoch = self.scores.len() + 1;
         if validation.images > 0 && !validation.loss().is_finite() {
             return Err(self.diverged(&format!("the validation loss is {} after epoch {epoch}", validation.loss())));
@@ -165,18 +187,18 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
     }
 
     /// The score of `scored` on the validation split; the network goes on with `weights`.
-    fn validate(&mut self, weights: &[Array], scored: &[Array]) -> Result<Score> {
+    fn validate(&mut self, feed: &mut Feed<B::Store>, weights: &[Array], scored: &[Array]) -> Result<Score> {
         if self.learner.average.is_none() {
-            return self.learner.model.score(self.data.validation(), self.plan.batch_size);
+            return self.learner.model.score(self.data.validation(), feed);
         }
         self.learner.model.set_weights(scored)?;
-        let score = self.learner.model.score(self.data.validation(), self.plan.batch_size)?;
+        let score = self.learner.model.score(self.data.validation(), feed)?;
         self.learner.model.set_weights(weights)?;
         Ok(score)
     }
 
     /// One pass over the training images, each seen once.
-    fn train_epoch(&mut self) -> Result<Score> {
+    fn train_epoch(&mut self, feed: &mut Feed<B::Store>) -> Result<Score> {
         let epoch = self.scores.len();
         let rows = Arc::new(EpochImages::of(self.data, self.plan, epoch)?);
         let order = shuffled(rows.count(), self.plan.seed, epoch);
@@ -185,8 +207,7 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         let progress = Progress::new(label, order.len() as u64, "images");
         let mut score = Score::default();
         let rates = LearningRates::new(&self.plan.settings, steps);
-        let batches = Batches::start(&rows, order, self.plan.batch_size, self.learner.model.image_bytes());
-        for (batch, step) in batches.zip(1..) {
+        for (batch, step) in feed.epoch(&rows, order)?.zip(1..) {
             interrupt::check()?;
             let batch = batch?;
             let before = score.loss_sum;
@@ -279,6 +300,7 @@ mod tests {
     use dfdx::tensor::Cpu;
     use preprocess::pipeline::{Architecture, CopyOrder, EarlyStopping, ImageSettings, ModelSettings};
     use preprocess::stage::random;
+    use std::collections::{HashMap, HashSet};
     use std::fs;
     use std::path::Path;
 
@@ -434,9 +456,36 @@ mod tests {
         let best = fitted.scores[fitted.best_epoch - 1];
         assert!(best.validation_accuracy > 0.8, "{best:?}");
         assert!(fitted.scores.iter().all(|row| row.validation_loss >= best.validation_loss));
-        assert_eq!(fitted.model.score(&data.validation, 8).unwrap().loss(), best.validation_loss);
+        let mut feed = fitted.model.feed(0, 8).unwrap();
+        assert_eq!(fitted.model.score(&data.validation, &mut feed).unwrap().loss(), best.validation_loss);
         assert_eq!(fitted.stop, Stop::NoImprovement(2));
         assert_eq!(fitted.scores.len(), fitted.best_epoch + 2);
+    }
+
+    #[test]
+    fn an_images_key_tells_its_pixels_from_all_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut plan = plan(Architecture::Resnet, 4, directory.path());
+        for (name, copies, order, shown) in [
+            ("no copies", 0, CopyOrder::Cycle, 1),
+            ("copies in turn", 3, CopyOrder::Cycle, 3),
+            ("copies mixed", 2, CopyOrder::Mixed, 3),
+        ] {
+            (plan.copies, plan.settings.copies) = (copies, order);
+            let mut pixels = HashMap::new();
+            for epoch in 0..7 {
+                let images = EpochImages::of(&halves(0), &plan, epoch).unwrap();
+                assert_eq!(images.keys(), shown * images.count(), "{name}");
+                for image in 0..images.count() {
+                    let mut read = vec![0; SIDE * SIDE * 3];
+                    images.read_pixels(image, &mut read).unwrap();
+                    assert!(images.key(image) < images.keys(), "{name}");
+                    assert!(pixels.entry(images.key(image)).or_insert_with(|| read.clone()) == &read, "{name}");
+                }
+            }
+            let different: HashSet<_> = pixels.values().collect();
+            assert_eq!((pixels.len(), different.len()), (shown * 21, shown * 21), "{name}");
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! own the parameters, [`architectures`] put layers together, [`optimizer`] moves the parameters, and [`average`] keeps a
 //! moving average of them.
 //!
-//! The run: [`plan`] is what is to be trained, [`training_data`] and [`batches`] bring the images, [`copies`] says which copy of
-//! each an epoch sees, [`fit`] is the loop of [`step`]s, with the learning rates of its [`schedule`], [`early_stopping`] and [`checkpoint`], [`run`]
+//! The run: [`plan`] is what is to be trained, [`training_data`] and [`batches`] read the images, [`copies`] says which copy of
+//! each an epoch sees, [`feed`] brings them to the device, [`fit`] is the loop of [`step`]s, with the learning rates of its [`schedule`], [`early_stopping`] and [`checkpoint`], [`run`]
 //! does it for every model and publishes the [`model_directory`] with its [`history`] and [`predictions`]. [`predict`] and
 //! [`evaluate`] use a finished [`model`] on image files; [`profile`] says where the time of a step goes.
 
@@ -24,6 +24,7 @@ pub mod device;
 pub mod early_stopping;
 pub mod evaluate;
 pub mod feature_map;
+pub mod feed;
 pub mod fit;
 pub mod history;
 pub mod image_files;

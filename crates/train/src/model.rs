@@ -3,8 +3,9 @@
 use crate::architectures;
 use crate::arrays::Array;
 use crate::backend::Backend;
-use crate::batches::{Batches, Images};
-use crate::feature_map::images_to_feature_map;
+use crate::batches::Images;
+use crate::feature_map::{FeatureMap, batch_to_feature_map, images_to_feature_map};
+use crate::feed::Feed;
 use crate::metrics::{self, Score};
 use crate::model_directory::{self, Config, WEIGHTS_FILE};
 use crate::network::Network;
@@ -113,15 +114,29 @@ impl<B: Backend> Model<B> {
         Ok(())
     }
 
+    /// What brings images to the device in batches. The device keeps as many of `keep` images as there is memory for.
+    ///
+    /// # Errors
+    /// The device has no memory left.
+    pub fn feed(&self, keep: usize, batch_size: usize) -> Result<Feed<B::Store>> {
+        let store =
+            self.device.store(keep, batch_size, self.image_bytes()).map_err(device_error("make room for images"))?;
+        Ok(Feed::new(store, self.image_bytes(), batch_size))
+    }
+
     /// Logits `[images, classes]` of 8-bit RGB images `[images, height, width, 3]`, in inference mode.
     ///
     /// # Errors
     /// The number of bytes is not that of whole images; the device fails.
     pub fn logits(&mut self, pixels: &[u8]) -> Result<Vec<f32>> {
-        let mut pass = Pass::infer(&self.device, &self.pool);
         let count = pixels.len() / self.image_bytes();
-        let images = images_to_feature_map(pixels, count, self.image.height, self.image.width, &pass)?;
-        Ok(self.network.forward(images, &mut pass)?.as_vec())
+        let (height, width) = (self.image.height, self.image.width);
+        self.forward(|pass| images_to_feature_map(pixels, count, height, width, pass))
+    }
+
+    fn forward(&mut self, images: impl FnOnce(&Pass<B>) -> Result<FeatureMap<B>>) -> Result<Vec<f32>> {
+        let mut pass = Pass::infer(&self.device, &self.pool);
+        Ok(self.network.forward(images(&pass)?, &mut pass)?.as_vec())
     }
 
     /// Runs over all images in their order, handing each batch's logits and labels to `take`.
@@ -131,14 +146,14 @@ impl<B: Backend> Model<B> {
     pub fn infer<I: Images>(
         &mut self,
         images: &Arc<I>,
-        batch_size: usize,
+        feed: &mut Feed<B::Store>,
         mut take: impl FnMut(&[f32], &[usize]),
     ) -> Result<()> {
-        let order = (0..images.count()).collect();
-        for batch in Batches::start(images, order, batch_size, self.image_bytes()) {
+        let (height, width) = (self.image.height, self.image.width);
+        for batch in feed.epoch(images, (0..images.count()).collect())? {
             interrupt::check()?;
             let batch = batch?;
-            take(&self.logits(&batch.pixels)?, &batch.labels);
+            take(&self.forward(|pass| batch_to_feature_map(&batch, height, width, pass))?, &batch.labels);
         }
         Ok(())
     }
@@ -147,9 +162,9 @@ impl<B: Backend> Model<B> {
     ///
     /// # Errors
     /// As [`infer`](Self::infer).
-    pub fn score<I: Images>(&mut self, images: &Arc<I>, batch_size: usize) -> Result<Score> {
+    pub fn score<I: Images>(&mut self, images: &Arc<I>, feed: &mut Feed<B::Store>) -> Result<Score> {
         let mut score = Score::default();
-        self.infer(images, batch_size, |logits, labels| score.add(logits, labels))?;
+        self.infer(images, feed, |logits, labels| score.add(logits, labels))?;
         Ok(score)
     }
 
@@ -159,7 +174,8 @@ impl<B: Backend> Model<B> {
     /// As [`infer`](Self::infer).
     pub fn predict(&mut self, rows: &Arc<Rows>, batch_size: usize, classes: &[String]) -> Result<(Predictions, Score)> {
         let (mut predictions, mut score) = (Vec::with_capacity(rows.len()), Score::default());
-        self.infer(rows, batch_size, |logits, labels| {
+        let mut feed = self.feed(0, batch_size)?;
+        self.infer(rows, &mut feed, |logits, labels| {
             score.add(logits, labels);
             for (logits, &label) in logits.chunks_exact(classes.len()).zip(labels) {
                 let path = rows.source(predictions.len()).to_owned();

@@ -3,9 +3,10 @@
 //! A step is what the training loop ([`fit`](crate::fit)) does with a batch. Each of its parts has a clock, each op within the forward
 //! and the backward pass has its own, and what no clock caught is shown as the rest, so that the lines add up to the step.
 
-use crate::backend::Backend;
-use crate::batches::{Batches, Images, shuffled};
+use crate::backend::{Backend, Pixels};
+use crate::batches::{Images, shuffled};
 use crate::copies::EpochImages;
+use crate::feed::Batch;
 use crate::metrics::Score;
 use crate::pass::{Direction, Profile, ProfileRow};
 use crate::plan::{self, ModelPlan};
@@ -126,7 +127,8 @@ pub fn measure<B: Backend, D: Data>(plan: &ModelPlan, data: &D, steps: usize, de
     let mut stepper = Stepper::new(plan, device)?;
     let images = plan.batch_size.min(count);
     let order = whole_batches(count, images, steps + WARM_UP, plan.seed);
-    let mut batches = Batches::start(&rows, order, images, stepper.learner.model.image_bytes());
+    let mut feed = stepper.learner.model.feed(rows.keys(), images)?;
+    let mut batches = feed.epoch(&rows, order)?;
     for _ in 0..WARM_UP {
         stepper.step(&mut batches)?;
     }
@@ -174,7 +176,7 @@ impl<B: Backend> Stepper<B> {
     }
 
     /// What the training loop does with a batch.
-    fn step(&mut self, batches: &mut Batches) -> Result<()> {
+    fn step(&mut self, batches: &mut impl Iterator<Item = Result<Batch<Pixels<B>>>>) -> Result<()> {
         let started = Instant::now();
         let ended = || Err(Error::new("the images ended early"));
         let batch = self.wait.time(|| batches.next().unwrap_or_else(ended))?;

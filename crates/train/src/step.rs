@@ -1,9 +1,9 @@
 //! A training step: what happens to a network with one batch, and how long each part of that takes.
 
 use crate::average::Average;
-use crate::backend::Backend;
-use crate::batches::Batch;
-use crate::feature_map::images_to_feature_map;
+use crate::backend::{Backend, Pixels};
+use crate::feature_map::batch_to_feature_map;
+use crate::feed::Batch;
 use crate::metrics::Score;
 use crate::model::Model;
 use crate::optimizer::Adam;
@@ -66,7 +66,7 @@ impl<B: Backend> Learner<B> {
     ///
     /// # Errors
     /// The device failed.
-    pub fn step(&mut self, batch: &Batch, score: &mut Score) -> Result<()> {
+    pub fn step(&mut self, batch: &Batch<Pixels<B>>, score: &mut Score) -> Result<()> {
         if self.images != batch.labels.len() {
             // Buffers of the last batch of an epoch, which is smaller, would come on top of all others.
             self.model.release_memory()?;
@@ -79,7 +79,7 @@ impl<B: Backend> Learner<B> {
         if let Some(ops) = &self.ops {
             pass = pass.with_profile(ops);
         }
-        let x = input.time(|| images_to_feature_map(&batch.pixels, images, image.height, image.width, &pass))?;
+        let x = input.time(|| batch_to_feature_map(batch, image.height, image.width, &pass))?;
         let logits = forward.time(|| network.forward(x, &mut pass))?;
         metrics.time(|| score.add(&logits.as_vec(), &batch.labels));
         let loss = loss.time(|| {

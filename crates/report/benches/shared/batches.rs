@@ -8,7 +8,8 @@ use preprocess::manifest::Split;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
-use train::batches::{Batches, shuffled};
+use train::batches::shuffled;
+use train::feed::{Feed, HostStore};
 
 /// Images a second of the training split, copy 0, in shuffled batches: reading threads and all on one core.
 ///
@@ -17,14 +18,16 @@ use train::batches::{Batches, shuffled};
 pub fn images_a_second_on_one_core(programs: &Programs, budget: Duration) -> Result<f64> {
     let dataset = Dataset::open(&programs.pipeline()?.shards_dir())?;
     let shards = Arc::new(dataset.rows(Split::Train, 0)?);
+    let mut feed = Feed::new(HostStore, SIDE * SIDE * 3, BATCH);
     let mut failed = None;
     let seconds = machine::on_one_core(|| {
         let mut epoch = 0;
         timing::seconds(budget, || {
             epoch += 1;
             let order = shuffled(shards.len(), 1, epoch);
-            for batch in Batches::start(&shards, order, BATCH, SIDE * SIDE * 3) {
-                failed = batch.map(black_box).err().or_else(|| failed.take());
+            match feed.epoch(&shards, order) {
+                Ok(batches) => batches.for_each(|batch| failed = batch.map(black_box).err().or_else(|| failed.take())),
+                Err(error) => failed = Some(error),
             }
         })
     });

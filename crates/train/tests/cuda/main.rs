@@ -10,6 +10,7 @@ mod cross_entropy;
 mod dense;
 mod dropout;
 mod elementwise;
+mod feed;
 mod images;
 mod max_pool2d;
 mod moving_average;

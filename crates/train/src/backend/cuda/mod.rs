@@ -6,12 +6,14 @@
 
 mod buffer;
 mod context;
+mod feed;
 mod indices;
 mod open;
 mod pointer;
 
 pub use buffer::{CudaBuffer, CudaPool};
 pub(crate) use context::{Context, blocks, kernel_size};
+pub use feed::{CudaPixels, CudaStore};
 pub use indices::Indices;
 pub use open::{open, set_precision};
 pub(crate) use pointer::pointer;

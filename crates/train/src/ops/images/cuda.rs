@@ -72,6 +72,27 @@ fn image_bytes([h, w]: [usize; 2]) -> usize {
     h * w * 3
 }
 
+/// `[n, 3, h, w]`: the images of size `[h, w]` at `n` indices, 32 bits each. Nothing is waited for.
+///
+/// # Errors
+/// The device failed.
+///
+/// # Safety
+/// `bytes` is the address of all images that the indices name, on the pool's device; nothing writes them until dfdx's stream has come
+/// that far.
+pub(crate) unsafe fn gather(
+    pool: &CudaPool,
+    bytes: u64,
+    indices: u64,
+    n: usize,
+    [h, w]: [usize; 2],
+) -> Result<CudaBuffer, CudaError> {
+    let images = pool.take(n * 3 * h * w)?;
+    // SAFETY: the caller's promise; `images` is new.
+    unsafe { launch(&images, bytes, indices, n, h * w) }?;
+    Ok(images)
+}
+
 /// # Safety
 /// `bytes` is the address of all images that the `n` indices name (of `n` images if that address is zero), `images` nobody else's.
 unsafe fn launch(images: &CudaBuffer, bytes: u64, indices: u64, n: usize, pixels: usize) -> Result<(), CudaError> {

@@ -12,4 +12,6 @@ mod cuda;
 pub mod reference;
 
 #[cfg(feature = "cuda")]
+pub(crate) use cuda::gather;
+#[cfg(feature = "cuda")]
 pub use cuda::{Store, upload};
