@@ -95,3 +95,25 @@ fn a_gpu_that_does_not_exist_is_named() {
     let bench = tiny();
     train(&bench, "cuda:9", "resnet", 1).fails_naming(&["cannot compute on `cuda:9`", "GPU 9", "nvidia-smi"]);
 }
+
+#[test]
+fn too_little_memory_is_explained_with_a_batch_size_that_fits() {
+    let bench = tiny();
+    let once = ["--pipeline", "pipeline.yaml", "--device", "cuda", "--model", "resnet", "--set"];
+    let train = |environment: &[(&str, &str)], batch_size: usize| {
+        let batch_size = format!("train.batch_size={batch_size}");
+        bench.run_with(environment, "train", &[&once[..], &[batch_size.as_str()]].concat())
+    };
+    // The variable is the emulator's; a GPU has memory enough.
+    let little = [("EMULATOR_MEMORY", "3000000")];
+    if train(&little, 24).code == Some(0) {
+        assert!(std::env::var_os("TRAIN_CUDA_DRIVER").is_none(), "the emulator's memory has a limit");
+        return;
+    }
+    std::fs::remove_dir_all(bench.path("out/models")).unwrap();
+    let failed = train(&little, 24).fails_naming(&["not enough for a step of 24 images", "GiB", "train.batch_size="]);
+    let (_, hint) = failed.stderr.split_once("train.batch_size=").unwrap();
+    let fitting: usize = hint.split('`').next().unwrap().parse().unwrap();
+    assert!(fitting < 24, "{failed}");
+    train(&little, fitting).succeeds();
+}

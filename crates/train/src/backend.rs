@@ -11,6 +11,7 @@ use crate::feed::{HostStore, Store};
 use crate::ops::adam::AdamKernel;
 use crate::ops::batch_norm2d::BatchNorm2dKernel;
 use crate::ops::conv2d::Conv2dKernel;
+use crate::ops::cross_entropy::CrossEntropyKernel;
 use crate::ops::dense::DenseKernel;
 use crate::ops::dropout::DropoutKernel;
 use crate::ops::flatten::FlattenKernel;
@@ -141,6 +142,7 @@ pub trait Backend:
     + FlattenKernel
     + DenseKernel
     + DropoutKernel
+    + CrossEntropyKernel
     + AdamKernel
     + MovingAverageKernel
 {

@@ -136,7 +136,7 @@ impl<B: Backend> Model<B> {
 
     fn forward(&mut self, images: impl FnOnce(&Pass<B>) -> Result<FeatureMap<B>>) -> Result<Vec<f32>> {
         let mut pass = Pass::infer(&self.device, &self.pool);
-        Ok(self.network.forward(images(&pass)?, &mut pass)?.as_vec())
+        self.network.forward(images(&pass)?, &mut pass)?.to_nchw(&self.device)
     }
 
     /// Runs over all images in their order, handing each batch's logits and labels to `take`.

@@ -1,6 +1,6 @@
 //! What the training loop needs of a network.
 
-use crate::backend::{Backend, Matrix};
+use crate::backend::Backend;
 use crate::feature_map::FeatureMap;
 use crate::parameter::Parameter;
 use crate::pass::Pass;
@@ -9,12 +9,11 @@ use preprocess::Result;
 
 /// A classifier of images.
 pub trait Network<B: Backend> {
-    /// Logits `[images, classes]`. Their gradients are recorded on the pass' tape, not on the tensor's: put the tape on it
-    /// (`logits.put_tape(pass.take_tape())`) to go on with dfdx's ops.
+    /// Logits `[images, classes, 1, 1]`, of which the [loss](crate::ops::cross_entropy) is taken.
     ///
     /// # Errors
     /// Images of another size than the network was built for, or a failure of the device.
-    fn forward(&mut self, images: FeatureMap<B>, pass: &mut Pass<B>) -> Result<Matrix<B>>;
+    fn forward(&mut self, images: FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>>;
 
     /// All parameters, in the order of the layers; always the same order.
     fn parameters(&self) -> Vec<&Parameter<B>>;

@@ -1,18 +1,18 @@
 //! A training step: what happens to a network with one batch, and how long each part of that takes.
 
 use crate::average::Average;
-use crate::backend::{Backend, Pixels};
-use crate::feature_map::batch_to_feature_map;
+use crate::backend::{Backend, Pixels, Shortage};
+use crate::feature_map::{FeatureMap, batch_to_feature_map, images_to_feature_map};
 use crate::feed::Batch;
 use crate::metrics::Score;
 use crate::model::Model;
+use crate::ops::cross_entropy::cross_entropy;
 use crate::optimizer::Adam;
 use crate::pass::{Pass, Profile, device_error};
 use crate::plan::ModelPlan;
-use dfdx::losses::cross_entropy_with_logits_loss;
-use dfdx::tensor::PutTape;
 use dfdx::tensor_ops::Backward;
-use preprocess::Result;
+use preprocess::pipeline::ImageSettings;
+use preprocess::{Error, Result};
 use std::time::{Duration, Instant};
 
 /// A network in training, and all that a step changes.
@@ -65,44 +65,79 @@ impl<B: Backend> Learner<B> {
     /// targets.
     ///
     /// # Errors
-    /// The device failed.
+    /// The device failed. If it had not enough memory, the error says how much the step needs and which batch size fits.
     pub fn step(&mut self, batch: &Batch<Pixels<B>>, score: &mut Score) -> Result<()> {
-        if self.images != batch.labels.len() {
+        let images = batch.labels.len();
+        if self.images != images {
             // Buffers of the last batch of an epoch, which is smaller, would come on top of all others.
             self.model.release_memory()?;
-            self.images = batch.labels.len();
+            self.images = images;
         }
+        let ImageSettings { width, height, .. } = self.model.image;
+        let stepped = self.learn(|pass| batch_to_feature_map(batch, height, width, pass), &batch.labels, score);
+        stepped.map_err(|error| match self.model.device.shortage(&self.model.pool) {
+            Some(shortage) => self.out_of_memory(images, shortage),
+            None => error,
+        })
+    }
+
+    /// The step itself, from `upload` on, which brings the images.
+    fn learn(
+        &mut self,
+        upload: impl FnOnce(&Pass<B>) -> Result<FeatureMap<B>>,
+        labels: &[usize],
+        score: &mut Score,
+    ) -> Result<()> {
         let StepClocks { input, forward, metrics, loss, backward, optimizer, average } = &mut self.clocks;
-        let Model { network, device, pool, image, classes } = &mut self.model;
-        let (images, classes) = (batch.labels.len(), *classes);
+        let Model { network, device, pool, .. } = &mut self.model;
         let mut pass = Pass::train(device, pool, self.seed, u64::from(self.optimizer.step()));
         if let Some(ops) = &self.ops {
             pass = pass.with_profile(ops);
         }
-        let x = input.time(|| batch_to_feature_map(batch, image.height, image.width, &pass))?;
+        let x = input.time(|| upload(&pass))?;
         let logits = forward.time(|| network.forward(x, &mut pass))?;
-        metrics.time(|| score.add(&logits.as_vec(), &batch.labels));
-        let loss = loss.time(|| {
-            let targets = targets(&batch.labels, classes, self.label_smoothing);
-            let targets =
-                device.try_tensor_from_vec(targets, (images, classes)).map_err(device_error("upload labels"))?;
-            Ok::<_, preprocess::Error>(cross_entropy_with_logits_loss(logits.put_tape(pass.take_tape()), targets))
-        })?;
+        metrics.time(|| logits.to_nchw(device).map(|logits| score.add(&logits, labels)))?;
+        let loss = loss.time(|| cross_entropy(&logits, labels, self.label_smoothing, &mut pass))?;
         let mut gradients = backward.time(|| loss.try_backward()).map_err(device_error("backward"))?;
         optimizer.time(|| self.optimizer.update(network.parameters_mut(), &mut gradients))?;
         let Some(moving) = &mut self.average else { return Ok(()) };
         average.time(|| moving.update(&network.parameters(), self.optimizer.step()))
     }
-}
 
-/// Target probabilities `[images, classes]`: `smoothing` spread evenly over all classes, the rest for the label.
-fn targets(labels: &[usize], classes: usize, smoothing: f64) -> Vec<f32> {
-    let share = smoothing / classes as f64;
-    let mut targets = vec![share as f32; labels.len() * classes];
-    for (row, &label) in targets.chunks_exact_mut(classes).zip(labels) {
-        row[label] = (share + 1.0 - smoothing) as f32;
+    /// What to do about a step that the device had not enough memory for. Finds the batch size that fits by trying smaller steps; the
+    /// network has no use any more.
+    fn out_of_memory(&mut self, images: usize, shortage: Shortage) -> Error {
+        let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64);
+        let halves =
+            std::iter::successors(Some(images / 2), |&images| Some(images / 2)).take_while(|&images| images > 0);
+        let fitting = halves.into_iter().find_map(|images| Some((images, self.memory_of_step(images)?)));
+        let error = Error::new(format!("the device's memory is not enough for a step of {images} images"));
+        let available = gib(shortage.available);
+        match fitting {
+            Some((fitting, bytes)) => error
+                .because(format!(
+                    "activations and gradients need about {}, and there are {available} for them",
+                    gib(bytes * images as u64 / fitting as u64)
+                ))
+                .hint(format!("a step of {fitting} images fits: `--set train.batch_size={fitting}`")),
+            None => error
+                .because(format!(
+                    "even a step of 1 image needs more than {}, and there are {available}",
+                    gib(shortage.needed)
+                ))
+                .hint("choose smaller images, or compute on the processor: `--device cpu`"),
+        }
     }
-    targets
+
+    /// Bytes of activations and gradients in a step of so many images; none if it fails.
+    fn memory_of_step(&mut self, images: usize) -> Option<u64> {
+        self.model.release_memory().ok()?;
+        let ImageSettings { width, height, .. } = self.model.image;
+        let (pixels, labels) = (vec![0; images * self.model.image_bytes()], vec![0; images]);
+        let upload = |pass: &Pass<B>| images_to_feature_map(&pixels, images, height, width, pass);
+        self.learn(upload, &labels, &mut Score::default()).ok()?;
+        Some(self.model.device.taken_bytes(&self.model.pool))
+    }
 }
 
 /// The parts of a step, in their order.
@@ -142,16 +177,5 @@ impl Clock {
         self.time += time;
         self.fastest = Some(self.fastest.map_or(time, |fastest| fastest.min(time)));
         result
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn targets_are_probabilities() {
-        assert_eq!(targets(&[1, 0], 2, 0.0), [0.0, 1.0, 1.0, 0.0]);
-        assert_eq!(targets(&[3], 4, 0.5), [0.125, 0.125, 0.125, 0.625]);
     }
 }

@@ -2,15 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use dfdx::losses::cross_entropy_with_logits_loss;
-use dfdx::shapes::HasShape;
-use dfdx::tensor::{AsArray, Cpu, PutTape, TensorFromVec};
+use dfdx::tensor::{AsArray, Cpu};
 use dfdx::tensor_ops::Backward;
 use preprocess::pipeline::Architecture;
 use train::architectures::build;
 use train::backend::BufferPool;
 use train::feature_map::images_to_feature_map;
 use train::network::Network;
+use train::ops::cross_entropy::cross_entropy;
 use train::optimizer::Adam;
 use train::pass::Pass;
 
@@ -19,14 +18,14 @@ const IMAGES: usize = 6;
 const SIDE: usize = 24;
 
 /// Images whose brightest colour is their class.
-fn batch() -> (Vec<u8>, Vec<f32>) {
+fn batch() -> (Vec<u8>, Vec<usize>) {
     let value = |at: usize| {
         let (image, pixel, channel) = (at / (SIDE * SIDE * 3), at / 3, at % 3);
         let texture = (pixel * 37 + image * 11) % 61;
         (if channel == image % CLASSES { 150 + texture } else { 40 + texture }) as u8
     };
-    let targets = (0..IMAGES * CLASSES).map(|at| f32::from(u8::from(at % CLASSES == at / CLASSES % CLASSES)));
-    ((0..IMAGES * SIDE * SIDE * 3).map(value).collect(), targets.collect())
+    let labels = (0..IMAGES).map(|image| image % CLASSES);
+    ((0..IMAGES * SIDE * SIDE * 3).map(value).collect(), labels.collect())
 }
 
 /// Losses of each step, then all parameters.
@@ -34,14 +33,13 @@ fn train(architecture: Architecture, steps: u64) -> (Vec<f32>, Vec<Vec<f32>>) {
     let (device, pool) = (Cpu::default(), BufferPool::default());
     let mut network: Box<dyn Network<Cpu>> = build(architecture, CLASSES, SIDE, SIDE, 5, &device).unwrap();
     let mut adam = Adam::new(1e-3, &network.parameters(), &device).unwrap();
-    let (images, targets) = batch();
+    let (images, labels) = batch();
     let losses = (0..steps).map(|step| {
         let mut pass = Pass::train(&device, &pool, 5, step);
         let x = images_to_feature_map(&images, IMAGES, SIDE, SIDE, &pass).unwrap();
         let logits = network.forward(x, &mut pass).unwrap();
-        assert_eq!(logits.shape(), &(IMAGES, CLASSES));
-        let targets = device.tensor_from_vec(targets.clone(), (IMAGES, CLASSES));
-        let loss = cross_entropy_with_logits_loss(logits.put_tape(pass.take_tape()), targets);
+        assert_eq!(logits.shape(), [IMAGES, CLASSES, 1, 1]);
+        let loss = cross_entropy(&logits, &labels, 0.0, &mut pass).unwrap();
         let value = loss.array();
         let mut gradients = loss.backward();
         adam.update(network.parameters_mut(), &mut gradients).unwrap();

@@ -4,14 +4,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use dfdx::losses::cross_entropy_with_logits_loss;
-use dfdx::tensor::{AsArray, Cpu, PutTape, TensorFromVec};
+use dfdx::tensor::Cpu;
 use dfdx::tensor_ops::Backward;
 use safetensors::SafeTensors;
-use train::backend::{BufferPool, Matrix};
-use train::feature_map::{images_to_feature_map, to_matrix};
+use train::backend::{Backend, Memory};
+use train::feature_map::{FeatureMap, images_to_feature_map};
 use train::layers::{Builder, Conv2d, ConvShape, Dense, Layer, ResidualUnit};
+use train::metrics::Score;
 use train::ops::conv2d::Padding;
+use train::ops::cross_entropy::cross_entropy;
 use train::ops::{flatten::flatten, max_pool2d::max_pool2d};
 use train::optimizer::Adam;
 use train::parameter::Parameter;
@@ -23,17 +24,17 @@ const H: usize = 23;
 const W: usize = 26;
 const CLASSES: usize = 3;
 
-struct Small {
-    conv1: Conv2d<Cpu>,
-    unit1: ResidualUnit<Cpu>,
-    conv2: Conv2d<Cpu>,
-    unit2: ResidualUnit<Cpu>,
-    dense1: Dense<Cpu>,
-    dense2: Dense<Cpu>,
+struct Small<B: Backend> {
+    conv1: Conv2d<B>,
+    unit1: ResidualUnit<B>,
+    conv2: Conv2d<B>,
+    unit2: ResidualUnit<B>,
+    dense1: Dense<B>,
+    dense2: Dense<B>,
 }
 
-impl Small {
-    fn new(device: &Cpu) -> preprocess::Result<Self> {
+impl<B: Backend> Small<B> {
+    fn new(device: &B) -> preprocess::Result<Self> {
         let builder = Builder { seed: 0, device };
         let halving = ConvShape { inputs: 5, outputs: 5, kernel: 3, stride: 2, padding: Padding::Valid };
         Ok(Self {
@@ -46,7 +47,7 @@ impl Small {
         })
     }
 
-    fn forward(&mut self, images: &[u8], pass: &mut Pass<Cpu>) -> preprocess::Result<Matrix<Cpu>> {
+    fn forward(&mut self, images: &[u8], pass: &mut Pass<B>) -> preprocess::Result<FeatureMap<B>> {
         let x = images_to_feature_map(images, N, H, W, pass)?;
         let x = self.conv1.forward_relu(&x, pass)?;
         let x = max_pool2d("pool", &x, pass)?;
@@ -55,12 +56,11 @@ impl Small {
         let x = self.unit2.forward(&x, pass)?;
         let x = flatten(&x, pass)?;
         let x = self.dense1.forward_relu(&x, pass)?;
-        let logits = self.dense2.forward(&x, pass)?;
-        to_matrix(&logits, pass)
+        self.dense2.forward(&x, pass)
     }
 
-    fn parameters_mut(&mut self) -> Vec<&mut Parameter<Cpu>> {
-        let layers: [&mut dyn Layer<Cpu>; 6] =
+    fn parameters_mut(&mut self) -> Vec<&mut Parameter<B>> {
+        let layers: [&mut dyn Layer<B>; 6] =
             [&mut self.conv1, &mut self.unit1, &mut self.conv2, &mut self.unit2, &mut self.dense1, &mut self.dense2];
         layers.into_iter().flat_map(Layer::parameters_mut).collect()
     }
@@ -85,23 +85,31 @@ fn assert_close(what: &str, actual: &[f32], expected: &[f32], tolerance: f32) {
 
 #[test]
 fn a_step_is_pytorchs() {
+    let device = Cpu::default();
+    a_step_is_pytorchs_on(&device, &device.pool().unwrap());
+}
+
+/// The CUDA tests ask for the same on a GPU.
+pub fn a_step_is_pytorchs_on<B: Backend>(device: &B, pool: &B::Pool) {
     let fixture = Fixture(SafeTensors::deserialize(FIXTURE).unwrap());
-    let (device, pool) = (Cpu::default(), BufferPool::default());
-    let mut network = Small::new(&device).unwrap();
+    let mut network = Small::new(device).unwrap();
     for parameter in network.parameters_mut() {
         parameter.set_values(&fixture.floats(&format!("before.{}", parameter.name))).unwrap();
     }
     let images = fixture.0.tensor("images").unwrap().data().to_vec();
     let labels = fixture.0.tensor("labels").unwrap().data().to_vec();
-    let one_hot = (0..N * CLASSES).map(|at| f32::from(u8::from(labels[at / CLASSES * 8] as usize == at % CLASSES)));
+    // 64-bit integers, least significant byte first.
+    let labels: Vec<usize> = labels.iter().step_by(8).map(|&label| label.into()).collect();
 
-    let mut pass = Pass::train(&device, &pool, 0, 0);
+    let mut pass = Pass::train(device, pool, 0, 0);
     let logits = network.forward(&images, &mut pass).unwrap();
-    assert_close("logits", &logits.as_vec(), &fixture.floats("logits"), 1e-5);
-    let targets = device.tensor_from_vec(one_hot.collect(), (N, CLASSES));
-    let loss = cross_entropy_with_logits_loss(logits.put_tape(pass.take_tape()), targets);
-    assert_close("loss", &[loss.array()], &fixture.floats("loss"), 1e-6);
+    let on_host = logits.to_nchw(device).unwrap();
+    assert_close("logits", &on_host, &fixture.floats("logits"), 1e-5);
+    let mut score = Score::default();
+    score.add(&on_host, &labels);
+    assert_close("loss", &[score.loss() as f32], &fixture.floats("loss"), 1e-6);
 
+    let loss = cross_entropy(&logits, &labels, 0.0, &mut pass).unwrap();
     let mut gradients = loss.backward();
     for parameter in network.parameters_mut().into_iter().filter(|p| p.trainable) {
         let gradient = gradients.get(&parameter.tensor).as_vec();
@@ -116,7 +124,7 @@ fn a_step_is_pytorchs() {
     }
 
     let parameters = network.parameters_mut();
-    let mut adam = Adam::new(1e-3, &parameters.iter().map(|p| &**p).collect::<Vec<_>>(), &device).unwrap();
+    let mut adam = Adam::new(1e-3, &parameters.iter().map(|p| &**p).collect::<Vec<_>>(), device).unwrap();
     adam.update(parameters, &mut gradients).unwrap();
     for parameter in network.parameters_mut() {
         let (before, after) = (format!("before.{}", parameter.name), format!("after.{}", parameter.name));
@@ -131,6 +139,6 @@ fn a_step_is_pytorchs() {
     {
         parameter.set_values(&fixture.floats(&format!("after.{}", parameter.name))).unwrap();
     }
-    let logits = network.forward(&images, &mut Pass::infer(&device, &pool)).unwrap();
-    assert_close("inference", &logits.as_vec(), &fixture.floats("inference"), 1e-4);
+    let logits = network.forward(&images, &mut Pass::infer(device, pool)).unwrap();
+    assert_close("inference", &logits.to_nchw(device).unwrap(), &fixture.floats("inference"), 1e-4);
 }

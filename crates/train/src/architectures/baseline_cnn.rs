@@ -1,8 +1,8 @@
 //! The baseline CNN: five convolutions with ReLU in three groups, each group followed by max pooling, then two dense layers.
 
 use super::{Stage, follow};
-use crate::backend::{Backend, Matrix};
-use crate::feature_map::{FeatureMap, to_matrix};
+use crate::backend::Backend;
+use crate::feature_map::FeatureMap;
 use crate::layers::{Builder, Conv2d, ConvShape, Dense, Layer};
 use crate::network::Network;
 use crate::ops::conv2d::Padding;
@@ -73,7 +73,7 @@ impl<B: Backend> BaselineCnn<B> {
 }
 
 impl<B: Backend> Network<B> for BaselineCnn<B> {
-    fn forward(&mut self, images: FeatureMap<B>, pass: &mut Pass<B>) -> Result<Matrix<B>> {
+    fn forward(&mut self, images: FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
         let mut x = images;
         let mut convolutions = self.convolutions.iter();
         let mut pools = 0;
@@ -89,8 +89,7 @@ impl<B: Backend> Network<B> for BaselineCnn<B> {
         let x = flatten(&x, pass)?;
         let x = self.dense1.forward_relu(&x, pass)?;
         let x = dropout("dropout", x, DROPOUT, pass)?;
-        let logits = self.dense2.forward(&x, pass)?;
-        to_matrix(&logits, pass)
+        self.dense2.forward(&x, pass)
     }
 
     fn parameters(&self) -> Vec<&Parameter<B>> {

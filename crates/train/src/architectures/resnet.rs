@@ -2,8 +2,8 @@
 //! one dense layer.
 
 use super::{Stage, follow};
-use crate::backend::{Backend, Matrix};
-use crate::feature_map::{FeatureMap, to_matrix};
+use crate::backend::Backend;
+use crate::feature_map::FeatureMap;
 use crate::layers::{Builder, Conv2d, ConvShape, Dense, Layer, ResidualUnit};
 use crate::network::Network;
 use crate::ops::conv2d::Padding;
@@ -53,14 +53,13 @@ impl<B: Backend> Resnet<B> {
 }
 
 impl<B: Backend> Network<B> for Resnet<B> {
-    fn forward(&mut self, images: FeatureMap<B>, pass: &mut Pass<B>) -> Result<Matrix<B>> {
+    fn forward(&mut self, images: FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
         let x = self.conv1.forward(&images, pass)?;
         let x = self.unit1.forward(&x, pass)?;
         let x = self.conv2.forward(&x, pass)?;
         let x = self.unit2.forward(&x, pass)?;
         let x = flatten(&x, pass)?;
-        let logits = self.dense.forward(&x, pass)?;
-        to_matrix(&logits, pass)
+        self.dense.forward(&x, pass)
     }
 
     fn parameters(&self) -> Vec<&Parameter<B>> {

@@ -14,3 +14,11 @@ mod feed;
 mod images;
 mod max_pool2d;
 mod moving_average;
+#[path = "../pytorch.rs"]
+mod pytorch;
+
+#[test]
+fn a_step_is_pytorchs_on_a_gpu_too() {
+    let device = common::device();
+    pytorch::a_step_is_pytorchs_on(&device, &common::pool(&device, preprocess::pipeline::Precision::Fp32));
+}

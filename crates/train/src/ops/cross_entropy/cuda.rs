@@ -1,11 +1,27 @@
 //! The cross-entropy on NVIDIA GPUs: a block an image.
 
+use super::CrossEntropyKernel;
 use crate::backend::cuda::{CudaBuffer, CudaPool, Indices, kernel_size};
-use dfdx::tensor::CudaError;
+use dfdx::tensor::{Cuda, CudaError};
 use std::ops::Range;
 
 /// Threads of a block. As in `cuda.cu`.
 const THREADS: usize = 128;
+
+impl CrossEntropyKernel for Cuda {
+    fn cross_entropy_gradient(
+        &self,
+        pool: &CudaPool,
+        shape @ [n, classes]: [usize; 2],
+        logits: &CudaBuffer,
+        labels: &[usize],
+        smoothing: f64,
+    ) -> Result<Option<CudaBuffer>, CudaError> {
+        let labels = Indices::new(pool, labels, classes)?;
+        let (by_logits, _) = gradient(pool, shape, logits, &labels, 0..n, smoothing)?;
+        Ok(Some(by_logits))
+    }
+}
 
 /// The gradient by the logits `[n, classes]`, and of each image its loss and the class of its largest logit `[n, 2]`. The labels are
 /// those of `range`. Nothing is waited for.

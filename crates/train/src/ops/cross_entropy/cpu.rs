@@ -1,0 +1,18 @@
+//! On the CPU the loss is dfdx's.
+
+use super::CrossEntropyKernel;
+use crate::backend::{Buffer, BufferPool};
+use dfdx::tensor::{Cpu, HasErr};
+
+impl CrossEntropyKernel for Cpu {
+    fn cross_entropy_gradient(
+        &self,
+        _: &BufferPool,
+        _: [usize; 2],
+        _: &Buffer,
+        _: &[usize],
+        _: f64,
+    ) -> Result<Option<Buffer>, <Self as HasErr>::Err> {
+        Ok(None)
+    }
+}
