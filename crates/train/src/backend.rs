@@ -20,7 +20,7 @@ use crate::ops::moving_average::MovingAverageKernel;
 use crate::ops::relu::ReluKernel;
 use crate::ops::{self, add::AddKernel};
 use dfdx::shapes::{HasShape, Shape};
-use dfdx::tensor::{Cpu, Gradients, Storage, Tensor, TensorFromVec};
+use dfdx::tensor::{Cpu, CpuError, Gradients, HasErr, Storage, Tensor, TensorFromVec};
 use dfdx::tensor_ops::Device;
 
 /// A vector of run-time length: a parameter, or a statistic of each channel.
@@ -41,17 +41,32 @@ pub fn take_gradient<S: Shape, B: Memory>(
     Ok(std::mem::replace(gradients.get_or_alloc_mut(tensor)?, placeholder))
 }
 
-/// How much of a device's memory there was, when it was not enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shortage {
-    /// Bytes of activations and gradients up to the allocation that failed, that one included.
-    pub needed: u64,
-    /// Bytes that there were for them.
-    pub available: u64,
+/// How much of a device's memory is in use for activations and gradients, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryUse {
+    /// In the pool's buffers, free ones too.
+    pub taken: u64,
+    /// What the device has left.
+    pub free: u64,
 }
 
+/// Why a device failed.
+pub trait DeviceFailure: std::fmt::Display {
+    /// In the driver's words.
+    fn in_words(&self) -> String {
+        self.to_string()
+    }
+
+    /// Whether there was too little memory.
+    fn is_out_of_memory(&self) -> bool {
+        false
+    }
+}
+
+impl DeviceFailure for CpuError {}
+
 /// Storage of activations. The layout is the device's own affair: outside of kernels an activation is only a shape.
-pub trait Memory: Device<f32> {
+pub trait Memory: Device<f32> + HasErr<Err: DeviceFailure> {
     /// The elements of one feature map.
     type Buffer: 'static + std::fmt::Debug;
     /// Buffers that are free, kept from step to step: fresh memory costs page faults on the CPU, and time on a GPU.
@@ -60,14 +75,9 @@ pub trait Memory: Device<f32> {
     /// A pool that is empty.
     fn pool(&self) -> Result<Self::Pool, Self::Err>;
 
-    /// If the device had no memory left for this pool: how much was needed and there. The processor's memory never runs out this way.
-    fn shortage(&self, _: &Self::Pool) -> Option<Shortage> {
-        None
-    }
-
-    /// Bytes of the device's memory that the pool holds, free or not; not counted where memory does not run out.
-    fn taken_bytes(&self, _: &Self::Pool) -> u64 {
-        0
+    /// Of a device whose memory may run out; the processor's is not counted.
+    fn memory_use(&self, _: &Self::Pool) -> Result<MemoryUse, Self::Err> {
+        Ok(MemoryUse::default())
     }
 
     /// A buffer for activations of `shape` `[n, c, h, w]`. Its content is unspecified.

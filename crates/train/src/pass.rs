@@ -1,6 +1,6 @@
 //! One pass through a network: the mode, the tape, the memory, and where the time went.
 
-use crate::backend::Backend;
+use crate::backend::{Backend, DeviceFailure};
 use dfdx::tensor::{Gradients, OwnedTape, Tape};
 use indexmap::IndexMap;
 use preprocess::{Error, Result};
@@ -104,13 +104,22 @@ impl<B: Backend> Pass<B> {
     }
 }
 
+/// How an error begins that says that a device had too little memory.
+const OUT_OF_MEMORY: &str = "the device's memory is not enough";
+
 /// Turns a device's error into one that names the op.
-pub(crate) fn device_error<E: std::fmt::Display>(op: &str) -> impl FnOnce(E) -> Error {
-    move |error| {
-        Error::new(format!("the device failed in {op}"))
-            .because(error.to_string())
-            .hint("if memory ran out, set a smaller `train.batch_size`")
+pub(crate) fn device_error<E: DeviceFailure>(op: &str) -> impl FnOnce(E) -> Error {
+    move |error| match error.is_out_of_memory() {
+        true => Error::new(format!("{OUT_OF_MEMORY} for {op}"))
+            .because(error.in_words())
+            .hint("set a smaller `train.batch_size` or smaller images, or compute on the processor: `--device cpu`"),
+        false => Error::new(format!("the device failed in {op}")).because(error.in_words()),
     }
+}
+
+/// Whether [`device_error`] made this error of one that says so.
+pub(crate) fn is_out_of_memory(error: &Error) -> bool {
+    error.message().starts_with(OUT_OF_MEMORY)
 }
 
 /// Which way an op ran.

@@ -1,14 +1,14 @@
 //! A training step: what happens to a network with one batch, and how long each part of that takes.
 
 use crate::average::Average;
-use crate::backend::{Backend, Pixels, Shortage};
+use crate::backend::{Backend, MemoryUse, Pixels};
 use crate::feature_map::{FeatureMap, batch_to_feature_map, images_to_feature_map};
 use crate::feed::Batch;
 use crate::metrics::Score;
 use crate::model::Model;
 use crate::ops::cross_entropy::cross_entropy;
 use crate::optimizer::Adam;
-use crate::pass::{Pass, Profile, device_error};
+use crate::pass::{Pass, Profile, device_error, is_out_of_memory};
 use crate::plan::ModelPlan;
 use dfdx::tensor_ops::Backward;
 use preprocess::pipeline::ImageSettings;
@@ -75,10 +75,7 @@ impl<B: Backend> Learner<B> {
         }
         let ImageSettings { width, height, .. } = self.model.image;
         let stepped = self.learn(|pass| batch_to_feature_map(batch, height, width, pass), &batch.labels, score);
-        stepped.map_err(|error| match self.model.device.shortage(&self.model.pool) {
-            Some(shortage) => self.out_of_memory(images, shortage),
-            None => error,
-        })
+        stepped.map_err(|error| if is_out_of_memory(&error) { self.out_of_memory(images, error) } else { error })
     }
 
     /// The step itself, from `upload` on, which brings the images.
@@ -104,39 +101,34 @@ impl<B: Backend> Learner<B> {
         average.time(|| moving.update(&network.parameters(), self.optimizer.step()))
     }
 
-    /// What to do about a step that the device had not enough memory for. Finds the batch size that fits by trying smaller steps; the
+    /// What to do about a step that the device had too little memory for. Finds the batch size that fits by trying smaller steps; the
     /// network has no use any more.
-    fn out_of_memory(&mut self, images: usize, shortage: Shortage) -> Error {
-        let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64);
-        let halves =
+    fn out_of_memory(&mut self, images: usize, error: Error) -> Error {
+        let gib = |bytes: u64| format!("{:.3} GiB", bytes as f64 / (1u64 << 30) as f64);
+        let mut halves =
             std::iter::successors(Some(images / 2), |&images| Some(images / 2)).take_while(|&images| images > 0);
-        let fitting = halves.into_iter().find_map(|images| Some((images, self.memory_of_step(images)?)));
-        let error = Error::new(format!("the device's memory is not enough for a step of {images} images"));
-        let available = gib(shortage.available);
-        match fitting {
-            Some((fitting, bytes)) => error
-                .because(format!(
-                    "activations and gradients need about {}, and there are {available} for them",
-                    gib(bytes * images as u64 / fitting as u64)
-                ))
-                .hint(format!("a step of {fitting} images fits: `--set train.batch_size={fitting}`")),
-            None => error
-                .because(format!(
-                    "even a step of 1 image needs more than {}, and there are {available}",
-                    gib(shortage.needed)
-                ))
-                .hint("choose smaller images, or compute on the processor: `--device cpu`"),
+        match halves.find_map(|images| Some((images, self.memory_of_step(images)?))) {
+            Some((fitting, MemoryUse { taken, free })) => {
+                let needed = gib(taken * images as u64 / fitting as u64);
+                error
+                    .while_doing(format!(
+                        "a step of {images} images needs about {needed} for activations and gradients; there are {}",
+                        gib(taken + free)
+                    ))
+                    .hint(format!("a step of {fitting} images fits: `--set train.batch_size={fitting}`"))
+            }
+            None => error.while_doing("a step of one image is too much too"),
         }
     }
 
-    /// Bytes of activations and gradients in a step of so many images; none if it fails.
-    fn memory_of_step(&mut self, images: usize) -> Option<u64> {
+    /// What a step of so many images takes; none if it fails.
+    fn memory_of_step(&mut self, images: usize) -> Option<MemoryUse> {
         self.model.release_memory().ok()?;
         let ImageSettings { width, height, .. } = self.model.image;
         let (pixels, labels) = (vec![0; images * self.model.image_bytes()], vec![0; images]);
         let upload = |pass: &Pass<B>| images_to_feature_map(&pixels, images, height, width, pass);
         self.learn(upload, &labels, &mut Score::default()).ok()?;
-        Some(self.model.device.taken_bytes(&self.model.pool))
+        self.model.device.memory_use(&self.model.pool).ok()
     }
 }
 

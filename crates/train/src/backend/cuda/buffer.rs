@@ -1,9 +1,8 @@
 //! Device memory for activations, reused from step to step.
 
 use super::context::Context;
-use crate::backend::Shortage;
 use cudarc::driver::sys::CUresult;
-use cudarc::driver::{CudaSlice, DevicePtr, DeviceSlice, result};
+use cudarc::driver::{CudaSlice, DevicePtr, DeviceSlice};
 use dfdx::tensor::{Cuda, CudaError};
 use preprocess::pipeline::Precision;
 use std::cell::{Cell, RefCell};
@@ -22,7 +21,6 @@ struct Shelf {
     free: RefCell<BTreeMap<usize, Vec<CudaSlice<f32>>>>,
     /// Floats in all buffers, free or not.
     taken: Cell<usize>,
-    shortage: Cell<Option<Shortage>>,
 }
 
 /// Free buffers of all lengths, and what is needed to work on them. Clones share them. A buffer that is dropped goes back to its pool.
@@ -61,28 +59,16 @@ impl CudaPool {
         let device = self.context.device();
         // SAFETY: who takes a buffer writes it before reading it.
         let fetch = || unsafe { device.alloc::<f32>(count) };
-        let fetched = fetch().or_else(|error| match error.0 {
+        let memory = fetch().or_else(|error| match error.0 {
             CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
                 self.shelf.taken.set(self.shelf.taken.get() - self.free_bytes() / size_of::<f32>());
                 self.shelf.free.borrow_mut().clear();
                 fetch()
             }
             _ => Err(error),
-        });
-        if fetched.as_ref().is_err_and(|error| error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY) {
-            let (free, _) = result::mem_get_info()?;
-            let bytes = |floats: usize| (floats * size_of::<f32>()) as u64;
-            let available = free as u64 + bytes(self.shelf.taken.get());
-            self.shelf.shortage.set(Some(Shortage { needed: bytes(self.shelf.taken.get() + count), available }));
-        }
-        let memory = fetched?;
+        })?;
         self.shelf.taken.set(self.shelf.taken.get() + count);
         Ok(memory)
-    }
-
-    /// If the device had no memory left: how much.
-    pub(super) fn shortage(&self) -> Option<Shortage> {
-        self.shelf.shortage.get()
     }
 
     /// Bytes in all buffers, free or not.

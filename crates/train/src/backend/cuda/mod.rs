@@ -18,7 +18,7 @@ pub use indices::Indices;
 pub use open::{open, set_precision};
 pub(crate) use pointer::pointer;
 
-use super::{Backend, Matrix, Memory, Shortage, Slot, Vector};
+use super::{Backend, Matrix, Memory, MemoryUse, Slot, Vector};
 use cudarc::driver::{DevicePtr, DeviceSlice, result};
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Cuda, CudaError, Storage, ZerosTensor};
@@ -33,12 +33,10 @@ impl Memory for Cuda {
         CudaPool::new(self)
     }
 
-    fn shortage(&self, pool: &CudaPool) -> Option<Shortage> {
-        pool.shortage()
-    }
-
-    fn taken_bytes(&self, pool: &CudaPool) -> u64 {
-        pool.taken_bytes()
+    fn memory_use(&self, pool: &CudaPool) -> Result<MemoryUse, CudaError> {
+        pool.context().bind()?;
+        let (free, _) = result::mem_get_info()?;
+        Ok(MemoryUse { taken: pool.taken_bytes(), free: free as u64 })
     }
 
     fn allocate(&self, pool: &CudaPool, shape: [usize; 4]) -> Result<CudaBuffer, CudaError> {

@@ -1,8 +1,9 @@
 //! Finding a GPU and making sure that it works, before anything is computed on it.
 
 use super::{CudaPool, pointer};
+use crate::backend::DeviceFailure;
 use cudarc::driver::result;
-use cudarc::driver::sys::{CUdevice_attribute, cuDeviceGetName, cuDriverGetVersion};
+use cudarc::driver::sys::{CUdevice_attribute, CUresult, cuDeviceGetName, cuDriverGetVersion};
 use dfdx::tensor::{Cache, Cuda, CudaError};
 use preprocess::pipeline::Precision;
 use std::ffi::{CStr, c_char, c_int};
@@ -53,7 +54,7 @@ pub fn open(number: usize) -> Result<(Cuda, String), String> {
         ));
     }
     let device =
-        Cuda::try_build(number, 0).map_err(|error| format!("the {gpu} cannot be opened: {}", describe(&error)))?;
+        Cuda::try_build(number, 0).map_err(|error| format!("the {gpu} cannot be opened: {}", error.in_words()))?;
     verify(&device).map_err(|why| format!("the {gpu} does not work: {why}"))?;
     // SAFETY: as above.
     let memory = unsafe { result::device::total_mem(handle) }.map_err(failed)?;
@@ -63,7 +64,7 @@ pub fn open(number: usize) -> Result<(Cuda, String), String> {
 
 /// Loads the kernels and checks that tensors lie where they are looked for.
 fn verify(device: &Cuda) -> Result<(), String> {
-    let said = |error: CudaError| describe(&error);
+    let said = |error: CudaError| error.in_words();
     device.try_enable_cache().map_err(said)?;
     if !pointer::check(device).map_err(said)? {
         return Err(
@@ -73,7 +74,7 @@ fn verify(device: &Cuda) -> Result<(), String> {
     CudaPool::new(device).map_err(|error| {
         format!(
             "its driver does not take the kernels: {}; update the driver, or build with an older CUDA toolkit",
-            describe(&error)
+            error.in_words()
         )
     })?;
     Ok(())
@@ -105,10 +106,15 @@ fn explain_driver(error: &result::DriverError) -> String {
     format!("no NVIDIA GPU, or no driver for it, was found ({})", name(error))
 }
 
-/// An error of the device's in words.
-pub(crate) fn describe(error: &CudaError) -> String {
-    match error {
-        CudaError::Driver(error) => name(error),
-        other => format!("{other:?}"),
+impl DeviceFailure for CudaError {
+    fn in_words(&self) -> String {
+        match self {
+            Self::Driver(error) => name(error),
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Driver(error) if error.0 == CUresult::CUDA_ERROR_OUT_OF_MEMORY)
     }
 }
