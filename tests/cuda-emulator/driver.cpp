@@ -1,11 +1,13 @@
 // The part of the CUDA driver's interface that `train`, dfdx and cudarc call, on the host's memory. Every call is done when it
-// returns: streams and events are only names. README.md lists what is checked on the way.
+// returns, unless EMULATOR_STREAMS says otherwise.
 
 #include "runtime.h"
 
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -24,6 +26,7 @@ enum Result {
     FILE_NOT_FOUND = 301,
     INVALID_HANDLE = 400,
     NOT_FOUND = 500,
+    NOT_READY = 600,
     LAUNCH_OUT_OF_RESOURCES = 701,
 };
 
@@ -92,12 +95,22 @@ struct Memory {
         return offset <= length && bytes <= length - offset;
     }
 
+    bool is_pinned(const void *pointer, size_t bytes) {
+        Lock lock(mutex);
+        char *begin = static_cast<char *>(const_cast<void *>(pointer));
+        auto after = host.upper_bound(begin);
+        if (after == host.begin()) return false;
+        auto [start, length] = *--after;
+        return begin + bytes <= static_cast<char *>(start) + length;
+    }
+
     void check(Address pointer, size_t bytes, const char *what) {
         if (bytes && !holds(pointer, bytes)) emulator::fail("%s of %zu bytes at %#llx is outside of every allocation", what, bytes, pointer);
     }
 
     void check_guards(const char *begin, size_t bytes, const std::string &when) {
-        static const std::string clean(GUARD, char(POISON));
+        // Not destroyed: the report comes after what is.
+        static const std::string &clean = *new std::string(GUARD, char(POISON));
         if (memcmp(begin - GUARD, clean.data(), GUARD) || memcmp(begin + bytes, clean.data(), GUARD))
             emulator::fail("the bytes around an allocation of %zu bytes were overwritten %s", bytes, when.c_str());
     }
@@ -112,8 +125,26 @@ Memory &memory() {
     return *all;
 }
 
-Result copy(void *to, const void *from, size_t bytes) {
-    memcpy(to, from, bytes);
+Result to_device(Address to, const void *from, size_t bytes) {
+    Lock lock(memory().mutex);
+    memory().check(to, bytes, "a copy to the device");
+    memcpy(reinterpret_cast<void *>(to), from, bytes);
+    return SUCCESS;
+}
+
+Result to_host(void *to, Address from, size_t bytes) {
+    Lock lock(memory().mutex);
+    memory().check(from, bytes, "a copy from the device");
+    memcpy(to, reinterpret_cast<void *>(from), bytes);
+    return SUCCESS;
+}
+
+Result on_device(Address to, Address from, size_t bytes) {
+    Lock lock(memory().mutex);
+    memory().check(to, bytes, "the target of a copy");
+    memory().check(from, bytes, "the source of a copy");
+    if (to < from + bytes && from < to + bytes) emulator::fail("a copy of %zu bytes overlaps itself", bytes);
+    memcpy(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from), bytes);
     return SUCCESS;
 }
 
@@ -175,14 +206,98 @@ void check_parameters(const std::vector<size_t> &ptx, const emulator::Kernel &ke
                        kernel.name);
 }
 
-// ---- Events and the report ----
+// ---- Streams and events ----
 
 using Clock = std::chrono::steady_clock;
 
 struct Event {
     Clock::time_point recorded;
-    bool known = false;
+    // How often it was to be recorded, and was.
+    size_t asked = 0, done = 0;
+    // Where it was to be recorded last.
+    void *stream = nullptr;
 };
+
+// With EMULATOR_STREAMS=late or =early, what may be done later than it is asked for is done when something waits for it. With
+// `early`, streams other than the default one do their work at once, unless they wait for an event. A program that forgets to make
+// one stream wait for the other, or the host for either, computes with wrong bytes in one of the two ways.
+struct Streams {
+    enum class Mode { AT_ONCE, LATE, EARLY };
+
+    // Something to do, or an event to wait for or to record.
+    struct Work {
+        std::function<void()> run;
+        Event *waits_for = nullptr, *records = nullptr;
+        size_t count = 0;
+    };
+
+    std::recursive_mutex mutex;
+    std::map<void *, std::deque<Work>> queues;
+    Mode mode = chosen();
+
+    static Mode chosen() {
+        const char *text = getenv("EMULATOR_STREAMS");
+        const std::string name = text ? text : "";
+        return name == "late" ? Mode::LATE : name == "early" ? Mode::EARLY : Mode::AT_ONCE;
+    }
+
+    void put(void *stream, Work work) {
+        if (mode == Mode::AT_ONCE) return finish(work);
+        Lock lock(mutex);
+        queues[stream].push_back(std::move(work));
+        if (mode == Mode::EARLY && stream) advance(stream, [] { return false; }, false);
+    }
+
+    // Does a stream's work in its order until `enough`. Where it waits for an event, it sees to the event or (not `forced`) stops.
+    void advance(void *stream, const std::function<bool()> &enough, bool forced) {
+        Lock lock(mutex);
+        std::deque<Work> &queue = queues[stream];
+        while (!queue.empty() && !enough()) {
+            if (Event *event = queue.front().waits_for; event && event->done < queue.front().count) {
+                if (!forced) return;
+                wait(event, queue.front().count);
+                continue;
+            }
+            Work work = std::move(queue.front());
+            queue.pop_front();
+            finish(work);
+            if (!work.records || mode != Mode::EARLY) continue;
+            for (auto &[other, _] : queues)
+                if (other && other != stream) advance(other, [] { return false; }, false);
+        }
+    }
+
+    void finish(Work &work) {
+        if (work.run) work.run();
+        if (work.records) work.records->done = work.count, work.records->recorded = Clock::now();
+    }
+
+    void wait(Event *event, size_t count) {
+        Lock lock(mutex);
+        advance(event->stream, [&] { return event->done >= count; }, true);
+    }
+
+    void drain(void *stream) {
+        advance(stream, [] { return false; }, true);
+    }
+
+    void drain() {
+        Lock lock(mutex);
+        for (auto &[stream, _] : queues) drain(stream);
+    }
+
+    bool is_idle(void *stream) {
+        Lock lock(mutex);
+        return queues[stream].empty();
+    }
+};
+
+Streams &streams() {
+    static auto *all = new Streams;
+    return *all;
+}
+
+// ---- The report ----
 
 struct Counts {
     std::map<std::string, size_t> launches;
@@ -198,6 +313,7 @@ __attribute__((destructor)) void report() {
     const char *file = getenv("EMULATOR_REPORT");
     FILE *out = file && *file ? fopen(file, "w") : nullptr;
     if (!out) return;
+    streams().drain();
     Memory &all = memory();
     fprintf(out, "launches %zu\nallocations %zu\npeak_bytes %zu\nlive_allocations %zu\nlive_bytes %zu\nlive_host_allocations %zu\n",
             counts().launched, all.allocations, all.peak, all.live.size(), all.used, all.host.size());
@@ -249,7 +365,7 @@ API cuDevicePrimaryCtxRetain(void **context, int) { return *context = &primary_c
 API cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
 API cuCtxSetCurrent(void *context) { return emulator::own.context = context, SUCCESS; }
 API cuCtxGetCurrent(void **context) { return *context = emulator::own.context, SUCCESS; }
-API cuCtxSynchronize() { return SUCCESS; }
+API cuCtxSynchronize() { return streams().drain(), SUCCESS; }
 
 static const char *const *error_texts(int error) {
     static const std::map<int, std::array<const char *, 2>> known = {
@@ -279,15 +395,22 @@ API cuGetErrorString(int error, const char **text) {
 // ---- Memory ----
 
 API cuMemGetInfo_v2(size_t *unused, size_t *total) {
+    streams().drain();
     Lock lock(memory().mutex);
     *total = memory().total;
     *unused = memory().total - memory().used;
     return SUCCESS;
 }
-API cuMemAlloc_v2(Address *pointer, size_t bytes) { return memory().allocate(pointer, bytes); }
-API cuMemAllocAsync(Address *pointer, size_t bytes, void *) { return memory().allocate(pointer, bytes); }
-API cuMemFree_v2(Address pointer) { return memory().release(pointer); }
-API cuMemFreeAsync(Address pointer, void *) { return memory().release(pointer); }
+API cuMemAlloc_v2(Address *pointer, size_t bytes) { return streams().drain(), memory().allocate(pointer, bytes); }
+API cuMemAllocAsync(Address *pointer, size_t bytes, void *stream) {
+    const Result result = memory().allocate(pointer, bytes);
+    if (result != OUT_OF_MEMORY) return result;
+    return streams().drain(stream), memory().allocate(pointer, bytes);
+}
+API cuMemFree_v2(Address pointer) { return streams().drain(), memory().release(pointer); }
+API cuMemFreeAsync(Address pointer, void *stream) {
+    return streams().put(stream, {[=] { memory().release(pointer); }}), SUCCESS;
+}
 
 API cuMemHostAlloc(void **pointer, size_t bytes, unsigned) {
     Lock lock(memory().mutex);
@@ -303,51 +426,69 @@ API cuMemFreeHost(void *pointer) {
     return SUCCESS;
 }
 
-API cuMemcpyHtoD_v2(Address to, const void *from, size_t bytes) {
-    Lock lock(memory().mutex);
-    memory().check(to, bytes, "a copy to the device");
-    return copy(reinterpret_cast<void *>(to), from, bytes);
-}
-API cuMemcpyDtoH_v2(void *to, Address from, size_t bytes) {
-    Lock lock(memory().mutex);
-    memory().check(from, bytes, "a copy from the device");
-    return copy(to, reinterpret_cast<void *>(from), bytes);
-}
-API cuMemcpyDtoD_v2(Address to, Address from, size_t bytes) {
-    Lock lock(memory().mutex);
-    memory().check(to, bytes, "the target of a copy");
-    memory().check(from, bytes, "the source of a copy");
-    if (to < from + bytes && from < to + bytes) emulator::fail("a copy of %zu bytes overlaps itself", bytes);
-    return copy(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from), bytes);
-}
-API cuMemcpyHtoDAsync_v2(Address to, const void *from, size_t bytes, void *) { return cuMemcpyHtoD_v2(to, from, bytes); }
-API cuMemcpyDtoHAsync_v2(void *to, Address from, size_t bytes, void *) { return cuMemcpyDtoH_v2(to, from, bytes); }
-API cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, void *) { return cuMemcpyDtoD_v2(to, from, bytes); }
+API cuMemcpyHtoD_v2(Address to, const void *from, size_t bytes) { return streams().drain(nullptr), to_device(to, from, bytes); }
+API cuMemcpyDtoH_v2(void *to, Address from, size_t bytes) { return streams().drain(nullptr), to_host(to, from, bytes); }
+API cuMemcpyDtoD_v2(Address to, Address from, size_t bytes) { return streams().drain(nullptr), on_device(to, from, bytes); }
 
-API cuMemsetD8_v2(Address to, unsigned char value, size_t bytes) { return set(to, bytes, &value, 1); }
-API cuMemsetD8Async(Address to, unsigned char value, size_t bytes, void *) { return set(to, bytes, &value, 1); }
-API cuMemsetD32_v2(Address to, unsigned value, size_t words) { return set(to, 4 * words, &value, 4); }
-API cuMemsetD32Async(Address to, unsigned value, size_t words, void *) { return set(to, 4 * words, &value, 4); }
+API cuMemcpyHtoDAsync_v2(Address to, const void *from, size_t bytes, void *stream) {
+    if (memory().is_pinned(from, bytes))
+        return streams().put(stream, {[=] {
+                                 if (!memory().is_pinned(from, bytes)) emulator::fail("a copy reads pinned memory at %p that was freed", from);
+                                 to_device(to, from, bytes);
+                             }}), SUCCESS;
+    // The driver takes what is not pinned at once.
+    const std::string taken(static_cast<const char *>(from), bytes);
+    return streams().put(stream, {[=] { to_device(to, taken.data(), bytes); }}), SUCCESS;
+}
+API cuMemcpyDtoHAsync_v2(void *to, Address from, size_t bytes, void *stream) {
+    return streams().put(stream, {[=] { to_host(to, from, bytes); }}), SUCCESS;
+}
+API cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, void *stream) {
+    return streams().put(stream, {[=] { on_device(to, from, bytes); }}), SUCCESS;
+}
+
+API cuMemsetD8_v2(Address to, unsigned char value, size_t bytes) { return streams().drain(nullptr), set(to, bytes, &value, 1); }
+API cuMemsetD8Async(Address to, unsigned char value, size_t bytes, void *stream) {
+    return streams().put(stream, {[=] { set(to, bytes, &value, 1); }}), SUCCESS;
+}
+API cuMemsetD32_v2(Address to, unsigned value, size_t words) { return streams().drain(nullptr), set(to, 4 * words, &value, 4); }
+API cuMemsetD32Async(Address to, unsigned value, size_t words, void *stream) {
+    return streams().put(stream, {[=] { set(to, 4 * words, &value, 4); }}), SUCCESS;
+}
 
 // ---- Streams and events ----
 
 API cuStreamCreate(void **stream, unsigned) { return *stream = new char, SUCCESS; }
-API cuStreamDestroy_v2(void *stream) { return delete static_cast<char *>(stream), SUCCESS; }
-API cuStreamQuery(void *) { return SUCCESS; }
-API cuStreamSynchronize(void *) { return SUCCESS; }
-API cuStreamWaitEvent(void *, void *, unsigned) { return SUCCESS; }
-API cuEventCreate(void **event, unsigned) { return *event = new Event, SUCCESS; }
-API cuEventDestroy_v2(void *event) { return delete static_cast<Event *>(event), SUCCESS; }
-API cuEventRecord(void *event, void *) {
-    static_cast<Event *>(event)->recorded = Clock::now();
-    static_cast<Event *>(event)->known = true;
-    return SUCCESS;
+API cuStreamDestroy_v2(void *stream) {
+    streams().drain(stream);
+    return delete static_cast<char *>(stream), SUCCESS;
 }
-API cuEventQuery(void *) { return SUCCESS; }
-API cuEventSynchronize(void *) { return SUCCESS; }
+API cuStreamQuery(void *stream) { return streams().is_idle(stream) ? SUCCESS : NOT_READY; }
+API cuStreamSynchronize(void *stream) { return streams().drain(stream), SUCCESS; }
+API cuStreamWaitEvent(void *stream, void *name, unsigned) {
+    Event *event = static_cast<Event *>(name);
+    return streams().put(stream, {nullptr, event, nullptr, event->asked}), SUCCESS;
+}
+API cuEventCreate(void **event, unsigned) { return *event = new Event, SUCCESS; }
+API cuEventDestroy_v2(void *event) {
+    streams().drain();
+    return delete static_cast<Event *>(event), SUCCESS;
+}
+API cuEventRecord(void *name, void *stream) {
+    Event *event = static_cast<Event *>(name);
+    event->stream = stream;
+    event->asked++;
+    return streams().put(stream, {nullptr, nullptr, event, event->asked}), SUCCESS;
+}
+API cuEventQuery(void *name) {
+    const Event *event = static_cast<Event *>(name);
+    return event->done == event->asked ? SUCCESS : NOT_READY;
+}
+API cuEventSynchronize(void *event) { return streams().wait(static_cast<Event *>(event), static_cast<Event *>(event)->asked), SUCCESS; }
 API cuEventElapsedTime(float *milliseconds, void *start, void *end) {
     const Event *from = static_cast<Event *>(start), *to = static_cast<Event *>(end);
-    if (!from->known || !to->known) return INVALID_HANDLE;
+    if (!from->asked || !to->asked) return INVALID_HANDLE;
+    if (from->done < from->asked || to->done < to->asked) return NOT_READY;
     *milliseconds = std::chrono::duration<float, std::milli>(to->recorded - from->recorded).count();
     return SUCCESS;
 }
@@ -374,7 +515,7 @@ API cuModuleGetFunction(void **function, void *module, const char *name) {
 API cuFuncSetAttribute(void *, int, int) { return SUCCESS; }
 
 API cuLaunchKernel(void *handle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, unsigned block_z,
-                   unsigned shared_bytes, void *, void **parameters, void **extra) {
+                   unsigned shared_bytes, void *stream, void **parameters, void **extra) {
     const Function &function = *static_cast<Function *>(handle);
     if (!function.kernel)
         emulator::fail("kernel %s is not in the emulator: run `make cuda-emulator`", function.name.c_str());
@@ -393,8 +534,15 @@ API cuLaunchKernel(void *handle, unsigned grid_x, unsigned grid_y, unsigned grid
                 emulator::fail("kernel %s: parameter %zu, %#llx, points outside of every allocation", function.name.c_str(), i, pointer);
         }
     }
-    emulator::launch(*function.kernel, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, parameters);
-    Lock lock(memory().mutex);
-    memory().check_all_guards("by kernel " + function.name);
+    std::vector<std::string> values;
+    for (size_t i = 0; i < function.kernel->parameter_count; i++)
+        values.emplace_back(static_cast<const char *>(parameters[i]), function.kernel->parameters[i].bytes);
+    streams().put(stream, {[=]() mutable {
+                      std::vector<void *> pointers;
+                      for (std::string &value : values) pointers.push_back(value.data());
+                      emulator::launch(*function.kernel, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, pointers.data());
+                      Lock lock(memory().mutex);
+                      memory().check_all_guards("by kernel " + function.name);
+                  }});
     return SUCCESS;
 }
