@@ -91,6 +91,23 @@ fn twice_on_one_device_gives_the_same_bytes() {
 }
 
 #[test]
+fn no_byte_depends_on_when_streams_do_their_work() {
+    let bench = tiny();
+    let weights = |environment: &[(&str, &str)]| {
+        let once = ["--pipeline", "pipeline.yaml", "--device", "cuda", "--model", "resnet"];
+        bench.run_with(environment, "train", &once).succeeds().says("all 24 training images");
+        let weights = std::fs::read(bench.path("out/models/resnet/model.safetensors")).unwrap();
+        std::fs::remove_dir_all(bench.path("out/models/resnet")).unwrap();
+        weights
+    };
+    // The variable is the emulator's.
+    let at_once = weights(&[]);
+    for when in ["late", "early"] {
+        assert!(weights(&[("EMULATOR_STREAMS", when)]) == at_once, "{when}");
+    }
+}
+
+#[test]
 fn a_gpu_that_does_not_exist_is_named() {
     let bench = tiny();
     train(&bench, "cuda:9", "resnet", 1).fails_naming(&["cannot compute on `cuda:9`", "GPU 9", "nvidia-smi"]);
