@@ -10,7 +10,9 @@
 #   make bench-peers                    ours beside PyTorch, Keras, Pillow, OpenCV; needs PEERS_PYTHON (docs/performance.md)
 #   make clean                          removes target/ (runs/ stays)
 #
-# On NVIDIA GPUs: CUDA=1 with any of build, pipeline, the stages, check, test, lint, bench, e.g. make pipeline CUDA=1
+# On NVIDIA GPUs: CUDA=1 with any of build, pipeline, the stages, check, test, lint, bench, bench-peers, e.g. make pipeline CUDA=1
+#   make cuda-check                     all that only a machine with a GPU can check and measure, with a table at the end;
+#                                       PEERS_PYTHON (with torch) and IMAGES=DIR add what needs them (docs/performance.md)
 #   make cuda-toolkit                   the CUDA compiler from PyPI into target/cuda, for machines without an installed one
 #   make test-cuda                      the tests of training on CUDA only; where there is no GPU, on the emulator
 #   make cuda-kernels                   registers and shared memory of every kernel, by the assembler for GPUs='sm_80 sm_90'
@@ -29,7 +31,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/release
 
 .PHONY: build pipeline preprocess train report check accept test lint bench bench-peers clean
-.PHONY: cuda-root cuda-toolkit cuda-kernels cuda-emulator test-cuda
+.PHONY: cuda-root cuda-toolkit cuda-kernels cuda-emulator test-cuda cuda-check
 
 # With CUDA=1, what cargo builds needs the toolkit. dfdx and cudarc find it by CUDA_ROOT, but look at the unset ones first.
 CUDA_ROOT_DIR := $(abspath $(TARGET_DIR)/cuda)
@@ -71,10 +73,10 @@ lint:
 
 # Both take IMAGES=DIR (class directories of photographs), SIMD=avx2 (a lower instruction set) and ONLY='SECTION…'. Cargo runs a
 # benchmark in its crate's directory, hence the absolute paths.
-bench bench-peers: export IMAGES := $(if $(IMAGES),$(abspath $(IMAGES)))
+bench bench-peers cuda-check: export IMAGES := $(if $(IMAGES),$(abspath $(IMAGES)))
 bench bench-peers: export ONLY := $(ONLY)
 bench bench-peers: export TRAIN_SIMD := $(or $(SIMD),$(TRAIN_SIMD),avx512)
-bench-peers: export PEERS_PYTHON := $(if $(findstring /,$(PEERS_PYTHON)),$(abspath $(PEERS_PYTHON)),$(PEERS_PYTHON))
+bench-peers cuda-check: export PEERS_PYTHON := $(if $(findstring /,$(PEERS_PYTHON)),$(abspath $(PEERS_PYTHON)),$(PEERS_PYTHON))
 
 bench: build
 	$(CARGO) bench --locked -p report $(FEATURES) --bench stages
@@ -115,3 +117,18 @@ test-cuda: cuda-root cuda-emulator
 	$(ON_GPU_OR_EMULATOR) $(CUDA_TEST) -p train --features cuda --test cuda
 	$(ON_GPU_OR_EMULATOR) $(CUDA_TEST) -p train --features cuda --lib cuda
 	$(ON_GPU_OR_EMULATOR) $(CUDA_TEST) -p report --features cuda --test pipeline cuda
+
+# What it does: crates/report/benches/cuda_check. CUDA_CHECK_ON=emulator tests the check itself where there is no GPU.
+ifeq ($(CUDA_CHECK_ON),emulator)
+CHECK_DRIVER := $(USE_EMULATOR)
+cuda-check: cuda-emulator
+endif
+cuda-check:
+	@crates/train/cuda/toolkit.sh use $(CUDA_ROOT_DIR) 2> /dev/null || crates/train/cuda/toolkit.sh download $(CUDA_ROOT_DIR)
+	@$(CHECK_DRIVER) $(CUDA_ROOT_DIR)/probe || { \
+		echo "error: no NVIDIA GPU with a working driver was found" >&2; \
+		echo "  hint: \`nvidia-smi\` lists the GPUs; CUDA_CHECK_ON=emulator tests the check itself without one" >&2; exit 1; }
+	@$(CHECK_DRIVER) [ -n "$$TRAIN_CUDA_DRIVER" ] || crates/train/cuda/toolkit.sh sanitizer $(CUDA_ROOT_DIR) || true
+	@$(MAKE) --no-print-directory build CUDA=1
+	$(CHECK_DRIVER) $(IN_CUDA) CUDA_CHECK_ON=$(CUDA_CHECK_ON) \
+		cargo bench --locked -p report --features train/cuda,report/cuda --bench cuda_check

@@ -4,6 +4,7 @@
 #
 #   toolkit.sh download DIR   with the compiler from PyPI (requirements.txt); does nothing when DIR is complete
 #   toolkit.sh use DIR        with what DIR holds, or with the toolkit installed on this machine; fails where there is neither
+#   toolkit.sh sanitizer DIR  adds compute-sanitizer from PyPI (sanitizer.txt), unless PATH or the toolkit has it
 #
 # An installed toolkit is searched through CUDA_HOME, CUDA_PATH, CUDA_ROOT, nvcc in PATH and /usr/local/cuda, in this order.
 set -euo pipefail
@@ -55,13 +56,7 @@ download() { # DIR
     work=$(mktemp -d "$root.XXXXXX")
     # shellcheck disable=SC2064 # the folder of now
     trap "rm -rf '$work'" EXIT
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
-        --requirement "$here/requirements.txt" --dest "$work/wheels" ||
-        fail "cannot download the CUDA toolkit" "pip's message is above; pip 21 or later is needed"
-    for wheel in "$work"/wheels/*.whl; do
-        python3 -m zipfile -e "$wheel" "$work/unpacked"
-    done
-    rm -r "$work/wheels"
+    fetch "$here/requirements.txt" "$work" "the CUDA toolkit"
     mv "$work/unpacked/nvidia/cu13/"{bin,include,nvvm} "$work/"
     rm -r "$work/unpacked"
     chmod -R u+x "$work/bin" "$work/nvvm/bin" # zipfile drops the mode
@@ -69,6 +64,35 @@ download() { # DIR
     chmod 755 "$work"
     rm -rf "$root"
     mv "$work" "$root"
+    trap - EXIT
+}
+
+# The wheels of a list, unpacked into DIR/unpacked.
+fetch() { # LIST DIR WHAT
+    local wheel
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+        --requirement "$1" --dest "$2/wheels" ||
+        fail "cannot download $3" "pip's message is above; pip 21 or later is needed"
+    for wheel in "$2"/wheels/*.whl; do
+        python3 -m zipfile -e "$wheel" "$2/unpacked"
+    done
+    rm -r "$2/wheels"
+}
+
+add_sanitizer() { # DIR
+    local root=$1 work
+    if command -v compute-sanitizer > /dev/null || [ -x "$root/bin/compute-sanitizer" ]; then return; fi
+    if cmp -s "$here/sanitizer.txt" "$root/sanitizer/sanitizer.txt"; then return; fi
+    command -v python3 > /dev/null || fail "cannot download compute-sanitizer: python3 is not installed"
+    work=$(mktemp -d "$root.XXXXXX")
+    # shellcheck disable=SC2064 # the folder of now
+    trap "rm -rf '$work'" EXIT
+    fetch "$here/sanitizer.txt" "$work" "compute-sanitizer (14 MB)"
+    chmod -R u+x "$work/unpacked/nvidia/cu13/bin"
+    cp "$here/sanitizer.txt" "$work/unpacked/nvidia/cu13/"
+    rm -rf "$root/sanitizer"
+    mv "$work/unpacked/nvidia/cu13" "$root/sanitizer"
+    rm -r "$work"
     trap - EXIT
 }
 
@@ -101,11 +125,12 @@ link_installed() { # DIR
     if [ -d "$toolkit/nvvm" ]; then ln -sfn "$toolkit/nvvm" "$root/nvvm"; fi
 }
 
-[ $# -eq 2 ] || fail "usage: toolkit.sh download|use DIR"
+[ $# -eq 2 ] || fail "usage: toolkit.sh download|use|sanitizer DIR"
 root=$(mkdir -p "$(dirname "$2")" && cd "$(dirname "$2")" && pwd)/$(basename "$2")
 case $1 in
 download) download "$root" ;;
 use) complete "$root" || link_installed "$root" ;;
-*) fail "usage: toolkit.sh download|use DIR" ;;
+sanitizer) add_sanitizer "$root" && exit ;;
+*) fail "usage: toolkit.sh download|use|sanitizer DIR" ;;
 esac
 add_stubs "$root"

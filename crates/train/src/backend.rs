@@ -20,7 +20,7 @@ use crate::ops::moving_average::MovingAverageKernel;
 use crate::ops::relu::ReluKernel;
 use crate::ops::{self, add::AddKernel};
 use dfdx::shapes::{HasShape, Shape};
-use dfdx::tensor::{Cpu, CpuError, Gradients, HasErr, Storage, Tensor, TensorFromVec};
+use dfdx::tensor::{Cpu, CpuError, Gradients, HasErr, Storage, Synchronize, Tensor, TensorFromVec};
 use dfdx::tensor_ops::Device;
 
 /// A vector of run-time length: a parameter, or a statistic of each channel.
@@ -66,7 +66,10 @@ pub trait DeviceFailure: std::fmt::Display {
 impl DeviceFailure for CpuError {}
 
 /// Storage of activations. The layout is the device's own affair: outside of kernels an activation is only a shape.
-pub trait Memory: Device<f32> + HasErr<Err: DeviceFailure> {
+pub trait Memory: Device<f32> + Synchronize + HasErr<Err: DeviceFailure> {
+    /// Whether kernels run on after the call that asked for them has returned, until someone waits for them (`try_synchronize`).
+    const ASYNCHRONOUS: bool = false;
+
     /// The elements of one feature map.
     type Buffer: 'static + std::fmt::Debug;
     /// Buffers that are free, kept from step to step: fresh memory costs page faults on the CPU, and time on a GPU.

@@ -85,7 +85,8 @@ impl<B: Backend> Pass<B> {
     /// Runs an op's forward kernel under its name in the profile and in an error.
     pub(crate) fn forward<'a, R>(&self, op: impl Into<Op<'a>>, run: impl FnOnce(&B) -> Result<R, B::Err>) -> Result<R> {
         let op = op.into();
-        timed(self.profile.as_ref(), op, Direction::Forward, || run(&self.device)).map_err(device_error(op.name))
+        timed(self.profile.as_ref(), &self.device, op, Direction::Forward, || run(&self.device))
+            .map_err(device_error(op.name))
     }
 
     /// Puts an op's backward kernel on the tape, if there is one.
@@ -99,7 +100,8 @@ impl<B: Backend> Pass<B> {
         let (device, pool, profile, name) =
             (self.device.clone(), self.pool.clone(), self.profile.clone(), name.to_owned());
         tape.add_backward_op(move |gradients| {
-            timed(profile.as_ref(), Op { name: &name, flops }, Direction::Backward, || run(&device, &pool, gradients))
+            let op = Op { name: &name, flops };
+            timed(profile.as_ref(), &device, op, Direction::Backward, || run(&device, &pool, gradients))
         });
     }
 }
@@ -187,12 +189,22 @@ impl Profile {
     }
 }
 
-fn timed<R>(profile: Option<&Profile>, op: Op<'_>, direction: Direction, run: impl FnOnce() -> R) -> R {
+/// Runs an op and records its time. A device that works on its own is waited for before and after: what it takes to ask for the op
+/// would say nothing. Without a profile nobody waits.
+fn timed<B: Backend, R>(
+    profile: Option<&Profile>,
+    device: &B,
+    op: Op<'_>,
+    direction: Direction,
+    run: impl FnOnce() -> Result<R, B::Err>,
+) -> Result<R, B::Err> {
     let Some(profile) = profile else { return run() };
+    device.try_synchronize()?;
     let start = Instant::now();
-    let result = run();
+    let result = run()?;
+    device.try_synchronize()?;
     profile.record(op.name, direction, start.elapsed(), op.flops);
-    result
+    Ok(result)
 }
 
 /// What a profile says about a run of an op.

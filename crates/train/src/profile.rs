@@ -6,13 +6,15 @@
 use crate::backend::{Backend, Pixels};
 use crate::batches::{Images, shuffled};
 use crate::copies::EpochImages;
+use crate::feature_map::batch_to_feature_map;
 use crate::feed::Batch;
 use crate::metrics::Score;
-use crate::pass::{Direction, Profile, ProfileRow};
+use crate::model::Model;
+use crate::pass::{Direction, Pass, Profile, ProfileRow, device_error};
 use crate::plan::{self, ModelPlan};
 use crate::step::{Clock, Learner, StepClocks};
 use crate::training_data::{Data, TrainingData};
-use preprocess::pipeline::Pipeline;
+use preprocess::pipeline::{ImageSettings, Pipeline};
 use preprocess::stage::interrupt;
 use preprocess::{Error, Result, say};
 use std::fmt::Write;
@@ -21,6 +23,11 @@ use std::time::{Duration, Instant};
 
 /// Steps before the clocks start: the first ones fetch memory that later ones reuse.
 const WARM_UP: usize = 2;
+/// Steps in which a device may fetch the images that it keeps, before whole steps are timed.
+const MOST_WARM_UP: usize = 500;
+
+/// Forward ops that the clock of the loss already holds.
+const IN_LOSS: [&str; 2] = ["matrix", "cross-entropy"];
 
 /// One part of a training step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +97,8 @@ impl StepProfile {
     }
 }
 
-/// Measures `steps` steps of one model of the pipeline file on its shards and prints where their time went.
+/// Measures `steps` steps of one model of the pipeline file on its shards and prints where their time went. On a GPU the steps are
+/// measured twice: undisturbed, and with a wait for every op.
 ///
 /// # Errors
 /// No such model, no finished shards, or what stops training.
@@ -99,7 +107,9 @@ pub fn profile<B: Backend>(pipeline: &Pipeline, name: &str, steps: usize, device
     let data = TrainingData::open(pipeline)?;
     for plan in plan::plan(pipeline, &[name.to_owned()], &data)? {
         let measured = measure(&plan, &data, steps, device)?;
-        let seconds = measured.time().as_secs_f64() / steps as f64;
+        let disturbed = measured.time() / steps as u32;
+        let step = if B::ASYNCHRONOUS { step_time(&plan, &data, steps, device)?.time } else { disturbed };
+        let seconds = step.as_secs_f64();
         say!(
             "{name}: {steps} steps of {} images of {}x{}, {:.1} ms a step, {:.1} images/s",
             measured.images,
@@ -108,6 +118,12 @@ pub fn profile<B: Backend>(pipeline: &Pipeline, name: &str, steps: usize, device
             seconds * 1e3,
             measured.images as f64 / seconds,
         );
+        if B::ASYNCHRONOUS {
+            say!(
+                "with a wait for every op, to see what each takes, a step takes {:.3} ms:",
+                disturbed.as_secs_f64() * 1e3
+            );
+        }
         say!("{}", measured.table().trim_end());
     }
     Ok(())
@@ -119,6 +135,97 @@ pub fn profile<B: Backend>(pipeline: &Pipeline, name: &str, steps: usize, device
 /// # Errors
 /// No training images, a shard missing or altered, a failure of the device, an interruption.
 pub fn measure<B: Backend, D: Data>(plan: &ModelPlan, data: &D, steps: usize, device: &B) -> Result<StepProfile> {
+    let Run { stepper, images, .. } = run(plan, data, steps, device, Clocks::EveryOp)?;
+    Ok(stepper.profile(images))
+}
+
+/// The mean time of a step of training with nothing that disturbs it: the device is waited for only once, after all steps, which begin
+/// when it has all images that it keeps.
+///
+/// # Errors
+/// As [`measure`].
+pub fn step_time<B: Backend, D: Data>(plan: &ModelPlan, data: &D, steps: usize, device: &B) -> Result<MeanTime> {
+    let Run { images, time, .. } = run(plan, data, steps, device, Clocks::StepsOnly)?;
+    Ok(MeanTime { images, time: time / steps as u32 })
+}
+
+/// The mean time of inference: from the bytes of a batch, on the device if it keeps images, to logits on the device, which is waited for
+/// only once, after all batches.
+///
+/// # Errors
+/// The device failed.
+pub fn inference_time<B: Backend>(model: &mut Model<B>, images: usize, runs: usize) -> Result<MeanTime> {
+    let ImageSettings { width, height, .. } = model.image;
+    let noise = Arc::new(Noise(images));
+    let mut feed = model.feed(images, images)?;
+    let mut batches = feed.epoch(&noise, (0..images).cycle().take(images * (WARM_UP + runs)).collect())?;
+    let Model { network, device, pool, .. } = model;
+    let mut infer = |runs: usize| {
+        for batch in batches.by_ref().take(runs) {
+            let mut pass = Pass::infer(device, pool);
+            let images = batch_to_feature_map(&batch?, height, width, &pass)?;
+            network.forward(images, &mut pass)?;
+        }
+        device.try_synchronize().map_err(device_error("the wait for logits"))
+    };
+    infer(WARM_UP)?;
+    let started = Instant::now();
+    infer(runs)?;
+    Ok(MeanTime { images, time: started.elapsed() / runs as u32 })
+}
+
+/// So many images of noise.
+struct Noise(usize);
+
+impl Images for Noise {
+    fn count(&self) -> usize {
+        self.0
+    }
+
+    fn label(&self, _image: usize) -> usize {
+        0
+    }
+
+    fn read_pixels(&self, image: usize, pixels: &mut [u8]) -> Result<()> {
+        let noise = |at: usize| (((image * 31 + at) * 2_654_435_761) >> 13) as u8;
+        pixels.iter_mut().enumerate().for_each(|(at, pixel)| *pixel = noise(at));
+        Ok(())
+    }
+}
+
+/// What a batch takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MeanTime {
+    /// Images of a batch.
+    pub images: usize,
+    /// The mean over some batches.
+    pub time: Duration,
+}
+
+impl MeanTime {
+    /// Images a second.
+    pub fn rate(&self) -> f64 {
+        self.images as f64 / self.time.as_secs_f64()
+    }
+}
+
+/// What has a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clocks {
+    EveryOp,
+    StepsOnly,
+}
+
+/// Some measured steps.
+struct Run<B: Backend> {
+    stepper: Stepper<B>,
+    /// Images a step.
+    images: usize,
+    /// Of all measured steps.
+    time: Duration,
+}
+
+fn run<B: Backend, D: Data>(plan: &ModelPlan, data: &D, steps: usize, device: &B, clocks: Clocks) -> Result<Run<B>> {
     let rows = Arc::new(EpochImages::of(data, plan, 0)?);
     let count = rows.count();
     if count == 0 {
@@ -126,18 +233,28 @@ pub fn measure<B: Backend, D: Data>(plan: &ModelPlan, data: &D, steps: usize, de
     }
     let mut stepper = Stepper::new(plan, device)?;
     let images = plan.batch_size.min(count);
-    let order = whole_batches(count, images, steps + WARM_UP, plan.seed);
+    let warm_up = match clocks {
+        Clocks::EveryOp => WARM_UP,
+        Clocks::StepsOnly => count.div_ceil(images).clamp(WARM_UP, MOST_WARM_UP),
+    };
+    let order = whole_batches(count, images, steps + warm_up, plan.seed);
     let mut feed = stepper.learner.model.feed(rows.keys(), images)?;
     let mut batches = feed.epoch(&rows, order)?;
-    for _ in 0..WARM_UP {
+    let wait = || device.try_synchronize().map_err(device_error("the wait for a step"));
+    for _ in 0..warm_up {
         stepper.step(&mut batches)?;
     }
-    stepper.restart_clocks();
+    wait()?;
+    stepper.restart_clocks(clocks);
+    let started = Instant::now();
     for _ in 0..steps {
         interrupt::check()?;
         stepper.step(&mut batches)?;
     }
-    Ok(stepper.profile(images))
+    wait()?;
+    let time = started.elapsed();
+    drop(batches);
+    Ok(Run { stepper, images, time })
 }
 
 /// The images of `steps` batches, through as many epochs as that takes; what is left over at the end of an epoch is passed over.
@@ -159,20 +276,14 @@ struct Stepper<B: Backend> {
 impl<B: Backend> Stepper<B> {
     fn new(plan: &ModelPlan, device: &B) -> Result<Self> {
         let learner = Learner::new(plan, device)?;
-        let mut stepper = Self {
-            learner,
-            score: Score::default(),
-            steps: Vec::new(),
-            wait: Clock::default(),
-            ops: Profile::default(),
-        };
-        stepper.restart_clocks();
-        Ok(stepper)
+        let (steps, wait, ops) = (Vec::new(), Clock::default(), Profile::default());
+        Ok(Self { learner, score: Score::default(), steps, wait, ops })
     }
 
-    fn restart_clocks(&mut self) {
+    fn restart_clocks(&mut self, clocks: Clocks) {
         (self.steps, self.wait, self.ops) = (Vec::new(), Clock::default(), Profile::default());
-        (self.learner.clocks, self.learner.ops) = (StepClocks::default(), Some(self.ops.clone()));
+        self.learner.clocks = StepClocks::default();
+        self.learner.ops = (clocks == Clocks::EveryOp).then(|| self.ops.clone());
     }
 
     /// What the training loop does with a batch.
@@ -189,7 +300,8 @@ impl<B: Backend> Stepper<B> {
     fn profile(self, images: usize) -> StepProfile {
         let StepClocks { input, forward, metrics, loss, backward, optimizer, average } = self.learner.clocks;
         let in_pass = |direction: Direction, clock: Clock, rest: &str| {
-            let rows = self.ops.rows().into_iter().filter(|row| row.direction == direction);
+            let is_in_loss = |row: &ProfileRow| direction == Direction::Forward && IN_LOSS.contains(&row.op.as_str());
+            let rows = self.ops.rows().into_iter().filter(|row| row.direction == direction && !is_in_loss(row));
             let mut parts: Vec<Part> = rows.map(op_part).collect();
             let ops = parts.iter().map(|part| part.time).sum();
             let between = Clock { time: clock.time.saturating_sub(ops), fastest: None };

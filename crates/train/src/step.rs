@@ -10,6 +10,7 @@ use crate::ops::cross_entropy::cross_entropy;
 use crate::optimizer::Adam;
 use crate::pass::{Pass, Profile, device_error, is_out_of_memory};
 use crate::plan::ModelPlan;
+use dfdx::tensor::Synchronize;
 use dfdx::tensor_ops::Backward;
 use preprocess::pipeline::ImageSettings;
 use preprocess::{Error, Result};
@@ -91,14 +92,17 @@ impl<B: Backend> Learner<B> {
         if let Some(ops) = &self.ops {
             pass = pass.with_profile(ops);
         }
-        let x = input.time(|| upload(&pass))?;
-        let logits = forward.time(|| network.forward(x, &mut pass))?;
+        // With a profile, a part ends when the device is done with it, not when it has been asked for.
+        let wait_for = self.ops.is_some().then(|| device.clone());
+        let wait_for = wait_for.as_ref();
+        let x = part(input, wait_for, || upload(&pass))?;
+        let logits = part(forward, wait_for, || network.forward(x, &mut pass))?;
         metrics.time(|| logits.to_nchw(device).map(|logits| score.add(&logits, labels)))?;
-        let loss = loss.time(|| cross_entropy(&logits, labels, self.label_smoothing, &mut pass))?;
-        let mut gradients = backward.time(|| loss.try_backward()).map_err(device_error("backward"))?;
-        optimizer.time(|| self.optimizer.update(network.parameters_mut(), &mut gradients))?;
+        let loss = part(loss, wait_for, || cross_entropy(&logits, labels, self.label_smoothing, &mut pass))?;
+        let mut gradients = part(backward, wait_for, || loss.try_backward().map_err(device_error("backward")))?;
+        part(optimizer, wait_for, || self.optimizer.update(network.parameters_mut(), &mut gradients))?;
         let Some(moving) = &mut self.average else { return Ok(()) };
-        average.time(|| moving.update(&network.parameters(), self.optimizer.step()))
+        part(average, wait_for, || moving.update(&network.parameters(), self.optimizer.step()))
     }
 
     /// What to do about a step that the device had too little memory for. Finds the batch size that fits by trying smaller steps; the
@@ -130,6 +134,15 @@ impl<B: Backend> Learner<B> {
         self.learn(upload, &labels, &mut Score::default()).ok()?;
         self.model.device.memory_use(&self.model.pool).ok()
     }
+}
+
+/// Runs a part of a step and adds its time, until the device is done with it if it is to be waited for.
+fn part<B: Backend, R>(clock: &mut Clock, wait_for: Option<&B>, run: impl FnOnce() -> Result<R>) -> Result<R> {
+    clock.time(|| {
+        let result = run()?;
+        wait_for.map_or(Ok(()), Synchronize::try_synchronize).map_err(device_error("the wait for a part of a step"))?;
+        Ok(result)
+    })
 }
 
 /// The parts of a step, in their order.

@@ -7,7 +7,7 @@ use preprocess::Result;
 
 /// What one row compares.
 pub struct Goal {
-    pub work: &'static str,
+    pub work: String,
     /// The ratio to the peer that has to be reached, and the one that is aimed at.
     pub must: f64,
     pub aim: f64,
@@ -17,8 +17,8 @@ pub struct Goal {
 
 impl Goal {
     /// Where more is better.
-    pub const fn more(work: &'static str, must: f64, aim: f64) -> Self {
-        Self { work, must, aim, less_is_better: false }
+    pub fn more(work: impl Into<String>, must: f64, aim: f64) -> Self {
+        Self { work: work.into(), must, aim, less_is_better: false }
     }
 
     fn verdict(&self, ratio: f64) -> &'static str {
@@ -52,6 +52,15 @@ impl Peers {
             }
         }
         Ok(all)
+    }
+
+    /// Fails where one is missing.
+    ///
+    /// # Errors
+    /// Names them.
+    #[cfg(feature = "cuda")]
+    pub fn all_ready(self) -> Result<Self> {
+        if self.missing.is_empty() { Ok(self) } else { Err(preprocess::Error::new(self.missing.join("; "))) }
     }
 
     /// Runs ours and each peer in turn, `rounds` times; the medians of images a second, ours apart.
@@ -103,7 +112,7 @@ impl Ratios {
     /// A row whose goals are figures, not ratios.
     pub fn add_absolute(&mut self, goal: &Goal, ours: f64) {
         self.0.row(vec![
-            goal.work.to_owned(),
+            goal.work.clone(),
             number(ours),
             String::new(),
             String::new(),
@@ -120,7 +129,7 @@ impl Ratios {
             false => (goal.verdict(ratio), format!("{ratio:.2}")),
         };
         let (must, aim) = (format!("{:.1}", goal.must), format!("{:.1}", goal.aim));
-        self.0.row(vec![goal.work.to_owned(), number(ours), best, ratio, must, aim, verdict.to_owned(), remark]);
+        self.0.row(vec![goal.work.clone(), number(ours), best, ratio, must, aim, verdict.to_owned(), remark]);
     }
 
     pub fn print(&self) {

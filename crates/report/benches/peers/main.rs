@@ -3,11 +3,17 @@
 //! `PEERS_PYTHON` is a Python that has the peers (torch, torchvision, tensorflow-cpu, opencv-python-headless, albumentations, pillow,
 //! safetensors, numpy); a peer that it lacks is named in the table. `IMAGES=DIR` takes the photographs from class directories,
 //! `ONLY='resnet memory'` some of the sections, `TRAIN_SIMD=avx2` limits both sides to AVX2, `ROUNDS` says how often each has its turn.
+//! Built with CUDA, the networks and their memory are measured on the GPU, beside PyTorch alone; what never runs there is left out.
+
+// On a GPU, the networks and their memory only.
+#![cfg_attr(feature = "cuda", allow(dead_code))]
 
 #[path = "../shared/mod.rs"]
 mod shared;
 
 mod contest;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod ours;
 mod peer;
 
@@ -42,6 +48,8 @@ const MEGABYTE: f64 = 1e6;
 const SECTIONS: [&str; 6] = ["resnet", "baseline", "images", "preprocess", "batches", "memory"];
 
 fn main() -> ExitCode {
+    #[cfg(feature = "cuda")]
+    let run = run_on_gpu;
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -72,6 +80,29 @@ fn run() -> Result<()> {
     }
     println!("{}; {}; {BATCH} images of {SIDE}x{SIDE} a batch.", machine::describe(), bench.photos.origin);
     println!("Medians of {} turns each. Images/s, memory in MB.", bench.rounds);
+    println!();
+    ratios.print();
+    Ok(())
+}
+
+#[cfg(feature = "cuda")]
+fn run_on_gpu() -> Result<()> {
+    let sections = Sections::from_environment(&["resnet", "baseline", "memory"])?;
+    let gpu = shared::gpu::Gpu::open()?;
+    let photos = Photos::gather(gpu.sizes.photos)?;
+    let programs = Programs::of_size(photos.directory(), gpu.sizes.side, gpu.sizes.batches[0])?;
+    programs.run("preprocess", &[])?;
+    let (rounds, mut ratios) = (rounds()?, Ratios::new());
+    for (section, network) in [("resnet", gpu::RESNET), ("baseline", gpu::BASELINE)] {
+        if sections.want(section) {
+            gpu::network(&gpu, &programs, &network, rounds, |goal, outcome| ratios.add(goal, outcome))?;
+        }
+    }
+    if sections.want("memory") {
+        gpu::memory(&gpu, &programs, |goal, outcome| ratios.add(goal, outcome))?;
+    }
+    println!("{}; {}.\n\n{}", machine::describe(), photos.origin, gpu.describe());
+    println!("Medians of {rounds} turns each. Images/s, memory in MB.");
     println!();
     ratios.print();
     Ok(())
@@ -181,7 +212,7 @@ impl Bench {
                     outcome.remarks.push(format!("of which its libraries, loaded and idle, {}", number(libraries)));
                 }
             }
-            ratios.add(&Goal { work, must: 0.7, aim: 0.5, less_is_better: true }, &outcome);
+            ratios.add(&Goal { work: work.to_owned(), must: 0.7, aim: 0.5, less_is_better: true }, &outcome);
         }
         Ok(())
     }
@@ -191,5 +222,5 @@ impl Bench {
 fn torch_peak(what: &str, directory: &str) -> Result<f64> {
     let mut command = peer::command("torch_memory.py", &[what, directory, MEMORY_STEPS]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(programs::run(command, "PyTorch")?.peak_bytes as f64 / MEGABYTE)
+    Ok(programs::run(command, "PyTorch", || ())?.peak_bytes as f64 / MEGABYTE)
 }

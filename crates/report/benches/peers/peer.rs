@@ -61,6 +61,7 @@ impl Peer {
                 Ok(Started::Ready(peer))
             }
             Some(("missing", library)) => Ok(Started::Missing(library.to_owned())),
+            Some(("unusable", why)) => Err(Error::new(format!("{name} cannot be measured")).because(why)),
             _ => Err(Error::new(format!("{name} answers `{first}`"))),
         }
     }

@@ -21,6 +21,12 @@ def importing(load):
         sys.exit(0)
 
 
+def unusable(why):
+    """Says why the peer cannot be measured here and ends the process: unlike a missing library, an error of the whole benchmark."""
+    print("unusable", why, flush=True)
+    sys.exit(0)
+
+
 def serve(measure, version):
     """Answers every line of stdin with `measure(line)`."""
     print("ready", version, flush=True)
@@ -28,9 +34,10 @@ def serve(measure, version):
         print(measure(line.strip()), flush=True)
 
 
-def images_per_second(run, images, runs):
-    """Of the mean of `runs` runs."""
+def images_per_second(run, images, runs, wait=lambda: None):
+    """Of the mean of `runs` runs, to the end of the last one's work, which `wait` waits for."""
     start = time.perf_counter()
     for _ in range(runs):
         run()
+    wait()
     return images * runs / (time.perf_counter() - start)

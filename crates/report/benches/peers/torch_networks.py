@@ -1,12 +1,13 @@
-"""Training steps and inference in PyTorch: `torch_networks.py contiguous|channels-last`.
+"""Training steps and inference in PyTorch: `torch_networks.py contiguous|channels-last [cuda fp32|tf32]`.
 
-A step is forward, loss, backward and Adam on a batch that is in memory already. The networks are those of the interoperability tests.
+A step is forward, loss, backward and Adam on a batch that is in memory already, on the GPU's with `cuda`. The networks are those of the
+interoperability tests. Answers `NETWORK train|infer RUNS [IMAGES]`.
 """
 
 import sys
 from pathlib import Path
 
-from serve import BATCH, CLASSES, SIDE, THREADS, images_per_second, importing, serve
+from serve import BATCH, CLASSES, SIDE, THREADS, images_per_second, importing, serve, unusable
 
 
 def load():
@@ -20,19 +21,33 @@ def load():
 torch, pytorch_twin = importing(load)
 torch.set_num_threads(THREADS)
 FORMAT = torch.channels_last if sys.argv[1] == "channels-last" else torch.contiguous_format
+DEVICE = sys.argv[2] if len(sys.argv) > 2 else "cpu"
 FEATURES = {"resnet": 57600, "baseline-cnn": 25088}
 
 
+def use_gpu(precision):
+    if not torch.cuda.is_available():
+        unusable(f"PyTorch {torch.__version__} finds no GPU" + ("" if torch.version.cuda else ": it was built without CUDA"))
+    # Of the convolution's algorithms that cuDNN has, the fastest for these shapes.
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    cudnn = torch.backends.cudnn.version()
+    return f", CUDA {torch.version.cuda}, cuDNN {cudnn}, {precision}, {torch.cuda.get_device_name()}"
+
+
 class Bench:
-    def __init__(self, name):
+    def __init__(self, name, batch):
         torch.manual_seed(1)
-        self.model = pytorch_twin.TWINS[name][0](CLASSES, FEATURES[name]).to(memory_format=FORMAT)
+        self.model = pytorch_twin.TWINS[name][0](CLASSES, FEATURES[name]).to(DEVICE, memory_format=FORMAT)
         self.optimizer = torch.optim.Adam(self.model.parameters())
-        self.images = torch.rand(BATCH, 3, SIDE, SIDE).contiguous(memory_format=FORMAT)
-        self.labels = torch.randint(0, CLASSES, (BATCH,))
-        for _ in range(2):
+        self.images = torch.rand(batch, 3, SIDE, SIDE).to(DEVICE).contiguous(memory_format=FORMAT)
+        self.labels = torch.randint(0, CLASSES, (batch,)).to(DEVICE)
+        # On a GPU, some more: cuDNN tries its algorithms, memory is fetched.
+        for _ in range(2 if DEVICE == "cpu" else 10):
             self.train()
             self.infer()
+        self.wait()
 
     def train(self):
         self.model.train()
@@ -45,16 +60,22 @@ class Bench:
         with torch.inference_mode():
             self.model(self.images)
 
+    @staticmethod
+    def wait():
+        if DEVICE != "cpu":
+            torch.cuda.synchronize()
+
 
 benches = {}
 
 
 def measure(line):
-    name, what, runs = line.split()
-    if name not in benches:
-        benches[name] = Bench(name)
-    return images_per_second(getattr(benches[name], what), BATCH, int(runs))
+    name, what, runs, *batch = line.split()
+    key = name, int(batch[0]) if batch else BATCH
+    if key not in benches:
+        benches[key] = Bench(*key)
+    return images_per_second(getattr(benches[key], what), key[1], int(runs), benches[key].wait)
 
 
 if __name__ == "__main__":
-    serve(measure, "PyTorch " + torch.__version__)
+    serve(measure, "PyTorch " + torch.__version__ + (use_gpu(sys.argv[3]) if DEVICE != "cpu" else ""))

@@ -1,9 +1,11 @@
-//! What both benchmarks need: the machine and its peaks, photographs, a run of the real programs, and a table to print.
+//! What the benchmarks need: the machine and its peaks, photographs, a run of the real programs, and a table to print.
 
-// Each of the two uses a part.
+// Each of them uses a part.
 #![allow(dead_code)]
 
 pub mod batches;
+#[cfg(feature = "cuda")]
+pub mod gpu;
 pub mod machine;
 pub mod peak;
 pub mod photos;

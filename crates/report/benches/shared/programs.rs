@@ -28,15 +28,23 @@ pub struct Usage {
 }
 
 impl Programs {
-    /// Both models, one epoch each, on the images of `source`.
+    /// Both models, one epoch each, on the images of `source`, [`BATCH`] of [`SIDE`] a step.
     ///
     /// # Errors
     /// No temporary directory can be had.
     pub fn new(source: &Path) -> Result<Self> {
+        Self::of_size(source, SIDE, BATCH)
+    }
+
+    /// As [`new`](Self::new), with images of `side` by `side` pixels and `batch` of them a step.
+    ///
+    /// # Errors
+    /// No temporary directory can be had.
+    pub fn of_size(source: &Path, side: usize, batch: usize) -> Result<Self> {
         let directory = tempfile::tempdir().context(|| "cannot create a temporary directory".to_owned())?;
         let text = format!(
             "name: bench\noutput: {output:?}\npreprocess:\n  source: {source:?}\n  \
-             image: {{ width: {SIDE}, height: {SIDE} }}\n  augment: {{ {AUGMENT} }}\ntrain:\n  batch_size: {BATCH}\n  \
+             image: {{ width: {side}, height: {side} }}\n  augment: {{ {AUGMENT} }}\ntrain:\n  batch_size: {batch}\n  \
              models:\n    baseline: {{ architecture: baseline-cnn, epochs: 1 }}\n    \
              resnet: {{ architecture: resnet, augmented: true, epochs: 1 }}\n",
             output = directory.path().join("run"),
@@ -49,6 +57,14 @@ impl Programs {
     /// The pipeline file's.
     pub fn file(&self) -> PathBuf {
         self.directory.path().join("pipeline.yaml")
+    }
+
+    /// The class directories.
+    ///
+    /// # Errors
+    /// As [`Pipeline::load`].
+    pub fn source(&self) -> Result<String> {
+        Ok(self.pipeline()?.preprocess.source.to_string_lossy().into_owned())
     }
 
     /// The pipeline.
@@ -76,6 +92,14 @@ impl Programs {
     /// # Errors
     /// It is not built, or it failed.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<Usage> {
+        self.run_watched(program, arguments, || ())
+    }
+
+    /// As [`run`](Self::run), with a look at something every millisecond meanwhile.
+    ///
+    /// # Errors
+    /// It is not built, or it failed.
+    pub fn run_watched(&self, program: &str, arguments: &[&str], look: impl FnMut()) -> Result<Usage> {
         let binary = Path::new(env!("CARGO_BIN_EXE_report")).with_file_name(program);
         let threads = rayon::current_num_threads().to_string();
         let mut command = Command::new(&binary);
@@ -84,18 +108,18 @@ impl Programs {
             command.args(["--threads", &threads]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        run(command, program).map_err(|error| error.hint("`make bench` builds the programs first"))
+        run(command, program, look).map_err(|error| error.hint("`make bench` builds the programs first"))
     }
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end, with a look at something every millisecond meanwhile.
 ///
 /// # Errors
 /// It does not start, or its exit code is not 0.
-pub fn run(mut command: Command, name: &str) -> Result<Usage> {
+pub fn run(mut command: Command, name: &str, look: impl FnMut()) -> Result<Usage> {
     let started = Instant::now();
     let child = command.spawn().context(|| format!("cannot start `{name}`"))?;
-    let (succeeded, peak_bytes) = wait(child).context(|| format!("cannot wait for `{name}`"))?;
+    let (succeeded, peak_bytes) = wait(child, look).context(|| format!("cannot wait for `{name}`"))?;
     if !succeeded {
         return Err(Error::new(format!("`{name}` failed")).because(format!("{command:?} ended with an error")));
     }
@@ -107,7 +131,7 @@ const LOOK: Duration = Duration::from_millis(1);
 
 /// Whether it succeeded, and its peak of resident memory in bytes (0 where the system does not tell). Not from `getrusage`: that counts
 /// what this process held when it started the other one.
-fn wait(mut child: std::process::Child) -> std::io::Result<(bool, u64)> {
+fn wait(mut child: std::process::Child, mut look: impl FnMut()) -> std::io::Result<(bool, u64)> {
     let status_file = format!("/proc/{}/status", child.id());
     let mut peak_bytes = 0;
     loop {
@@ -116,6 +140,7 @@ fn wait(mut child: std::process::Child) -> std::io::Result<(bool, u64)> {
         }
         // The system keeps the peak; it is gone with the process.
         peak_bytes = peak_bytes.max(peak_of(&status_file).unwrap_or(0));
+        look();
         std::thread::sleep(LOOK);
     }
 }

@@ -28,6 +28,12 @@ impl Rows {
         Self { peak, table: Table::new(&header) }
     }
 
+    /// The ceilings of what is added from now on: another device's.
+    #[cfg(feature = "cuda")]
+    pub fn set_peak(&mut self, peak: Peak) {
+        self.peak = peak;
+    }
+
     pub fn add(&mut self, stage: &str, name: &str, work: Work) {
         let Work { seconds, images, flops, bytes } = work;
         let or_none = |count: usize, value: f64| if count == 0 { String::new() } else { number(value) };

@@ -9,6 +9,7 @@ use preprocess::pipeline::Architecture;
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::Duration;
+use train::backend::Backend;
 use train::model::Model;
 use train::pass::Direction;
 use train::plan::{self, ModelPlan};
@@ -16,8 +17,8 @@ use train::profile::{Part, StepProfile, measure as measure_steps};
 use train::summary::ParameterCounts;
 use train::training_data::TrainingData;
 
-/// Seconds of training to measure, of each model.
-const TRAINING: f64 = 8.0;
+/// Of training to measure, of each model.
+const TRAINING: Duration = Duration::from_secs(8);
 /// For inference.
 const BUDGET: Duration = Duration::from_millis(1500);
 const FLOAT: usize = size_of::<f32>();
@@ -27,22 +28,36 @@ pub fn measure(programs: &Programs, rows: &mut Rows) -> Result<()> {
     let pipeline = programs.pipeline()?;
     let data = TrainingData::open(&pipeline)?;
     for plan in plan::plan(&pipeline, &[], &data)? {
-        measure_model(&plan, &data, rows)?;
+        let stage = name(plan.settings.architecture);
+        let profile = ops(&plan, &data, stage, TRAINING, &Cpu::default(), rows)?;
+        rows.add(stage, "the whole step, all of the above and what lies between", whole_step(&profile));
+        rows.add(stage, "inference", inference(&plan, &profile)?);
     }
     Ok(())
 }
 
-fn measure_model(plan: &ModelPlan, data: &TrainingData, rows: &mut Rows) -> Result<()> {
-    let device = Cpu::default();
-    let stage = match plan.settings.architecture {
+/// The stage's name for an architecture.
+pub fn name(architecture: Architecture) -> &'static str {
+    match architecture {
         Architecture::Resnet => "train, ResNet",
         Architecture::BaselineCnn => "train, baseline CNN",
-    };
-    let probe = measure_steps(plan, data, 2, &device)?;
-    let steps = (TRAINING / (probe.time().as_secs_f64() / 2.0)).clamp(3.0, 200.0) as usize;
-    let profile = measure_steps(plan, data, steps, &device)?;
-    let mut model = Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, &device)?;
-    let traffic = Traffic::of(&model);
+    }
+}
+
+/// Adds a row for every op of a training step, after about as much training as `budget` has time for.
+pub fn ops<B: Backend>(
+    plan: &ModelPlan,
+    data: &TrainingData,
+    stage: &str,
+    budget: Duration,
+    device: &B,
+    rows: &mut Rows,
+) -> Result<StepProfile> {
+    let probe = measure_steps(plan, data, 2, device)?;
+    let steps = (budget.as_secs_f64() / (probe.time().as_secs_f64() / 2.0)).clamp(3.0, 200.0) as usize;
+    let profile = measure_steps(plan, data, steps, device)?;
+    let model = Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)?;
+    let traffic = Traffic::of(&model, profile.images);
     for part in &profile.parts {
         let work = Work {
             seconds: part.fastest.as_secs_f64(),
@@ -55,9 +70,7 @@ fn measure_model(plan: &ModelPlan, data: &TrainingData, rows: &mut Rows) -> Resu
             rows.add(stage, &name_of(part), work);
         }
     }
-    rows.add(stage, "the whole step, all of the above and what lies between", whole_step(&profile));
-    rows.add(stage, "inference", inference(&mut model, &profile)?);
-    Ok(())
+    Ok(profile)
 }
 
 fn name_of(part: &Part) -> String {
@@ -72,13 +85,20 @@ fn whole_step(profile: &StepProfile) -> Work {
     Work { seconds, images: profile.images, flops: profile.flops(), bytes: 0 }
 }
 
-fn inference(model: &mut Model<Cpu>, profile: &StepProfile) -> Result<Work> {
+fn inference(plan: &ModelPlan, profile: &StepProfile) -> Result<Work> {
+    let device = Cpu::default();
+    let mut model = Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, &device)?;
     let pixels: Vec<u8> = (0..BATCH * model.image_bytes()).map(|at| ((at * 2_654_435_761) >> 13) as u8).collect();
     model.logits(&pixels)?;
     let seconds = timing::seconds(BUDGET, || drop(black_box(model.logits(&pixels))));
-    let forward = profile.parts.iter().filter(|part| part.direction == Some(Direction::Forward));
-    let flops = forward.map(|part| part.flops).sum::<usize>() / profile.steps.len() * BATCH / profile.images;
+    let flops = forward_flops(profile) * BATCH / profile.images;
     Ok(Work { seconds, images: BATCH, flops, bytes: 0 })
+}
+
+/// Floating-point operations of a step's forward pass, as the direct algorithms have them.
+pub fn forward_flops(profile: &StepProfile) -> usize {
+    let forward = profile.parts.iter().filter(|part| part.direction == Some(Direction::Forward));
+    forward.map(|part| part.flops).sum::<usize>() / profile.steps.len()
 }
 
 /// The least that ops without much arithmetic must move between memory and processor.
@@ -87,16 +107,19 @@ struct Traffic {
     layers: HashMap<String, (&'static str, usize)>,
     image_values: usize,
     trainable: usize,
+    /// Whether a flattened image is a copy: in plain `[n, c, h, w]` order it lies as it lay.
+    copies_flattened: bool,
 }
 
 impl Traffic {
-    fn of(model: &Model<Cpu>) -> Self {
+    fn of<B: Backend>(model: &Model<B>, images: usize) -> Self {
         let layers = model.network.layers().into_iter();
-        let layers = layers.map(|row| (row.name, (row.kind, BATCH * row.output.iter().product::<usize>())));
+        let layers = layers.map(|row| (row.name, (row.kind, images * row.output.iter().product::<usize>())));
         Self {
             layers: layers.collect(),
-            image_values: BATCH * model.image_bytes(),
+            image_values: images * model.image_bytes(),
             trainable: ParameterCounts::of(&model.network.parameters()).trainable,
+            copies_flattened: !B::ASYNCHRONOUS,
         }
     }
 
@@ -116,7 +139,7 @@ impl Traffic {
             ("BatchNorm2d", Some(Direction::Backward)) => 2 * values,
             // Four inputs an output, whichever way.
             ("MaxPool2d", _) => 5 * values,
-            ("Flatten", _) => 2 * values,
+            ("Flatten", _) if self.copies_flattened => 2 * values,
             _ => 0,
         };
         moved * FLOAT

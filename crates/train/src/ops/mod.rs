@@ -16,6 +16,8 @@ pub mod layout;
 pub mod max_pool2d;
 pub mod moving_average;
 pub(crate) mod parallel;
+#[cfg(feature = "cuda")]
+pub mod peak;
 pub mod relu;
 pub mod simd;
 pub(crate) mod sums;

@@ -26,6 +26,8 @@ use dfdx::tensor::{Cuda, CudaError, Storage, ZerosTensor};
 impl Backend for Cuda {}
 
 impl Memory for Cuda {
+    const ASYNCHRONOUS: bool = true;
+
     type Buffer = CudaBuffer;
     type Pool = CudaPool;
 
