@@ -1,9 +1,8 @@
 //! The conversion on NVIDIA GPUs.
 
-use crate::backend::cuda::{CudaBuffer, CudaPool, Indices, blocks, kernel_size};
-use cudarc::driver::{CudaSlice, DevicePtr, DeviceSlice};
+use crate::backend::cuda::{CudaBuffer, CudaPool, blocks, kernel_size};
+use cudarc::driver::DevicePtr;
 use dfdx::tensor::CudaError;
-use std::ops::Range;
 
 /// Threads of a block.
 const THREADS: usize = 256;
@@ -23,53 +22,6 @@ pub fn upload(pool: &CudaPool, shape @ [n, _, h, w]: [usize; 4], rgb: &[u8]) -> 
     // SAFETY: `bytes` holds n * h * w * 3, `images`, which is new, as many floats; there are no indices.
     unsafe { launch(&images, *bytes.device_ptr(), 0, n, h * w) }?;
     Ok(images)
-}
-
-/// 8-bit images `[all, h, w, 3]` on the device.
-#[derive(Debug)]
-pub struct Store {
-    bytes: CudaSlice<u8>,
-    size: [usize; 2],
-}
-
-impl Store {
-    /// Copies images (at least one) of `size` `[h, w]` to the device.
-    ///
-    /// # Errors
-    /// The device has no memory left.
-    ///
-    /// # Panics
-    /// The bytes are not those of whole images.
-    pub fn new(pool: &CudaPool, rgb: &[u8], size: [usize; 2]) -> Result<Self, CudaError> {
-        assert_eq!(rgb.len() % image_bytes(size), 0, "a part of an image");
-        Ok(Self { bytes: pool.context().device().htod_sync_copy(rgb)?, size })
-    }
-
-    /// Number of images.
-    #[allow(clippy::len_without_is_empty)]
-    pub fn len(&self) -> usize {
-        self.bytes.len() / image_bytes(self.size)
-    }
-
-    /// `[n, 3, h, w]`: the images at the `n` indices of `range`. Nothing is waited for.
-    ///
-    /// # Errors
-    /// The device failed.
-    ///
-    /// # Panics
-    /// The range is empty or ends beyond the last index, or the indices are of a larger store.
-    pub fn gather(&self, pool: &CudaPool, indices: &Indices, range: Range<usize>) -> Result<CudaBuffer, CudaError> {
-        assert!(indices.limit() <= self.len(), "indices of {} images for {}", indices.limit(), self.len());
-        let ([h, w], n) = (self.size, range.len());
-        let images = pool.take(n * 3 * h * w)?;
-        // SAFETY: every index is less than the number of images; `images` is new.
-        unsafe { launch(&images, *self.bytes.device_ptr(), indices.pointer(&range), n, h * w) }?;
-        Ok(images)
-    }
-}
-
-fn image_bytes([h, w]: [usize; 2]) -> usize {
-    h * w * 3
 }
 
 /// `[n, 3, h, w]`: the images of size `[h, w]` at `n` indices, 32 bits each. Nothing is waited for.
