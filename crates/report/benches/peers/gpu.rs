@@ -56,7 +56,7 @@ pub fn network(
         let mut peers = torch(precision)?;
         for batch in gpu.sizes.batches {
             let plan = ModelPlan { batch_size: batch, ..plan.clone() };
-            let runs = (IMAGES_A_TURN / batch).max(1);
+            let runs = if gpu.is_emulated() { 1 } else { IMAGES_A_TURN.div_ceil(batch) };
             let goal = |what| {
                 Goal::more(format!("{}, {what}, {batch} images, {}", network.title, gpu::name(precision)), MUST, AIM)
             };
