@@ -40,6 +40,18 @@ static void *find(const char *name, void **known) {
     return function;
 }
 
+/* cudarc keeps results in an enumeration of the codes that its version knows, and any other number in it is undefined behaviour. */
+static CUresult known_result(CUresult result) {
+    static const struct { unsigned first, last; } known[] = {
+        {0, 8}, {34, 34}, {46, 46}, {100, 102}, {200, 202}, {205, 224}, {300, 304}, {400, 401}, {500, 500},
+        {600, 600}, {700, 705}, {708, 720}, {800, 810}, {900, 912}, {999, 999},
+    };
+    for (size_t at = 0; at < sizeof known / sizeof known[0]; at++) {
+        if ((unsigned)result >= known[at].first && (unsigned)result <= known[at].last) return result;
+    }
+    return CUDA_ERROR_UNKNOWN;
+}
+
 /* A function with the driver's own name and parameters that calls the driver's. `SYMBOL` is a string, because cuda.h renames some
  * functions to their newest version by macros, and cudarc binds older ones. */
 #define FORWARD(SYMBOL, PARAMETERS, ARGUMENTS) FORWARD_AS(SYMBOL, __LINE__, PARAMETERS, ARGUMENTS)
@@ -50,7 +62,7 @@ static void *find(const char *name, void **known) {
         static void *known;                                                 \
         CUresult (*function) PARAMETERS;                                    \
         *(void **)&function = find(SYMBOL, &known);                         \
-        return function ? function ARGUMENTS                                \
+        return function ? known_result(function ARGUMENTS)                  \
                         : driver ? CUDA_ERROR_SYSTEM_DRIVER_MISMATCH : CUDA_ERROR_NO_DEVICE; \
     }
 
@@ -126,6 +138,8 @@ FORWARD("cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags",
 FORWARD("cuOccupancyMaxPotentialBlockSize",
         (int *min_grid, int *block_size, CUfunction kernel, CUoccupancyB2DSize shared_of, size_t shared_bytes, int limit),
         (min_grid, block_size, kernel, shared_of, shared_bytes, limit))
+FORWARD("cuOccupancyMaxActiveClusters", (int *clusters, CUfunction kernel, const CUlaunchConfig *config), (clusters, kernel, config))
+FORWARD("cuOccupancyMaxPotentialClusterSize", (int *size, CUfunction kernel, const CUlaunchConfig *config), (size, kernel, config))
 FORWARD("cuOccupancyMaxPotentialBlockSizeWithFlags",
         (int *min_grid, int *block_size, CUfunction kernel, CUoccupancyB2DSize shared_of, size_t shared_bytes, int limit,
          unsigned flags),

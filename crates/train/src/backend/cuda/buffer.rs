@@ -63,6 +63,8 @@ impl CudaPool {
             CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
                 self.shelf.taken.set(self.shelf.taken.get() - self.free_bytes() / size_of::<f32>());
                 self.shelf.free.borrow_mut().clear();
+                // What was given back is whole again only once the device has come that far.
+                device.synchronize()?;
                 fetch()
             }
             _ => Err(error),

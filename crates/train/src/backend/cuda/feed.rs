@@ -71,7 +71,8 @@ impl ImageMemory for Cuda {
     fn store(&self, keep: usize, batch_size: usize, image_bytes: usize) -> Result<CudaStore, CudaError> {
         let pool = self.pool()?;
         let device = pool.context().device();
-        device.bind_to_thread()?;
+        // Memory given back counts as used until the device has come that far.
+        device.synchronize()?;
         let passing = LANES * batch_size;
         let (free, _) = result::mem_get_info()?;
         let fitting = (free / SHARE / image_bytes).saturating_sub(passing);

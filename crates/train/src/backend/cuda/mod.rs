@@ -36,7 +36,8 @@ impl Memory for Cuda {
     }
 
     fn memory_use(&self, pool: &CudaPool) -> Result<MemoryUse, CudaError> {
-        pool.context().bind()?;
+        // Memory given back counts as used until the device has come that far.
+        pool.context().device().synchronize()?;
         let (free, _) = result::mem_get_info()?;
         Ok(MemoryUse { taken: pool.taken_bytes(), free: free as u64 })
     }
