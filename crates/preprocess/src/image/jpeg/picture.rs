@@ -14,6 +14,8 @@ pub struct Picture {
     pixels: Pixels,
     /// Lines of a row of units.
     strip: usize,
+    /// Whether lines wait for those of the next row of units.
+    mixes_lines: bool,
     /// The lines that are finished.
     finished: usize,
 }
@@ -21,8 +23,12 @@ pub struct Picture {
 impl Picture {
     /// A black picture with `points` pixels for every 8 of a side, the last ones perhaps reaching over the edge.
     pub fn new(headers: &Headers, colour: Colour, points: usize) -> Result<Self, ImageError> {
-        let planes: Vec<Plane> =
+        let mut planes: Vec<Plane> =
             (0..headers.components.len()).map(|index| Plane::new(headers, index, points)).collect::<Result<_, _>>()?;
+        let mixes_lines = planes.iter().any(Plane::mixes_lines);
+        if mixes_lines {
+            planes.iter_mut().for_each(Plane::keep_row_before);
+        }
         let [width, height] = [headers.width, headers.height].map(|side| (side * points).div_ceil(8));
         Ok(Self {
             scratch: planes.iter().map(|_| Vec::new()).collect(),
@@ -30,6 +36,7 @@ impl Picture {
             colour,
             pixels: Pixels { width, height, data: vec![0; width * height * 3] },
             strip: points * headers.blocks()[1],
+            mixes_lines,
             finished: 0,
         })
     }
@@ -41,8 +48,7 @@ impl Picture {
 
     /// After them. Where lines are mixed, those of this row still need the next.
     pub fn end(&mut self, row: usize) {
-        let mixes = self.planes.iter().any(Plane::mixes_lines);
-        self.finish_lines((row + usize::from(!mixes)) * self.strip);
+        self.finish_lines((row + usize::from(!self.mixes_lines)) * self.strip);
     }
 
     /// After the last row.

@@ -33,9 +33,10 @@ pub struct Plane {
     enlarge: Enlarge,
     /// Samples that are the picture's; blocks may reach over its edge.
     samples: [usize; 2],
-    /// Lines of a row of units; before them, if lines are mixed, those of the row before and the last of the one before that.
+    /// Lines of a row of units; before them, if they are kept, those of the row before and the last of the one before that.
     lines: Vec<u8>,
     stride: usize,
+    keeps: bool,
     /// The channel's line with which `lines` begins.
     first: usize,
     /// Where in `lines` the current row of units begins.
@@ -64,7 +65,6 @@ impl Plane {
         };
         let stride = headers.units()[0] * blocks[0] * sides[0];
         let height = blocks[1] * sides[1];
-        let mixes = matches!(enlarge, Enlarge::Down | Enlarge::Both);
         Ok(Self {
             factors: std::array::from_fn(|index| f32::from(quantization[index]) * scale(index)),
             places: places(sides[0], sides[1]),
@@ -73,7 +73,8 @@ impl Plane {
             blocks,
             enlarge,
             samples,
-            lines: vec![0; stride * if mixes { 2 * height + 1 } else { height }],
+            lines: vec![0; stride * height],
+            keeps: false,
             stride,
             first: 0,
             start: 0,
@@ -85,11 +86,17 @@ impl Plane {
         matches!(self.enlarge, Enlarge::Down | Enlarge::Both)
     }
 
+    /// Keeps the row of units before the current one.
+    pub fn keep_row_before(&mut self) {
+        self.keeps = true;
+        self.lines = vec![0; (2 * self.blocks[1] * self.points[1] + 1) * self.stride];
+    }
+
     /// Goes on to the `row`-th row of units.
     pub fn begin(&mut self, row: usize) {
         let height = self.blocks[1] * self.points[1];
         let top = row * height;
-        if self.mixes_lines() {
+        if self.keeps {
             let keep = top.saturating_sub(height + 1);
             self.lines.copy_within((keep - self.first) * self.stride.., 0);
             self.first = keep;
