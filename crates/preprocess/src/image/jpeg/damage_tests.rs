@@ -47,7 +47,6 @@ fn restarts(bytes: &[u8]) -> Vec<usize> {
 #[test]
 fn every_restart_interval_is_needed_and_in_its_order() {
     let files = [
-        fixture("restart.jpg"),
         fixture("large-restart.jpg"),
         fixture("../jpeg/scans-restart.jpg"),
         fixture("../jpeg/scans-y-cbcr.jpg"),
