@@ -4,12 +4,12 @@
 //! - grey: the three channels are equal; palette: each index becomes its colour;
 //! - 16 bits (and floating point, 0 to 1): scaled to 0 to 255 and rounded to the nearest integer;
 //! - alpha: composited over white, as a browser shows it on a blank page;
-//! - CMYK and YCCK in JPEG: `R = C K / 255` on inverted inks, as Adobe writes them (`jpeg`);
+//! - CMYK and YCCK in JPEG: `R = C K / 255` on inverted inks, as Adobe writes them and viewers take them (`jpeg`);
 //! - colour profiles and gamma are ignored: the numbers in the file are taken for sRGB;
 //! - an animation is its first frame; EXIF orientation is applied.
 
 use super::resize::shown_size;
-use super::{Decoded, ImageError, Pixels, jpeg};
+use super::{Decoded, ImageError, Pixels, jpeg, orientation};
 use crate::folder::format;
 use crate::pipeline::{Filter, ImageSettings};
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -49,9 +49,9 @@ pub fn decode_for(bytes: &[u8], settings: &ImageSettings) -> Result<Decoded, Ima
             let (width, height) = shown_size(width, height, settings);
             (width.max(LEAST_SIDE), height.max(LEAST_SIDE))
         };
-        match reducible.then(|| jpeg::decode_reduced(bytes, least)).flatten() {
-            Some(reduced) => Ok(reduced),
-            None => decode_as(bytes, format).map(Decoded::whole),
+        match reducible {
+            true => jpeg::decode_at_least(bytes, least),
+            false => decode_as(bytes, format).map(Decoded::whole),
         }
     })
 }
@@ -80,7 +80,7 @@ fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<Pixels, ImageError>
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_ALLOCATION.max(decoder.total_bytes()));
     decoder.set_limits(limits).map_err(ImageError::new)?;
-    let orientation = decoder.orientation().map_err(ImageError::new)?;
+    let orientation = orientation::of_decoder(&mut decoder);
     let mut image = DynamicImage::from_decoder(decoder).map_err(ImageError::new)?;
     image.apply_orientation(orientation);
     Ok(to_rgb(image))

@@ -15,7 +15,7 @@ pub use resize::resize;
 pub(crate) use resize::scale;
 
 /// Changes whenever the pixels of some file do, so that data sets made before are made anew.
-pub const PIXELS_VERSION: u32 = 2;
+pub const PIXELS_VERSION: u32 = 3;
 
 use crate::pipeline::ImageSettings;
 use std::path::Path;

@@ -2,7 +2,61 @@
 
 use super::{Area, Decoded, Pixels};
 use ::image::metadata::Orientation;
-use ::image::{DynamicImage, RgbImage};
+use ::image::{DynamicImage, ImageDecoder, RgbImage};
+
+/// The tag of the orientation.
+const ORIENTATION: u16 = 0x0112;
+
+/// The orientation in EXIF metadata, as viewers read them: with or without `Exif` and its zeros before them, in either byte order, as a
+/// whole number of any width. None if it is not there, or not 1 to 8.
+pub fn of_exif(metadata: &[u8]) -> Option<Orientation> {
+    let mut tiff = metadata;
+    // The byte after the zero only fills up. Some programs write the prefix twice.
+    while let Some(rest) = tiff.strip_prefix(b"Exif\0") {
+        tiff = rest.get(1..)?;
+    }
+    let little = match tiff.first_chunk()? {
+        b"II\x2a\0" => true,
+        b"MM\0\x2a" => false,
+        _ => return None,
+    };
+    let short = |at: usize| {
+        let bytes = *tiff.get(at..)?.first_chunk()?;
+        Some(if little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
+    };
+    let long = |at: usize| {
+        let bytes = *tiff.get(at..)?.first_chunk()?;
+        Some(if little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
+    };
+    let directory = usize::try_from(long(4)?).ok()?;
+    let first = directory.checked_add(2)?;
+    let entries = (0..usize::from(short(directory)?)).map_while(|index| first.checked_add(12 * index));
+    for entry in entries {
+        if short(entry)? != ORIENTATION {
+            continue;
+        }
+        let value = match (short(entry + 2)?, long(entry + 4)?) {
+            (_, 0) => return None,
+            // Bytes, shorts and longs, without a sign and with one.
+            (1 | 6, _) => u32::from(*tiff.get(entry + 8)?),
+            (3 | 8, 1 | 2) => u32::from(short(entry + 8)?),
+            (4 | 9, 1) => long(entry + 8)?,
+            _ => return None,
+        };
+        return u8::try_from(value).ok().and_then(Orientation::from_exif);
+    }
+    None
+}
+
+/// The orientation of a PNG, a WebP or a TIFF. Metadata that cannot be read say nothing: the picture is there all the same.
+pub fn of_decoder(decoder: &mut impl ImageDecoder) -> Orientation {
+    let of_metadata = match decoder.exif_metadata() {
+        Ok(Some(metadata)) => of_exif(&metadata),
+        // A TIFF has the tag among its own.
+        _ => decoder.orientation().ok(),
+    };
+    of_metadata.unwrap_or(Orientation::NoTransforms)
+}
 
 /// Whether width becomes height.
 pub fn swaps_sides(orientation: Orientation) -> bool {
