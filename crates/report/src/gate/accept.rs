@@ -52,12 +52,7 @@ pub fn accept(pipeline: &Pipeline, model: Option<&str>) -> Result<()> {
 }
 
 /// The old baseline with this model's answers in it; where there is none, a baseline of this model alone.
-fn with_model(
-    model: &str,
-    now: &Present,
-    old: Option<&Result<Baseline>>,
-    pipeline: &Pipeline,
-) -> Result<Baseline> {
+fn with_model(model: &str, now: &Present, old: Option<&Result<Baseline>>, pipeline: &Pipeline) -> Result<Baseline> {
     let mut present = now.baseline();
     let records = present.models.shift_remove(model).ok_or_else(|| {
         Error::new(format!("`metrics.json` has no results of the model `{}`", shown(model))).hint(FRESH_HINT)

@@ -83,12 +83,7 @@ impl Present {
                 models.insert(model.name.clone(), Record::of_predictions(predictions)?);
             }
         }
-        Ok(Self {
-            pipeline: results.pipeline.name.clone(),
-            split,
-            classes: results.manifest.classes.clone(),
-            models,
-        })
+        Ok(Self { pipeline: results.pipeline.name.clone(), split, classes: results.manifest.classes.clone(), models })
     }
 
     /// The baseline that these answers make.

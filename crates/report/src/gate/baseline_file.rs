@@ -6,6 +6,7 @@
 
 use super::baseline::{ACCEPT, Baseline, Scores};
 use super::record::{Loss, Record};
+use crate::run::write_json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use indexmap::IndexMap;
@@ -114,12 +115,10 @@ fn explain(file: &Path, reason: String) -> Result<Error> {
 /// More classes than can be named; the disk refuses.
 pub fn write(file: &Path, baseline: &Baseline) -> Result<()> {
     if baseline.classes.len() > MOST_CLASSES {
-        return Err(Error::new(format!("the baseline `{}` cannot be written", file.display())).because(format!(
-            "there are {} classes, and it can name {MOST_CLASSES}",
-            baseline.classes.len()
-        )));
+        return Err(Error::new(format!("the baseline `{}` cannot be written", file.display()))
+            .because(format!("there are {} classes, and it can name {MOST_CLASSES}", baseline.classes.len())));
     }
-    sealed::write(file, &File::pack(baseline))
+    write_json(file, &File::pack(baseline))
 }
 
 /// How class numbers are written.
@@ -202,13 +201,15 @@ impl File {
             return Err(format!("it says that it has {} images and does not name them", self.images));
         }
         let contents = decode(&self.contents, 8 * self.images, "contents")?;
-        let contents = contents.chunks(8).map(|bytes| bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)));
+        let contents =
+            contents.chunks(8).map(|bytes| bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)));
         let mut images = Vec::with_capacity(self.images);
         for (content, label) in contents.zip(width.decode(&self.labels, self.images, "labels")?) {
             images.push((content, below(label, classes)?.ok_or("an image has no class")?));
         }
         let unpacked = self.models.into_iter().map(|(name, model)| {
-            let records = model.unpack(&images, width, classes).map_err(|reason| format!("model `{name}`: {reason}"))?;
+            let records =
+                model.unpack(&images, width, classes).map_err(|reason| format!("model `{name}`: {reason}"))?;
             Ok((name, records))
         });
         let models = unpacked.collect::<Result<_, String>>()?;

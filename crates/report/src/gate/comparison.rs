@@ -124,9 +124,10 @@ impl Images {
 /// A model of the baseline is missing; no model is in both; too few images are.
 pub fn compare(baseline: &Baseline, now: &Present, gate: &GateSettings) -> Result<Comparison> {
     if let Some(name) = baseline.models.keys().find(|name| !now.models.contains_key(*name)) {
-        return Err(Error::new(format!("the model `{}` of the baseline is missing from the results", shown(name))).hint(
-            "train and report on it; or, if it was removed on purpose, run `report accept` and commit the baseline",
-        ));
+        return Err(Error::new(format!("the model `{}` of the baseline is missing from the results", shown(name)))
+            .hint(
+                "train and report on it; or, if it was removed on purpose, run `report accept` and commit the baseline",
+            ));
     }
     let limits = Limits {
         accuracy: gate.tolerance,

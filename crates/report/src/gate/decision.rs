@@ -214,13 +214,14 @@ fn classes(pairs: &[Pair], limits: &Limits) -> (Vec<(usize, Measured)>, usize) {
     let level = raised_level(CLASSES_PART, limits) / present.len().max(1) as f64;
     let unguarded = present.iter().filter(|(_, pairs, groups)| best_p_value(pairs, groups) > level).count();
     let corrected = holm(&p_values);
-    let judged = present.iter().zip(p_values.iter().zip(&corrected)).map(|((class, own, groups), (&alone, &p_value))| {
-        let measured = shares(own, groups, limits.class, raised(p_value, CLASSES_PART, limits));
-        let mut measured = measured.judged_as_class(alone, groups, level);
-        let share = own.len() as f64 / pairs.len() as f64;
-        measured.images_needed = measured.images_needed.map(|needed| (needed / share).ceil());
-        (*class, measured)
-    });
+    let judged =
+        present.iter().zip(p_values.iter().zip(&corrected)).map(|((class, own, groups), (&alone, &p_value))| {
+            let measured = shares(own, groups, limits.class, raised(p_value, CLASSES_PART, limits));
+            let mut measured = measured.judged_as_class(alone, groups, level);
+            let share = own.len() as f64 / pairs.len() as f64;
+            measured.images_needed = measured.images_needed.map(|needed| (needed / share).ceil());
+            (*class, measured)
+        });
     (judged.collect(), unguarded)
 }
 

@@ -80,9 +80,8 @@ fn outcome(verdict: Verdict, undecidable: Undecidable, sentences: &[String]) -> 
     match (verdict, undecidable) {
         (Verdict::Passed, _) | (Verdict::Undecidable, Undecidable::Pass) => Ok(()),
         (Verdict::Undecidable, Undecidable::Fail) => {
-            Err(Error::gate(format!("gate failed, being undecidable: {}", sentences.join("; "))).hint(
-                "test on more images, or set `report.gate.undecidable: pass`, or allow more in `report.gate`",
-            ))
+            Err(Error::gate(format!("gate failed, being undecidable: {}", sentences.join("; ")))
+                .hint("test on more images, or set `report.gate.undecidable: pass`, or allow more in `report.gate`"))
         }
         (Verdict::Failed, _) => Err(Error::gate(format!("gate failed: {}", sentences.join("; ")))
             .hint("if the loss is meant, run `report accept` with the same pipeline file and commit the baseline")),
@@ -104,11 +103,7 @@ fn measured_on(comparison: &Comparison, now: &Present) -> String {
     let of = |images: &Images| {
         format!(
             "{} in {} {} in both",
-            counted(
-                images.shared,
-                &format!("{} image", now.split.name()),
-                &format!("{} images", now.split.name())
-            ),
+            counted(images.shared, &format!("{} image", now.split.name()), &format!("{} images", now.split.name())),
             counted(images.groups, "group", "groups"),
             if images.shared == 1 { "is" } else { "are" }
         )

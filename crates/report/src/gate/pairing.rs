@@ -62,12 +62,7 @@ fn answer(record: &Record) -> Answer {
 
 /// The classes of the baseline that are there now, by their name; a class of another name is the same where each of its images that
 /// is still there is in that class now, and neither name stands on both sides.
-fn same_classes(
-    before: &[Record],
-    old: &[String],
-    now: &[(Record, usize)],
-    new: &[String],
-) -> BTreeMap<usize, usize> {
+fn same_classes(before: &[Record], old: &[String], now: &[(Record, usize)], new: &[String]) -> BTreeMap<usize, usize> {
     let position = |name: &String| new.iter().position(|other| other == name);
     let mut same: BTreeMap<usize, usize> =
         old.iter().enumerate().filter_map(|(from, name)| Some((from, position(name)?))).collect();
@@ -117,7 +112,8 @@ mod tests {
             records.sort();
             records
         };
-        let present: Vec<(Record, usize)> = sorted(now).into_iter().enumerate().map(|(g, record)| (record, g)).collect();
+        let present: Vec<(Record, usize)> =
+            sorted(now).into_iter().enumerate().map(|(g, record)| (record, g)).collect();
         let pairing = pair(&sorted(before), &names(old), &present, &names(new));
         let pairs = pairing.records.iter().map(|(before, now)| (before.content, now.label)).collect();
         (pairs, pairing.new, pairing.gone, pairing.relabelled, pairing.renamed.len())
@@ -127,17 +123,37 @@ mod tests {
     fn images_are_known_by_content_and_class() {
         let cases = [
             ("the same", found(&[(1, 0), (2, 1)], "a b", &[(2, 1), (1, 0)], "a b"), (vec![(1, 0), (2, 1)], 0, 0, 0, 0)),
-            ("one new, one gone", found(&[(1, 0), (2, 1)], "a b", &[(2, 1), (3, 0)], "a b"), (vec![(2, 1)], 1, 1, 0, 0)),
-            ("another order", found(&[(1, 0), (2, 1)], "a b", &[(1, 1), (2, 0)], "b a"), (vec![(1, 1), (2, 0)], 0, 0, 0, 0)),
+            (
+                "one new, one gone",
+                found(&[(1, 0), (2, 1)], "a b", &[(2, 1), (3, 0)], "a b"),
+                (vec![(2, 1)], 1, 1, 0, 0),
+            ),
+            (
+                "another order",
+                found(&[(1, 0), (2, 1)], "a b", &[(1, 1), (2, 0)], "b a"),
+                (vec![(1, 1), (2, 0)], 0, 0, 0, 0),
+            ),
             ("relabelled", found(&[(1, 0), (2, 1)], "a b", &[(1, 1), (2, 1)], "a b"), (vec![(2, 1)], 0, 0, 1, 0)),
             ("a class added", found(&[(1, 0)], "a", &[(1, 0), (5, 1)], "a z"), (vec![(1, 0)], 1, 0, 0, 0)),
             ("a class removed", found(&[(1, 0), (2, 1)], "a b", &[(1, 0)], "a"), (vec![(1, 0)], 0, 1, 0, 0)),
-            ("a class renamed", found(&[(1, 0), (2, 1)], "a b", &[(1, 0), (2, 1)], "a c"), (vec![(1, 0), (2, 1)], 0, 0, 0, 1)),
+            (
+                "a class renamed",
+                found(&[(1, 0), (2, 1)], "a b", &[(1, 0), (2, 1)], "a c"),
+                (vec![(1, 0), (2, 1)], 0, 0, 0, 1),
+            ),
             ("two classes merged", found(&[(1, 0), (2, 1)], "a b", &[(1, 0), (2, 0)], "c"), (vec![], 0, 0, 2, 0)),
-            ("merged into one there is", found(&[(1, 0), (2, 1)], "a b", &[(1, 0), (2, 0)], "a"), (vec![(1, 0)], 0, 0, 1, 0)),
+            (
+                "merged into one there is",
+                found(&[(1, 0), (2, 1)], "a b", &[(1, 0), (2, 0)], "a"),
+                (vec![(1, 0)], 0, 0, 1, 0),
+            ),
             ("a class split", found(&[(1, 0), (2, 0)], "a", &[(1, 0), (2, 1)], "b c"), (vec![], 0, 0, 2, 0)),
             ("a copy less", found(&[(1, 0), (1, 0)], "a", &[(1, 0)], "a"), (vec![(1, 0)], 0, 1, 0, 0)),
-            ("copies", found(&[(1, 0), (1, 0), (1, 1)], "a b", &[(1, 0), (1, 1), (1, 1)], "a b"), (vec![(1, 0), (1, 1)], 0, 0, 1, 0)),
+            (
+                "copies",
+                found(&[(1, 0), (1, 0), (1, 1)], "a b", &[(1, 0), (1, 1), (1, 1)], "a b"),
+                (vec![(1, 0), (1, 1)], 0, 0, 1, 0),
+            ),
         ];
         for (name, got, expected) in cases {
             assert_eq!(got, expected, "{name}");

@@ -20,9 +20,8 @@ const ROUNDING: f64 = 1e-9;
 pub fn verified_results(pipeline: &Pipeline, only: Option<&str>) -> Result<Results> {
     let file = pipeline.report_dir().join("metrics.json");
     let metrics = Metrics::read(&file)?;
-    let stale = |cause: String| {
-        Error::new(format!("`{}` is out of date", file.display())).because(cause).hint(FRESH_HINT)
-    };
+    let stale =
+        |cause: String| Error::new(format!("`{}` is out of date", file.display())).because(cause).hint(FRESH_HINT);
     if metrics.pipeline != pipeline.name {
         let (was, is) = (shown(&metrics.pipeline), &pipeline.name);
         return Err(stale(format!("it is of the pipeline `{was}`, not of `{is}`")));
@@ -35,7 +34,10 @@ pub fn verified_results(pipeline: &Pipeline, only: Option<&str>) -> Result<Resul
         return Err(stale(format!("it has no results of the model `{name}`")));
     }
     if let Some(name) = metrics.models.keys().find(|name| !pipeline.train.models.contains_key(*name)) {
-        return Err(stale(format!("it has results of a model `{}`, which the pipeline file does not have", shown(name))));
+        return Err(stale(format!(
+            "it has results of a model `{}`, which the pipeline file does not have",
+            shown(name)
+        )));
     }
     let mut results = Results::load(pipeline, true)?;
     results.models.retain(|model| metrics.models.contains_key(&model.name));

@@ -175,8 +175,17 @@ mod tests {
     #[test]
     fn differences_have_bonett_and_prices_interval() {
         let (b, c, n) = (59.0, 6.0, 92.0);
-        let differences: Vec<f64> =
-            (0..92).map(|image| if image < 59 { 1.0 } else if image < 65 { -1.0 } else { 0.0 }).collect();
+        let differences: Vec<f64> = (0..92)
+            .map(|image| {
+                if image < 59 {
+                    1.0
+                } else if image < 65 {
+                    -1.0
+                } else {
+                    0.0
+                }
+            })
+            .collect();
         let (p, q) = ((b + 1.0) / (n + 2.0), (c + 1.0) / (n + 2.0));
         let half = Z * ((p + q - (p - q) * (p - q)) / (n + 2.0f64)).sqrt();
         let got = difference_interval(&differences, &Groups::singles(92)).unwrap();
@@ -189,7 +198,8 @@ mod tests {
 
     #[test]
     fn students_quantiles_are_the_tables() {
-        for (freedom, expected) in [(1, 12.7062), (2, 4.3027), (3, 3.1824), (5, 2.5706), (10, 2.2281), (30, 2.0423), (1000, 1.9623)]
+        for (freedom, expected) in
+            [(1, 12.7062), (2, 4.3027), (3, 3.1824), (5, 2.5706), (10, 2.2281), (30, 2.0423), (1000, 1.9623)]
         {
             assert!((student(freedom) / expected - 1.0).abs() < 0.002, "{freedom}: {}", student(freedom));
         }
