@@ -40,7 +40,7 @@ pub fn values(pipeline: &Pipeline) -> Vec<Problem> {
         checks.fraction(&["report", "gate", "tolerance"], gate.tolerance);
         checks.fraction(&["report", "gate", "class_tolerance"], gate.class_tolerance);
         let grows = LOSS_TOLERANCE.contains(&gate.loss_tolerance);
-        let must = format!("from {} to {}; 0.2 is usual", LOSS_TOLERANCE.start(), LOSS_TOLERANCE.end());
+        let must = format!("from {} to {}", LOSS_TOLERANCE.start(), LOSS_TOLERANCE.end());
         checks.require(grows, KeyPath::of(&["report", "gate", "loss_tolerance"]), gate.loss_tolerance, must);
         if let Some(images) = gate.minimum_images {
             checks.within(KeyPath::of(&["report", "gate", "minimum_images"]), images, MINIMUM_IMAGES);

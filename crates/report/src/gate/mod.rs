@@ -62,7 +62,9 @@ pub fn check(pipeline: &Pipeline) -> Result<()> {
         // Once among the results, and once where warnings are looked for.
         Verdict::Undecidable => {
             say!("gate UNDECIDABLE: {}", sentences.join("; "));
-            note!("warning: the gate is undecidable: {}", sentences.join("; "));
+            let open = comparison.models.iter().filter(|model| model.decision.verdict() == verdict);
+            let names: Vec<&str> = open.map(|model| model.name.as_str()).collect();
+            note!("warning: the gate is undecidable: whether {} got worse is not known", names.join(" or "));
         }
         Verdict::Failed => {}
     }
