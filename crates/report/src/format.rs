@@ -38,10 +38,16 @@ pub fn signed_interval(interval: &Interval) -> String {
     format!("{} to {}", signed(interval.low, 3), signed(interval.high, 3))
 }
 
+/// Of images: `600`, or `600 in 580 groups` where some belong together.
+pub fn number_in_groups(images: usize, groups: usize) -> String {
+    let number = count(images);
+    if groups == images { number } else { format!("{number} in {}", counted(groups, "group", "groups")) }
+}
+
 /// `600 images`, or `600 images in 580 groups` where some belong together.
 pub fn images_in_groups(images: usize, groups: usize) -> String {
-    let images_text = counted(images, "image", "images");
-    if groups == images { images_text } else { format!("{images_text} in {}", counted(groups, "group", "groups")) }
+    let number = counted(images, "image", "images");
+    if groups == images { number } else { format!("{number} in {}", counted(groups, "group", "groups")) }
 }
 
 /// `0.731 to 0.865`.

@@ -200,6 +200,28 @@ fn results_that_do_not_belong_together_are_refused() {
 }
 
 #[test]
+fn images_that_belong_together_count_as_one() {
+    let run = Run::new(Shape::default());
+    let single = write(&run).models["resnet"].splits[&Split::Test].clone();
+    for model in ["baseline", "resnet"] {
+        let file = predictions_file(&run.pipeline.model_dir(model), Split::Test);
+        let mut predictions = Predictions::read(&file).unwrap();
+        for (index, row) in predictions.rows.iter_mut().enumerate() {
+            row.group = index / 5;
+        }
+        predictions.write(&file).unwrap();
+        run.publish(model, &run.config(model));
+    }
+    let metrics = write(&run);
+    let grouped = &metrics.models["resnet"].splits[&Split::Test];
+    assert_eq!((grouped.images, grouped.groups, grouped.accuracy), (60, 12, single.accuracy));
+    let width = |interval: &report::metrics::Interval| interval.high - interval.low;
+    assert!(width(&grouped.accuracy_interval) > width(&single.accuracy_interval));
+    let text = to_markdown(&document(&run));
+    assert!(text.contains("60 in 12 groups") && text.contains("test split: 60 images in 12 groups"), "{text}");
+}
+
+#[test]
 fn models_not_yet_trained_may_be_left_out() {
     let run = Run::new(Shape::default());
     std::fs::remove_dir_all(run.pipeline.model_dir("resnet")).unwrap();

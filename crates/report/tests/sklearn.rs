@@ -103,6 +103,8 @@ fn scores_agree_with_scikit_learn() {
             close(name, kind, got.recall, expected[1]);
             close(name, kind, got.f1, expected[2]);
         }
+        let absent = case.support.iter().filter(|&&support| support == 0).count();
+        assert_eq!(matrix.empty_classes(), absent, "{name}");
         if let Some(expected) = case.top_3 {
             close(name, "top-3 accuracy", metrics::top_k_accuracy(&rows, 3), expected);
         }

@@ -9,7 +9,7 @@ mod simulation;
 use simulation::{Scenario, run};
 
 /// Pairs of trainings a row, unless the command line says otherwise.
-const RUNS: usize = 5000;
+const RUNS: usize = 2000;
 
 /// Two equally good models, as two trainings of one network are.
 const EQUAL: Scenario = Scenario {
@@ -43,7 +43,7 @@ fn main() {
     println!("|---|---:|---:|---:|---:|");
     for drop in [0.01, 0.02, 0.05, 0.1] {
         for images in [100, 600, 2000] {
-            row(&format!("{:.0} points", 100.0 * drop), &Scenario { images, drop, ..EQUAL }, runs);
+            row(&format!("{:.0} %", 100.0 * drop), &Scenario { images, drop, ..EQUAL }, runs);
         }
     }
 }

@@ -53,3 +53,36 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
     let above = (below + 1).min(sorted.len() - 1);
     sorted[below] + (position - below as f64) * (sorted[above] - sorted[below])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(label: usize, prediction: usize, group: usize) -> Prediction {
+        let probabilities = vec![0.5; 2];
+        Prediction { path: String::new(), content: String::new(), group, label, prediction, probabilities }
+    }
+
+    fn interval(rows: &[Prediction]) -> Interval {
+        macro_f1_interval(rows, 3, &Groups::new(rows.iter().map(|row| row.group))).unwrap()
+    }
+
+    #[test]
+    fn a_class_of_one_image_is_never_lost() {
+        let rows: Vec<Prediction> = (0..50).map(|group| row(0, 0, group)).chain([row(1, 1, 50)]).collect();
+        assert_eq!(interval(&rows), Interval { low: 1.0, high: 1.0 });
+    }
+
+    #[test]
+    fn copies_widen_the_interval() {
+        let answers = |size: usize| -> Vec<Prediction> {
+            (0..240)
+                .map(|image| row(image % 2, usize::from(image / size % 5 == 0) ^ (image % 2), image / size))
+                .collect()
+        };
+        let width = |rows: &[Prediction]| interval(rows).high - interval(rows).low;
+        // Six copies of each image: as sure as a sixth of the images, √6 = 2.4 times as wide.
+        let ratio = width(&answers(6)) / width(&answers(1));
+        assert!((1.9..3.2).contains(&ratio), "{ratio}");
+    }
+}

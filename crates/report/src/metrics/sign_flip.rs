@@ -7,7 +7,7 @@
 const MOST: usize = 4000;
 
 /// Steps of the grid that real values are rounded to, for each group, and the fewest and most in all.
-const STEPS: (f64, f64, f64) = (16.0, 2048.0, 32_768.0);
+const STEPS: (f64, f64, f64) = (4.0, 2048.0, 16_384.0);
 
 /// The one-sided p-value of whole differences, one a group, against "the sum is not above zero".
 pub fn sign_flip(differences: &[i64]) -> f64 {

@@ -3,7 +3,7 @@
 use super::{Material, capitalised};
 use crate::document::{Block, Cell, Column, Section, Table};
 use crate::format::{
-    count, counted, images_in_groups, interval, p_value, percent, percent_interval, points, points_interval, seconds,
+    count, counted, interval, number_in_groups, p_value, percent, percent_interval, points, points_interval, seconds,
 };
 use crate::metrics::Interval;
 use crate::metrics_file::{Comparison, Metrics, ModelMetrics, SplitMetrics};
@@ -75,7 +75,7 @@ fn split_rows(table: &mut Table, metrics: &Metrics, split: Split) {
         table.rows.push(std::iter::once(Cell::from(title)).chain(measured.iter().map(cell)).collect());
     };
     // Of no score is a greater number of images the better one.
-    row("images", &|_| f64::NAN, &|scores| images_in_groups(scores.images, scores.groups));
+    row("images", &|_| f64::NAN, &|scores| number_in_groups(scores.images, scores.groups));
     row("accuracy", &|scores| scores.accuracy, &|scores| {
         format!("{} ({})", percent(scores.accuracy), percent_interval(&scores.accuracy_interval))
     });
