@@ -130,7 +130,7 @@ fn every_verdict_has_its_case() {
     let case = |images: usize, lost: usize, won: usize| {
         let answer = |right| Answer { right, loss: if right { 0.1 } else { 2.0 } };
         let image = |index: usize| {
-            let before = index % 5 != 0;
+            let before = !index.is_multiple_of(5);
             let turn = index / 5;
             let now = if before { !(index % 5 == 1 && turn < lost) } else { turn < won };
             Pair { class: index % 7, group: index, before: answer(before), now: answer(now) }

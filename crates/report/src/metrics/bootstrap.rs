@@ -77,7 +77,7 @@ mod tests {
     fn copies_widen_the_interval() {
         let answers = |size: usize| -> Vec<Prediction> {
             (0..240)
-                .map(|image| row(image % 2, usize::from(image / size % 5 == 0) ^ (image % 2), image / size))
+                .map(|image| row(image % 2, usize::from((image / size).is_multiple_of(5)) ^ (image % 2), image / size))
                 .collect()
         };
         let width = |rows: &[Prediction]| interval(rows).high - interval(rows).low;
