@@ -469,6 +469,18 @@ const MISTAKES: &[Mistake] = &[
         "error: `report.gate.tolerance` is 2; it must be at least 0 and below 1 (FILE, line 19)",
     ),
     in_file(
+        "a loss tolerance below zero",
+        "pets.json }",
+        "pets.json, loss_tolerance: -0.5 }",
+        "error: `report.gate.loss_tolerance` is -0.5; it must be from 0 to 1000 (FILE, line 19)",
+    ),
+    in_file(
+        "a gate without images",
+        "pets.json }",
+        "pets.json, minimum_images: 0 }",
+        "error: `report.gate.minimum_images` is 0; it must be from 1 to 100000000 (FILE, line 19)",
+    ),
+    in_file(
         "an unclosed bracket",
         "height: 48 }",
         "height: 48",

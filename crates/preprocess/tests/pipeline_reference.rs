@@ -11,8 +11,12 @@ const REFERENCE: &str = include_str!("../../../docs/pipeline-file.md");
 const LEAST: &str = "name: p\npreprocess: { source: d }\ntrain: { models: { m: { architecture: resnet } } }\n";
 
 /// What has to be set before the other keys of its section, or keys that depend on it, can be.
-const OPTIONAL_SECTIONS: [&str; 3] =
-    ["report.gate.baseline=b", "train.models.m.early_stopping.patience=3", "preprocess.augment.copies=1"];
+const OPTIONAL_SECTIONS: [&str; 4] = [
+    "report.gate.baseline=b",
+    "report.gate.minimum_images=1",
+    "train.models.m.early_stopping.patience=3",
+    "preprocess.augment.copies=1",
+];
 
 /// Keys of which not every value is possible unless another key has this one.
 const NEEDED: [(&str, &str); 1] = [("train.models.m.copies", "train.models.m.augmented=true")];

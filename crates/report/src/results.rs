@@ -1,12 +1,13 @@
 //! Reads what the first two stages wrote, and refuses what does not belong together.
 
+use crate::metrics::Groups;
 use preprocess::manifest::{Manifest, Split};
 use preprocess::pipeline::Pipeline;
 use preprocess::stage::fingerprint;
 use preprocess::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
-use train::history::{self, EpochScores, EpochTiming};
+use train::history::{self, EpochScores, EpochTiming, HISTORY_FILE, TIMINGS_FILE};
 use train::model_directory::Config;
 use train::predictions::{Prediction, Predictions, predictions_file};
 
@@ -100,9 +101,10 @@ impl Results {
         for split in MEASURED {
             let mut measured = self.models.iter().filter_map(|model| Some((model, model.predictions.get(&split)?)));
             let Some((first, expected)) = measured.next() else { continue };
-            let expected: Vec<_> = expected.rows.iter().map(|row| (&row.path, row.label)).collect();
+            let named = |row: &Prediction| (row.path.clone(), row.content.clone(), row.label, row.group);
+            let expected: Vec<_> = expected.rows.iter().map(named).collect();
             for (model, predictions) in measured {
-                if !predictions.rows.iter().map(|row| (&row.path, row.label)).eq(expected.iter().copied()) {
+                if !predictions.rows.iter().map(named).eq(expected.iter().cloned()) {
                     return Err(Error::new(format!(
                         "the models `{}` and `{}` were measured on different images of the {} split",
                         first.name,
@@ -141,10 +143,15 @@ impl ModelResults {
         for split in MEASURED {
             let images: usize = manifest.counts.get(&split).map_or(0, |counts| counts.iter().sum());
             if images > 0 {
-                predictions
-                    .insert(split, SplitPredictions::read(&predictions_file(directory, split), manifest, split)?);
+                let file = predictions_file(directory, split);
+                let read = SplitPredictions::read(&file, manifest, split)?;
+                vouched_for(&config, directory, &file)?;
+                predictions.insert(split, read);
             }
         }
+        vouched_for(&config, directory, Path::new(HISTORY_FILE))?;
+        // No two runs share their timings: a configuration need not vouch for them.
+        config.verify(directory, TIMINGS_FILE)?;
         Ok(Self {
             name: name.to_string(),
             config,
@@ -153,6 +160,17 @@ impl ModelResults {
             predictions,
         })
     }
+}
+
+/// Holds a file of the model's directory against the checksum in `config.json`, which must have one.
+fn vouched_for(config: &Config, directory: &Path, file: &Path) -> Result<()> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    if !config.run.files.contains_key(name.as_ref()) {
+        return Err(Error::new(format!("nothing vouches for `{}`", directory.join(name.as_ref()).display()))
+            .because("`config.json` beside it names no checksum of it")
+            .hint("run `train` again with the same pipeline file"));
+    }
+    config.verify(directory, &name)
 }
 
 fn other_data(model: &str, cause: &str) -> Error {
@@ -196,7 +214,9 @@ impl SplitPredictions {
             let sound = row.label < classes.len()
                 && row.prediction < classes.len()
                 && row.probabilities.len() == classes.len()
-                && row.probabilities.iter().all(|p| (0.0..=1.0001).contains(p));
+                && row.probabilities.iter().all(|p| (0.0..=1.0001).contains(p))
+                && (row.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-3
+                && row.probabilities.iter().all(|&p| p <= row.probabilities[row.prediction]);
             if !sound {
                 return Err(Error::new(format!(
                     "its row of the image `{}` is not a prediction over {} classes",
@@ -222,6 +242,11 @@ impl SplitPredictions {
     /// Whether each image is classified rightly.
     pub fn correct(&self) -> impl Iterator<Item = bool> + '_ {
         self.rows.iter().map(|row| row.prediction == row.label)
+    }
+
+    /// Which images belong together.
+    pub fn groups(&self) -> Groups {
+        Groups::new(self.rows.iter().map(|row| row.group))
     }
 
     /// BLAKE3 over paths and labels: names the images, whatever was predicted of them.

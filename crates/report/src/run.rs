@@ -12,6 +12,7 @@ use preprocess::stage::atomic_file::{self, write_atomically, write_error};
 use preprocess::stage::error::Context;
 use preprocess::stage::interrupt;
 use preprocess::stage::lock::OutputLock;
+use preprocess::stage::sealed;
 use preprocess::{Result, note};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
@@ -104,7 +105,7 @@ fn remove_stale(directory: &Path, written: &BTreeSet<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Writes JSON that a person can read and compare line by line.
+/// Writes JSON that a person can read and compare line by line, sealed with a checksum.
 ///
 /// # Errors
 /// The disk refuses.
@@ -112,8 +113,10 @@ pub fn write_json(file: &Path, value: &impl Serialize) -> Result<()> {
     let mut text = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, ArraysInLine(PrettyFormatter::new()));
     value.serialize(&mut serializer).map_err(|error| write_error(file, error))?;
-    text.push(b'\n');
-    write_atomically(file, |writer| writer.write_all(&text))
+    let text = String::from_utf8(text).map_err(|error| write_error(file, error))?;
+    let sealed =
+        sealed::seal(&text).map_err(|error| error.while_doing(format!("cannot write `{}`", file.display())))?;
+    write_atomically(file, |writer| writer.write_all(sealed.as_bytes()))
 }
 
 /// Objects a key a line, arrays in one line: a confusion matrix of 50 classes has 2,500 numbers.

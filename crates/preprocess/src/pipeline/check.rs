@@ -14,6 +14,10 @@ pub const COPIES: RangeInclusive<usize> = 0..=1000;
 pub const BATCH_SIZE: RangeInclusive<usize> = 1..=65_536;
 /// Epochs of a model.
 pub const EPOCHS: RangeInclusive<usize> = 1..=1_000_000;
+/// The growth of the loss that a gate may allow, as a fraction of the baseline's.
+pub const LOSS_TOLERANCE: RangeInclusive<f64> = 0.0..=1000.0;
+/// Images that a gate may ask for.
+pub const MINIMUM_IMAGES: RangeInclusive<usize> = 1..=100_000_000;
 /// Bytes of a pipeline's or model's name, which become directories.
 const NAME_LENGTH: usize = 100;
 
@@ -34,6 +38,13 @@ pub fn values(pipeline: &Pipeline) -> Vec<Problem> {
     if let Some(gate) = &pipeline.report.gate {
         checks.path(&["report", "gate", "baseline"], &gate.baseline);
         checks.fraction(&["report", "gate", "tolerance"], gate.tolerance);
+        checks.fraction(&["report", "gate", "class_tolerance"], gate.class_tolerance);
+        let grows = LOSS_TOLERANCE.contains(&gate.loss_tolerance);
+        let must = format!("from {} to {}", LOSS_TOLERANCE.start(), LOSS_TOLERANCE.end());
+        checks.require(grows, KeyPath::of(&["report", "gate", "loss_tolerance"]), gate.loss_tolerance, must);
+        if let Some(images) = gate.minimum_images {
+            checks.within(KeyPath::of(&["report", "gate", "minimum_images"]), images, MINIMUM_IMAGES);
+        }
     }
     checks.0
 }
