@@ -6,6 +6,7 @@
 
 pub mod check;
 mod device;
+pub mod limits;
 mod lines;
 mod merge;
 mod overrides;
