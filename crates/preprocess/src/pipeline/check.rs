@@ -3,9 +3,10 @@
 use super::limits::{self, BATCH_SIZE, COPIES, EPOCHS, IMAGE_SIDE, PATIENCE, SEED};
 use super::problem::{KeyPath, Problem};
 use super::{AugmentSettings, CopyOrder, ImageSettings, ModelSettings, Pipeline, SplitSettings};
+use crate::stage::names;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Bytes of a pipeline's or model's name, which become directories.
 const NAME_LENGTH: usize = 100;
@@ -35,14 +36,7 @@ pub fn values(pipeline: &Pipeline) -> Vec<Problem> {
 /// Every pair of values that is impossible together. Only for settings of which none is impossible by itself.
 pub fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
     let mut checks = Checks(Vec::new());
-    let (source, output) = (&pipeline.preprocess.source, &pipeline.output);
-    if absolute(output).starts_with(absolute(source)) {
-        checks.add(
-            KeyPath::of(&["output"]),
-            format!("`output` ({}) lies inside `preprocess.source` ({})", output.display(), source.display()),
-            "what the stages write would be taken for classes: choose another directory",
-        );
-    }
+    checks.apart(&pipeline.preprocess.source, pipeline);
     let SplitSettings { validation, test, .. } = pipeline.preprocess.split;
     if validation + test >= 1.0 {
         checks.add(
@@ -94,9 +88,18 @@ fn model_key(model: &str, key: &str) -> KeyPath {
     KeyPath::of(&["train", "models", model, key])
 }
 
-/// The path from the root, for comparing. Symbolic links and `..` are taken as they are written.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+/// The path from the root, with the links on the way followed as far as the path exists, for comparing.
+fn real(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let exists = absolute.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let Some((above, mut real)) = exists else { return absolute };
+    for part in absolute.strip_prefix(above).unwrap_or(Path::new("")).components() {
+        match part {
+            Component::ParentDir => _ = real.pop(),
+            part => real.push(part),
+        }
+    }
+    real
 }
 
 struct Checks(Vec<Problem>);
@@ -110,6 +113,39 @@ impl Checks {
         if !holds {
             let what = format!("`{key}` is {found}; it must be {must}");
             self.0.push(Problem { at: key, what, hint: None });
+        }
+    }
+
+    /// What the stages write must not be read as images, nor images lie where the stages write.
+    fn apart(&mut self, source: &Path, pipeline: &Pipeline) {
+        let output = &pipeline.output;
+        let through = |a: &Path, b: &Path| {
+            let written = [a, b].map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+            if written[0].starts_with(&written[1]) { "" } else { ", through a link" }
+        };
+        let (real_source, real_output) = (real(source), real(output));
+        if real_output.starts_with(&real_source) {
+            let through = through(output, source);
+            self.add(
+                KeyPath::of(&["output"]),
+                format!(
+                    "`output` ({}) lies inside `preprocess.source` ({}){through}",
+                    names::path(output),
+                    names::path(source)
+                ),
+                "what the stages write would be taken for classes: choose another directory",
+            );
+            return;
+        }
+        for own in [pipeline.shards_dir(), output.join("models"), pipeline.report_dir()] {
+            if real_source.starts_with(real(&own)) {
+                let (through, own) = (through(source, &own), names::path(&own));
+                self.add(
+                    KeyPath::of(&["preprocess", "source"]),
+                    format!("`preprocess.source` ({}) lies inside `{own}`{through}", names::path(source)),
+                    "the stages write there: move the images elsewhere, or choose another `output`",
+                );
+            }
         }
     }
 
