@@ -1,5 +1,5 @@
 //! What every stage program shares: its command line, exit code and output, progress, interruption, the lock on its output
-//! directory, files that appear whole or not at all, and randomness that does not depend on threads.
+//! directory, files that appear whole or not at all, files that vouch for their content, names that are safe to print, and randomness that does not depend on threads.
 
 pub mod atomic_file;
 pub mod cli;
@@ -13,3 +13,4 @@ pub mod output;
 pub mod owned;
 pub mod progress;
 pub mod random;
+pub mod sealed;

@@ -1,50 +1,80 @@
-//! Names of files and classes on their way to a person or another program.
-//!
-//! A name may hold any byte but `/` and zero: escape sequences that repaint a terminal, line breaks that forge a message,
-//! overrides that turn the reading direction round, bytes that are no UTF-8. [`of_file`] makes text of it, [`shown`] makes that
-//! fit for terminals and documents, [`csv_cell`] and [`json_text`] for those formats. In none of them do two different names
-//! become the same: a backslash that could be taken for the beginning of an escape is doubled.
+//! Names of files and classes where a person or a spreadsheet reads them. Whoever names a file may put anything into its name:
+//! sequences that command a terminal, line breaks that forge a message, characters that turn the direction of writing, or a
+//! formula that a spreadsheet computes.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::path::Path;
 use unicode_normalization::UnicodeNormalization;
 
-/// Whether a character does something else than being seen: control characters, overrides of the reading direction (which show
-/// a name as another), line separators, and blanks without width that no script needs.
-pub fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+/// A name for a terminal, a message or a log: control characters, line separators and marks that change the direction of
+/// writing become `\u{…}`. A name that needs that, or that holds `\u{` itself, has its backslashes doubled, so that two names never
+/// look alike. Every other name stays as it is.
+pub fn shown(name: &str) -> Cow<'_, str> {
+    if !name.chars().any(is_dangerous) && !name.contains(ESCAPE) {
+        return Cow::Borrowed(name);
+    }
+    let mut text = String::with_capacity(name.len() + 8);
+    for character in name.chars() {
+        match character {
+            '\\' => text.push_str("\\\\"),
+            _ if is_dangerous(character) => {
+                let _ = write!(text, "{ESCAPE}{:x}}}", u32::from(character));
+            }
+            _ => text.push(character),
+        }
+    }
+    Cow::Owned(text)
 }
 
-/// A name for a terminal, an error or a document: what is unsafe becomes `\u{1b}`.
-pub fn shown(text: &str) -> Cow<'_, str> {
-    escaped(text, is_unsafe)
+/// What an escaped character begins with, and what no name that is shown as it is holds.
+const ESCAPE: &str = "\\u{";
+
+/// Controls, separators of lines and paragraphs, marks, embeddings, overrides and isolates of the direction of writing, and
+/// characters without width that no script needs.
+fn is_dangerous(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
+        || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// A text of several lines for a terminal: as [`shown`], with its line breaks.
+/// A text of several lines for a terminal: whatever names in it hold, no control character but the line break gets through. Names
+/// are best given to [`shown`] first, which escapes their line breaks too.
 pub fn shown_lines(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| c != '\n' && is_unsafe(c))
-}
-
-fn escaped(text: &str, is_unsafe: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.chars().any(&is_unsafe) {
+    let stays = |character: char| character == '\n' || !is_dangerous(character);
+    if text.chars().all(stays) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if is_unsafe(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+    for character in text.chars() {
+        if stays(character) { out.push(character) } else { out.extend(character.escape_unicode()) }
     }
     Cow::Owned(out)
 }
 
-/// A path for a terminal or an error. Bytes that are no UTF-8 are `\xE9`.
+/// A file's name as text: bytes that are no UTF-8 become `\xE9`. In a name that has such bytes, or text that looks like them, backslashes
+/// are doubled, so that different names stay different; every other name stays as it is.
+pub fn of_file(name: &OsStr) -> String {
+    match name.to_str() {
+        Some(name) if !name.contains("\\x") => return name.to_owned(),
+        _ => {}
+    }
+    let mut text = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        text.push_str(&chunk.valid().replace('\\', "\\\\"));
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}")));
+    }
+    text
+}
+
+/// A path for a terminal or a message.
 pub fn path(path: &Path) -> String {
     shown(&of_file(path.as_os_str())).into_owned()
 }
 
-/// Where a relative path is looked for, as a hint; nothing for an absolute one.
+/// Where a relative path is looked for, as the cause of an error; nothing for an absolute one.
 pub fn relative_to(path: &Path) -> Option<String> {
     if path.is_absolute() {
         return None;
@@ -53,116 +83,63 @@ pub fn relative_to(path: &Path) -> Option<String> {
     Some(format!("the path is relative to the working directory, `{}`", self::path(&directory)))
 }
 
-/// A file's name as text: bytes that are no UTF-8 become `\xE9`. Different names stay different.
-pub fn of_file(name: &OsStr) -> String {
-    match name.to_str() {
-        Some(name) if !name.contains('\\') => name.to_owned(),
-        _ => encode(name.as_encoded_bytes(), &["x", "u{"], false),
-    }
-}
-
-/// A cell of a CSV file. What a spreadsheet would take for a formula gets a leading `'`, what is unsafe is escaped.
-/// [`from_csv_cell`] brings the text back.
-pub fn csv_cell(text: &str) -> Cow<'_, str> {
-    let formula = text.starts_with(FORMULA);
-    if !formula && !text.contains('\\') && !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let text = encode(text.as_bytes(), &["u{"], true);
-    Cow::Owned(if formula { format!("'{text}") } else { text })
-}
-
-/// What begins a formula in a spreadsheet; and the sign that says it is none, so that it can be taken away again.
-const FORMULA: [char; 8] = ['=', '+', '-', '@', '\t', '\r', '\n', '\''];
-
-/// The text of which [`csv_cell`] made this cell.
-pub fn from_csv_cell(cell: &str) -> Cow<'_, str> {
-    let rest = match cell.strip_prefix('\'') {
-        Some(rest) if rest.starts_with(FORMULA) || rest.starts_with("\\u{") => rest,
-        _ => cell,
-    };
-    if !rest.contains("\\u{") {
-        return Cow::Borrowed(rest);
-    }
-    Cow::Owned(decode(rest))
-}
-
-/// JSON whose strings are safe on a terminal as well: it escapes what serde leaves as it is. The same JSON to every reader.
-pub fn json_text(json: &str) -> Cow<'_, str> {
-    if !json.chars().any(|c| c != '\n' && is_unsafe(c)) {
-        return Cow::Borrowed(json);
-    }
-    let mut out = String::with_capacity(json.len() + 8);
-    for c in json.chars() {
-        if c != '\n' && is_unsafe(c) {
+/// JSON whose strings are safe on a terminal as well: what serde leaves as it is is escaped. The same JSON to every reader.
+pub fn json_text(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character != '\n' && is_dangerous(character) {
             // All of them are in the first plane: one unit of UTF-16.
-            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            let _ = write!(out, "\\u{:04x}", u32::from(character));
         } else {
-            out.push(c);
+            out.push(character);
         }
     }
-    Cow::Owned(out)
-}
-
-/// Escapes bytes that are no UTF-8 (`\xE9`) and, if `escape`, unsafe characters (`\u{1b}`). Backslashes before what is escaped here
-/// or later, and before one of `marks`, with which such an escape goes on, are doubled.
-fn encode(bytes: &[u8], marks: &[&str], escape: bool) -> String {
-    let mut out = String::with_capacity(bytes.len() + 8);
-    let mut backslashes = 0;
-    let flush = |out: &mut String, before_escape: bool, backslashes: &mut usize| {
-        let times = if before_escape { 2 } else { 1 };
-        out.extend(std::iter::repeat_n('\\', times * std::mem::take(backslashes)));
-    };
-    for chunk in bytes.utf8_chunks() {
-        for (at, c) in chunk.valid().char_indices() {
-            if c == '\\' {
-                backslashes += 1;
-                continue;
-            }
-            let looks_like_one = marks.iter().any(|mark| chunk.valid()[at..].starts_with(mark));
-            flush(&mut out, looks_like_one || is_unsafe(c), &mut backslashes);
-            if escape && is_unsafe(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
-        }
-        for byte in chunk.invalid() {
-            flush(&mut out, true, &mut backslashes);
-            out.push_str(&format!("\\x{byte:02X}"));
-        }
-    }
-    flush(&mut out, false, &mut backslashes);
     out
 }
 
-/// Takes back what [`csv_cell`] escaped.
-fn decode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        let run = rest[at..].bytes().take_while(|&byte| byte == b'\\').count();
-        let after = &rest[at + run..];
-        let escape = after.strip_prefix("u{").and_then(|hex| {
-            let (hex, behind) = hex.split_once('}')?;
-            Some((char::from_u32(u32::from_str_radix(hex, 16).ok()?)?, behind))
-        });
-        let doubled = after.starts_with("u{");
-        out.extend(std::iter::repeat_n('\\', if doubled { run / 2 } else { run }));
-        rest = match escape.filter(|_| run % 2 == 1) {
-            Some((c, behind)) => {
-                out.push(c);
-                behind
-            }
-            None => after,
-        };
+/// What makes a spreadsheet take a cell for a formula.
+const FORMULA: [char; 4] = ['=', '+', '-', '@'];
+
+/// A name as a cell of a CSV file: as [`shown`], and with an apostrophe before what a spreadsheet would take for a formula (and
+/// before an apostrophe, so that the way back is certain).
+pub fn csv_cell(name: &str) -> Cow<'_, str> {
+    let text = shown(name);
+    if text.starts_with(FORMULA) || text.starts_with('\'') { Cow::Owned(format!("'{text}")) } else { text }
+}
+
+/// The name that [`csv_cell`] made a cell of.
+pub fn from_csv_cell(cell: &str) -> String {
+    let mut rest = cell.strip_prefix('\'').unwrap_or(cell);
+    if !rest.contains(ESCAPE) {
+        return rest.to_owned();
     }
-    out + rest
+    let mut name = String::with_capacity(rest.len());
+    while let Some(at) = rest.find('\\') {
+        name.push_str(&rest[..at]);
+        let (character, after) = escaped(&rest[at..]).unwrap_or(('\\', &rest[at + 1..]));
+        name.push(character);
+        rest = after;
+    }
+    name.push_str(rest);
+    name
+}
+
+/// The character whose escape `text` begins with, and what follows.
+fn escaped(text: &str) -> Option<(char, &str)> {
+    if let Some(rest) = text.strip_prefix("\\\\") {
+        return Some(('\\', rest));
+    }
+    let (digits, rest) = text.strip_prefix(ESCAPE)?.split_once('}')?;
+    let character = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)?;
+    Some((character, rest))
 }
 
 /// Pairs of names that look alike though they differ (`é` as one character, or as `e` and an accent), each with how they do.
 pub fn look_alikes(names: &[String]) -> Vec<(&str, &str, String)> {
-    let mut seen = std::collections::BTreeMap::<String, &str>::new();
+    let mut seen = BTreeMap::<String, &str>::new();
     let mut found = Vec::new();
     for name in names {
-        let look: String = name.nfkc().filter(|c| !is_unsafe(*c)).collect();
+        let look: String = name.nfkc().filter(|c| !is_dangerous(*c)).collect();
         match seen.get(&look) {
             Some(first) => found.push((*first, name.as_str(), difference(first, name))),
             None => _ = seen.insert(look, name),
