@@ -218,7 +218,7 @@ impl Metrics {
             return Err(Error::new(format!("there is no report at `{}`", file.display()))
                 .hint("run `report` with the same pipeline file first"));
         }
-        let text = std::fs::read_to_string(file).context(|| format!("cannot read `{}`", file.display()))?;
+        let text = preprocess::stage::files::read_to_string(file).context(|| format!("cannot read `{}`", file.display()))?;
         let metrics: Self = serde_json::from_str(&text).map_err(|error| {
             Error::new(format!("`{}` is not a metrics file of this version", file.display()))
                 .caused_by(error)

@@ -34,7 +34,7 @@ const ESCAPE: &str = "\\u{";
 
 /// Controls, separators of lines and paragraphs, marks, embeddings, overrides and isolates of the direction of writing, and
 /// characters without width that no script needs.
-fn is_dangerous(character: char) -> bool {
+pub fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
         || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}')

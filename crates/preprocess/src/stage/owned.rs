@@ -6,9 +6,8 @@
 //! is noted before the file is first written, so that a killed run's files are known, and its checksum when it is finished: a
 //! file is replaced if its name was noted, and removed only if it is still what was written.
 
-use super::atomic_file::write_atomically;
 use super::error::Context;
-use super::{files, fingerprint, names};
+use super::{files, fingerprint, names, sealed};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,8 +36,7 @@ impl Owned {
     /// Reads the list at `list` of the files in `directory`. One that is missing or damaged is empty; then the `legacy` names
     /// are taken for ours, of which the caller knows by other signs.
     pub fn open(directory: &Path, list: PathBuf, legacy: &[&str]) -> Self {
-        let read = files::read(&list).ok().and_then(|text| serde_json::from_slice::<Written>(&text).ok());
-        let mut written = read.unwrap_or_else(|| {
+        let mut written = sealed::read::<Written>(&list).unwrap_or_else(|_| {
             let files = legacy.iter().map(|&name| (name.to_owned(), None)).collect();
             Written { files }
         });
@@ -95,10 +93,7 @@ impl Owned {
     }
 
     fn save(&self) -> Result<()> {
-        write_atomically(&self.list, |writer| {
-            serde_json::to_writer_pretty(&mut *writer, &self.written)?;
-            writer.write_all(b"\n")
-        })
+        sealed::write(&self.list, &self.written)
     }
 }
 
@@ -148,8 +143,8 @@ mod tests {
         fs::create_dir(&directory).expect("directory");
         fs::write(root.path().join("theirs"), "").expect("written");
         let blake3 = fingerprint::of_bytes(b"");
-        let list = format!("{{\"files\": {{\"../theirs\": \"{blake3}\", \"/etc/hosts\": null}}}}");
-        fs::write(directory.join(FILE_NAME), list).expect("written");
+        let list = serde_json::json!({"files": {"../theirs": blake3, "/etc/hosts": null}});
+        sealed::write(&directory.join(FILE_NAME), &list).expect("written");
         Owned::open(&directory, directory.join(FILE_NAME), &[]).settle(&BTreeSet::new()).expect("settled");
         assert!(root.path().join("theirs").exists());
     }

@@ -105,7 +105,7 @@ impl Baseline {
                 .hint("run `report accept` with the same pipeline file, look at what it writes, and commit it"));
         }
         let text =
-            std::fs::read_to_string(file).context(|| format!("cannot read the baseline `{}`", file.display()))?;
+            preprocess::stage::files::read_to_string(file).context(|| format!("cannot read the baseline `{}`", file.display()))?;
         let foreign = || Error::new(format!("`{}` is not a baseline of this version", file.display()));
         let baseline: Self = serde_json::from_str(&text).map_err(|error| foreign().caused_by(error).hint(ACCEPT))?;
         if baseline.format != FORMAT {
