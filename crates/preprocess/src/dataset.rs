@@ -28,7 +28,8 @@ impl Dataset {
         let manifest = Manifest::read(directory)?;
         for shard in &manifest.shards {
             let path = directory.join(&shard.file);
-            let bytes = std::fs::metadata(&path).map_err(|error| damaged(&path, error.to_string()))?.len();
+            let opened = files::open(&path).and_then(|file| file.metadata());
+            let bytes = opened.map_err(|error| damaged(&path, error.to_string()))?.len();
             if bytes != shard.bytes {
                 return Err(damaged(&path, format!("it has {bytes} bytes, the manifest says {}", shard.bytes)));
             }

@@ -326,3 +326,7 @@ fn identity(_path: &Path, metadata: &fs::Metadata) -> Identity {
 fn identity(path: &Path, _metadata: &fs::Metadata) -> Identity {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
+
+#[cfg(all(test, unix))]
+#[path = "walk_tests.rs"]
+mod tests;

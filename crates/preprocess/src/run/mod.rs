@@ -235,6 +235,7 @@ impl Work<'_> {
 
     /// One row: the image itself, or an augmented copy of it.
     fn row(&self, index: usize, copy: usize) -> Result<Row> {
+        interrupt::check()?;
         let found = &self.folder.images[index];
         let mut pixels = self.pixels.pixels(index)?;
         if copy > 0 {
