@@ -8,6 +8,7 @@ mod harness;
 mod bad_input;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod foreign_files;
 mod gate;
 mod interruption;
 mod preprocess;

@@ -4,6 +4,7 @@ use crate::image::png;
 use crate::manifest::{Manifest, ShardEntry, Split};
 use crate::shard::{self, StoredRow};
 use crate::stage::error::Context;
+use crate::stage::{files, interrupt};
 use crate::{Error, Result};
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -27,7 +28,8 @@ impl Dataset {
         let manifest = Manifest::read(directory)?;
         for shard in &manifest.shards {
             let path = directory.join(&shard.file);
-            let bytes = std::fs::metadata(&path).map_err(|error| damaged(&path, error.to_string()))?.len();
+            let opened = files::open(&path).and_then(|file| file.metadata());
+            let bytes = opened.map_err(|error| damaged(&path, error.to_string()))?.len();
             if bytes != shard.bytes {
                 return Err(damaged(&path, format!("it has {bytes} bytes, the manifest says {}", shard.bytes)));
             }
@@ -118,14 +120,15 @@ impl Drop for KeptOpen {
 impl Rows {
     /// Verifies a shard and adds its rows.
     fn add(&mut self, path: &Path, entry: &ShardEntry) -> Result<()> {
-        let content = std::fs::read(path).map_err(|error| damaged(path, error.to_string()))?;
+        interrupt::check()?;
+        let content = files::read(path).map_err(|error| damaged(path, error.to_string()))?;
         let checksum = blake3::hash(&content).to_hex();
         if checksum.as_str() != entry.blake3 {
             return Err(damaged(path, format!("its checksum is {checksum}, the manifest says {}", entry.blake3)));
         }
         let shard = self.shards.len() as u32;
         self.rows.extend(shard::read(path, &Bytes::from(content))?.into_iter().map(|row| (shard, row)));
-        let file = File::open(path).context(|| format!("cannot open `{}`", path.display()))?;
+        let file = files::open(path).context(|| format!("cannot open `{}`", path.display()))?;
         self.shards.push(Shard { path: path.to_owned(), file: KeptOpen::new(file) });
         Ok(())
     }
@@ -197,7 +200,7 @@ impl Rows {
         let read = match &self.shards[*shard as usize] {
             Shard { file: Some(KeptOpen(file)), .. } => shard::read_exact_at(file, bytes, stored.offset),
             Shard { path, file: None } => {
-                File::open(path).and_then(|file| shard::read_exact_at(&file, bytes, stored.offset))
+                files::open(path).and_then(|file| shard::read_exact_at(&file, bytes, stored.offset))
             }
         };
         read.map_err(|error| damaged(self.path(row), error.to_string()))

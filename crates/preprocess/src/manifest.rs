@@ -102,7 +102,7 @@ impl Manifest {
     /// There is none, or it is of another format.
     pub fn read(directory: &Path) -> Result<Self> {
         let path = directory.join(FILE_NAME);
-        let text = std::fs::read(&path).map_err(|error| {
+        let text = crate::stage::files::read(&path).map_err(|error| {
             Error::new(format!("`{}` holds no finished data set", directory.display()))
                 .because(format!("cannot read `{}`: {error}", path.display()))
                 .hint("run `preprocess` with the same pipeline file first")

@@ -10,6 +10,7 @@ use crate::early_stopping::best_epoch;
 use crate::history::{self, EpochScores, EpochTiming};
 use preprocess::stage::atomic_file::{sweep_leftovers, write_atomically};
 use preprocess::stage::error::Context;
+use preprocess::stage::files;
 use preprocess::{Error, Result, note};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -121,7 +122,7 @@ impl Checkpoint {
     }
 
     fn read(file: &Path) -> Result<Self, String> {
-        let bytes = fs::read(file).map_err(|error| error.to_string())?;
+        let bytes = files::read(file).map_err(|error| error.to_string())?;
         Self::decode(&bytes)
     }
 

@@ -5,6 +5,7 @@
 
 use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::error::Context;
+use preprocess::stage::files;
 use preprocess::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -100,7 +101,7 @@ pub fn from_csv<T: DeserializeOwned>(text: &[u8]) -> Result<Vec<T>, csv::Error> 
 }
 
 fn read_table<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>> {
-    let text = std::fs::read(file)
+    let text = files::read(file)
         .context(|| format!("cannot read `{}`", file.display()))
         .map_err(|error| error.hint("run `train` first"))?;
     from_csv(&text)

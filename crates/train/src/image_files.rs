@@ -2,12 +2,12 @@
 
 use crate::backend::Backend;
 use crate::model::Model;
+use preprocess::folder::walk::{Found, Start, walk};
 use preprocess::folder::{Content, inspect, is_hidden};
 use preprocess::image::{self, ImageError};
-use preprocess::stage::{error::Context, interrupt, progress::Progress};
+use preprocess::stage::{error::Context, interrupt, names, progress::Progress};
 use preprocess::{Error, Result};
 use rayon::prelude::*;
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,32 +18,32 @@ const BATCH_SIZE: usize = 32;
 /// Hidden files and directories are passed over.
 ///
 /// # Errors
-/// The path is missing, or a directory cannot be listed.
+/// The path is missing, or a directory cannot be listed or lies too deep; an interruption.
 pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
-    let about = || format!("cannot read `{}`", path.display());
-    if !fs::metadata(path).context(about)?.is_dir() {
+    let about = || format!("cannot read `{}`", names::path(path));
+    let metadata = fs::metadata(path).context(about);
+    let metadata = metadata.map_err(|error| names::relative_to(path).into_iter().fold(error, Error::because))?;
+    if !metadata.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut files = Vec::new();
-    collect(path, &mut files, &mut HashSet::new())?;
-    Ok(files)
+    let start = Start { path: path.to_owned(), prefix: String::new(), class: names::of_file(path.as_os_str()) };
+    Ok(below(path, &[start])?.into_iter().map(|file| file.path).collect())
 }
 
-/// `seen` holds the directories visited, so that symbolic links do not lead in circles.
-fn collect(directory: &Path, files: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Result<()> {
-    let identity = fs::canonicalize(directory).context(|| format!("cannot read `{}`", directory.display()))?;
-    if !seen.insert(identity) {
-        return Ok(());
-    }
-    for entry in sorted_entries(directory)? {
-        // Links that lead nowhere are no images; pipes and devices are none either, and opening them may block.
-        match fs::metadata(&entry) {
-            Ok(metadata) if metadata.is_dir() => collect(&entry, files, seen)?,
-            Ok(metadata) if metadata.is_file() && inspect(&entry) == Content::Image => files.push(entry),
-            _ => {}
-        }
-    }
-    Ok(())
+/// The images below directories of `root`, or below `root` itself, in the order of their paths. Each belongs to one of `starts`.
+///
+/// # Errors
+/// A directory cannot be listed or lies too deep; an interruption.
+pub fn below(root: &Path, starts: &[Start]) -> Result<Vec<Found>> {
+    let mut files = walk(root, starts, &[])?.files;
+    // Links that lead nowhere are no images here: nobody has said that they belong to a class.
+    let is_image =
+        |file: &Found| interrupt::check().map(|()| file.path.is_file() && inspect(&file.path) == Content::Image);
+    let images = files.par_iter().map(is_image).collect::<Result<Vec<bool>>>()?;
+    let mut images = images.into_iter();
+    files.retain(|_| images.next() == Some(true));
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
 }
 
 /// What a directory holds, hidden names left out, in the order of the names.
@@ -51,7 +51,7 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>, seen: &mut HashSet<PathBu
 /// # Errors
 /// It cannot be listed.
 pub fn sorted_entries(directory: &Path) -> Result<Vec<PathBuf>> {
-    let about = || format!("cannot list `{}`", directory.display());
+    let about = || format!("cannot list `{}`", names::path(directory));
     let entries = fs::read_dir(directory).context(about)?.collect::<std::io::Result<Vec<_>>>().context(about)?;
     let visible = entries.iter().filter(|entry| !is_hidden(&entry.file_name()));
     let mut paths: Vec<PathBuf> = visible.map(|entry| entry.path()).collect();

@@ -36,6 +36,7 @@ pub mod model_directory;
 pub mod network;
 pub mod ops;
 pub mod optimizer;
+mod ownership;
 pub mod parameter;
 pub mod pass;
 pub mod plan;

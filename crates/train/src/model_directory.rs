@@ -14,6 +14,7 @@ use preprocess::manifest::Split;
 use preprocess::pipeline::{Architecture, Filter, Fit, ImageSettings, ModelSettings};
 use preprocess::stage::atomic_file::{sweep_leftovers, write_atomically, write_error};
 use preprocess::stage::error::Context;
+use preprocess::stage::files;
 use preprocess::stage::fingerprint;
 use preprocess::{Error, Result};
 use serde_json::json;
@@ -79,7 +80,7 @@ impl Config {
     /// Missing or malformed.
     pub fn read(model_directory: &Path) -> Result<Self> {
         let file = model_directory.join(CONFIG_FILE);
-        let text = fs::read(&file).context(|| format!("cannot read `{}`", file.display())).map_err(|error| {
+        let text = files::read(&file).context(|| format!("cannot read `{}`", file.display())).map_err(|error| {
             error.hint("a model's directory holds `config.json`, written when its training ended; run `train` first")
         })?;
         let config: Self = serde_json::from_slice(&text)
@@ -239,7 +240,7 @@ pub fn write_weights(model_directory: &Path, weights: &[Array]) -> Result<()> {
 pub fn read_weights(model_directory: &Path, expected: &[(String, Vec<usize>)]) -> Result<Vec<Array>> {
     let file = model_directory.join(WEIGHTS_FILE);
     let hint = "the model's directory is damaged or mixed from two models: run `train` again, or copy it whole";
-    let bytes = fs::read(&file).context(|| format!("cannot read `{}`", file.display()));
+    let bytes = files::read(&file).context(|| format!("cannot read `{}`", file.display()));
     let bytes = bytes.map_err(|error| error.hint(hint))?;
     let refuse = |reason: String| {
         Error::new(format!("`{}` does not fit its `{CONFIG_FILE}`", file.display())).because(reason).hint(hint)

@@ -14,6 +14,7 @@ use parquet::file::properties::WriterProperties;
 use preprocess::manifest::Split;
 use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::error::Context;
+use preprocess::stage::files;
 use preprocess::{Error, Result};
 use serde_json::json;
 use std::collections::HashMap;
@@ -60,7 +61,7 @@ impl Predictions {
     /// # Errors
     /// Missing, truncated, of another schema, or with a row that does not fit the classes.
     pub fn read(file: &Path) -> Result<Self> {
-        let bytes = std::fs::read(file)
+        let bytes = files::read(file)
             .context(|| format!("cannot read `{}`", file.display()))
             .map_err(|error| error.hint("run `train` first"))?;
         Self::parse(bytes.into()).map_err(|reason| {

@@ -7,6 +7,7 @@ use crate::history::{self, HISTORY_FILE};
 use crate::metrics::Score;
 use crate::model::Model;
 use crate::model_directory::{self, Config, PREPROCESSOR_FILE, RunRecord, WEIGHTS_FILE};
+use crate::ownership;
 use crate::plan::{self, ModelPlan};
 use crate::predictions::predictions_file;
 use crate::summary::ParameterCounts;
@@ -31,6 +32,7 @@ pub fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B) -> Res
     let data = TrainingData::open(pipeline)?;
     let plans = plan::plan(pipeline, names, &data)?;
     for plan in &plans {
+        ownership::claim(&pipeline.output, &plan.name)?;
         // An image size that the last model cannot take should not come out after hours of training the first.
         Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)
             .map_err(|error| error.while_doing(format!("`train.models.{}` cannot be built", plan.name)))?;

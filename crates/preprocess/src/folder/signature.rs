@@ -1,7 +1,7 @@
 //! Tells images from other files by how they begin.
 
+use crate::stage::files;
 use image::ImageFormat;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -28,7 +28,7 @@ pub enum Content {
 pub fn inspect(path: &Path) -> Content {
     let mut head = Vec::with_capacity(HEAD);
     // A file that cannot be opened is for decoding to reject, if it claims to be an image.
-    let read = File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
+    let read = files::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
     if (read.is_ok() && format(&head).is_some()) || claims_an_image(path) { Content::Image } else { Content::Other }
 }
 

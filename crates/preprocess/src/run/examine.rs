@@ -9,7 +9,7 @@ use crate::image::{self, ImageError, Pixels};
 use crate::pipeline::{ImageSettings, PreprocessSettings, Unreadable};
 use crate::stage::atomic_file::write_atomically;
 use crate::stage::progress::Progress;
-use crate::stage::{fingerprint, interrupt};
+use crate::stage::{files, fingerprint, interrupt, names};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ impl Examined {
     }
 
     fn load(place: &Place, key: &str) -> Option<Self> {
-        let text = std::fs::read(place.state("examined.json")).ok()?;
+        let text = files::read(&place.state("examined.json")).ok()?;
         let examined: Self = serde_json::from_slice(&text).ok()?;
         (examined.key == key).then(|| examined.with_groups())
     }
@@ -97,7 +97,7 @@ pub fn examine<'a>(
 }
 
 fn unreadable(file: &ImageFile, reason: &str) -> Error {
-    Error::new(format!("cannot decode `{}`", file.path.display()))
+    Error::new(format!("cannot decode `{}`", names::path(&file.path)))
         .because(reason)
         .hint("set `preprocess.unreadable: skip` to leave such files out and list them in `rejected.csv`")
 }
@@ -113,6 +113,7 @@ fn decode_all(folder: &Folder, inputs: &Inputs, settings: &PreprocessSettings, s
         let decoded: Result<Findings> = chunk
             .par_iter()
             .map(|&index| {
+                interrupt::check()?;
                 let found = decode(&folder.images[index], inputs.content(index), &settings.image);
                 progress.advance(1);
                 match found? {
@@ -148,7 +149,7 @@ fn decode(
 
 /// A file is not what it was when the run began.
 pub fn changed(file: &ImageFile) -> Error {
-    Error::new(format!("`{}` changed while it was read", file.path.display()))
+    Error::new(format!("`{}` changed while it was read", names::path(&file.path)))
         .hint("run the same command again when nothing writes to the source directory any more")
 }
 

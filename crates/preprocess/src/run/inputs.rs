@@ -5,6 +5,7 @@ use crate::Result;
 use crate::folder::{Folder, ImageFile};
 use crate::image;
 use crate::stage::atomic_file::write_atomically;
+use crate::stage::{files, interrupt};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -38,8 +39,9 @@ impl Inputs {
         let path = place.state("inputs.json");
         // A cache that is missing or damaged costs time, nothing else.
         let known: HashMap<String, Stamp> =
-            std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        let stamps: Vec<Stamp> = folder.images.par_iter().map(|image| stamp(image, known.get(&image.source))).collect();
+            files::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let stamp = |image: &ImageFile| interrupt::check().map(|()| stamp(image, known.get(&image.source)));
+        let stamps = folder.images.par_iter().map(stamp).collect::<Result<Vec<Stamp>>>()?;
         let all: HashMap<&String, &Stamp> =
             std::iter::zip(&folder.images, &stamps).map(|(image, stamp)| (&image.source, stamp)).collect();
         if known.len() != all.len() || known.iter().any(|(source, stamp)| all.get(source) != Some(&stamp)) {

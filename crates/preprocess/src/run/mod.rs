@@ -5,6 +5,7 @@ mod inputs;
 mod ledger;
 mod pixel_store;
 mod publish;
+mod room;
 mod summary;
 
 use crate::folder::Folder;
@@ -14,8 +15,9 @@ use crate::shard::{self, PlannedShard, Row, Written};
 use crate::split::{self, Item};
 use crate::stage::error::Context;
 use crate::stage::lock::OutputLock;
+use crate::stage::owned::Owned;
 use crate::stage::progress::Progress;
-use crate::stage::{fingerprint, interrupt, random};
+use crate::stage::{files, fingerprint, interrupt, random};
 use crate::{Result, augment, image, say};
 use examine::Examined;
 use inputs::Inputs;
@@ -43,16 +45,20 @@ const STATE: &str = ".state";
 pub fn run(pipeline: &Pipeline) -> Result<()> {
     let started = Instant::now();
     let settings = &pipeline.preprocess;
-    let folder = Folder::discover(&settings.source)?;
+    let folder = Folder::discover_beside(&settings.source, &[&pipeline.output])?;
     summary::found(&folder, &settings.source);
     let _lock = OutputLock::acquire(&pipeline.output, "preprocess")?;
-    let place = Place::create(pipeline.shards_dir())?;
+    let place = Place::create(&pipeline.output)?;
     let inputs = Inputs::read(&folder, &place)?;
     let fingerprint = fingerprint_of(&folder, &inputs, settings)?;
     if publish::is_up_to_date(&place, &fingerprint, settings)? {
         say!("up to date: `{}` holds the data set of these images and settings", place.shards.display());
         return Ok(());
     }
+    // Before the manifest goes: it tells which files are this program's.
+    let mut owned = place.owned();
+    owned.claim(publish::FILES.iter().copied())?;
+    room::check(&folder, settings, &place)?;
     place.unpublish()?;
     let (examined, pixels) = examine::examine(&folder, &inputs, settings, &place)?;
     // Before anything that may refuse for want of images: its hint points here.
@@ -62,7 +68,7 @@ pub fn run(pipeline: &Pipeline) -> Result<()> {
         Work { folder: &folder, settings, inputs: &inputs, examined: &examined, splits: &splits, pixels: &pixels };
     let (shards, sheet) = rayon::join(|| work.write_shards(&place), || publish::contact_sheet(&work, &place));
     let manifest = work.manifest(fingerprint, shards.and_then(|shards| sheet.map(|()| shards))?);
-    publish::manifest(&manifest, &place)?;
+    publish::manifest(&manifest, &mut owned, &place)?;
     summary::finished(&manifest, &examined, &folder, &place.shards, started.elapsed());
     Ok(())
 }
@@ -81,11 +87,18 @@ struct Place {
 }
 
 impl Place {
-    fn create(shards: PathBuf) -> Result<Self> {
-        for directory in [shards.join("data"), shards.join(STATE)] {
-            std::fs::create_dir_all(&directory).context(|| format!("cannot create `{}`", directory.display()))?;
+    fn create(output: &Path) -> Result<Self> {
+        for directory in ["data", STATE] {
+            files::make_directories(output, &["shards", directory])?;
         }
-        Ok(Self { shards })
+        Ok(Self { shards: output.join("shards") })
+    }
+
+    /// Which of the files beside the shards are this program's. Where there is no list of them, a manifest of this program's
+    /// format says that all are.
+    fn owned(&self) -> Owned {
+        let ours = Manifest::read(&self.shards).is_ok();
+        Owned::open(&self.shards, self.state("written.json"), if ours { publish::FILES } else { &[] })
     }
 
     fn state(&self, file: &str) -> PathBuf {
@@ -222,6 +235,7 @@ impl Work<'_> {
 
     /// One row: the image itself, or an augmented copy of it.
     fn row(&self, index: usize, copy: usize) -> Result<Row> {
+        interrupt::check()?;
         let found = &self.folder.images[index];
         let mut pixels = self.pixels.pixels(index)?;
         if copy > 0 {

@@ -11,6 +11,7 @@ use crate::pipeline::ImageSettings;
 use crate::shard::read_exact_at;
 use crate::stage::atomic_file::{write_atomically, write_error};
 use crate::stage::error::Context;
+use crate::stage::files;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -66,7 +67,9 @@ impl<'a> PixelStore<'a> {
     ) -> Result<Self> {
         let path = place.state(FILE);
         let entries = key.and_then(|key| load_index(place, key)).filter(|entries| entries.len() == folder.images.len());
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(entries.is_none()).open(&path);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(entries.is_none());
+        let file = files::open_for_writing(&path, &mut options);
         let file = file.context(|| format!("cannot open `{}`", path.display()))?;
         let end = file.metadata().context(|| format!("cannot read `{}`", path.display()))?.len();
         let entries = entries.unwrap_or_else(|| vec![None; folder.images.len()]);
@@ -127,7 +130,7 @@ impl<'a> PixelStore<'a> {
 }
 
 fn load_index(place: &Place, key: &str) -> Option<Vec<Option<Entry>>> {
-    let index: Index = serde_json::from_slice(&std::fs::read(place.state(INDEX)).ok()?).ok()?;
+    let index: Index = serde_json::from_slice(&files::read(&place.state(INDEX)).ok()?).ok()?;
     (index.key == key).then_some(index.entries)
 }
 

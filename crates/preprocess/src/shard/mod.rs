@@ -8,6 +8,6 @@ mod write;
 
 pub use plan::{MAX_SHARD_BYTES, PlannedShard, plan};
 pub use positioned::read_exact_at;
-pub use read::{StoredRow, read};
+pub use read::{StoredRow, is_ours, read};
 pub use schema::schema;
 pub use write::{Row, Written, write};

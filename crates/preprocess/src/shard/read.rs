@@ -1,12 +1,14 @@
 //! Reads a shard's rows: where each image lies in the file, and what the other columns say.
 
-use super::schema::schema_of_views;
+use super::schema::{METADATA_KEY, schema_of_views};
+use crate::stage::files;
 use crate::{Error, Result};
 use arrow::array::{Array, AsArray, BinaryViewArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use std::path::Path;
 
 /// One row, without its pixels.
@@ -50,6 +52,15 @@ pub fn read(path: &Path, content: &Bytes) -> Result<Vec<StoredRow>> {
         append(&mut rows, &batch, content).ok_or_else(|| foreign("its columns are others".to_owned()))?;
     }
     Ok(rows)
+}
+
+/// Whether a file is a shard that this program wrote, by what it says of itself.
+pub fn is_ours(path: &Path) -> bool {
+    let Ok(file) = files::open(path) else { return false };
+    let Ok(reader) = SerializedFileReader::new(file) else { return false };
+    let metadata = reader.metadata().file_metadata();
+    let of_ours = metadata.created_by().is_some_and(|program| program.starts_with("preprocess "));
+    of_ours && metadata.key_value_metadata().is_some_and(|all| all.iter().any(|entry| entry.key == METADATA_KEY))
 }
 
 fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Option<()> {

@@ -59,7 +59,7 @@ pub fn write(path: &Path, value: &(impl Serialize + ?Sized)) -> Result<()> {
 /// # Errors
 /// See [`Unsealed`].
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Unsealed> {
-    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+    let bytes = super::files::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Unsealed::Missing,
         _ => Unsealed::Unreadable(error.to_string()),
     })?;
