@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use dfdx::tensor::Cpu;
 use preprocess::dataset::Dataset;
 use preprocess::folder::Folder;
+use preprocess::image::budget::{DEFAULT_MEMORY, limit_memory};
 use preprocess::pipeline::{DeviceChoice, Pipeline, Precision};
 use preprocess::stage::cli::PipelineArgs;
 use preprocess::stage::error::Context;
@@ -95,6 +96,8 @@ struct PredictArgs {
     format: predict::Format,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +112,8 @@ struct EvaluateArgs {
     format: evaluate::Format,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +124,13 @@ struct DeviceArgs {
     /// Threads to compute with [default: one a core]
     #[arg(long, value_name = "N", value_parser = positive)]
     threads: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+struct MemoryArgs {
+    /// Megabytes that reading, decoding and resizing images take at once; an image that takes more is not read
+    #[arg(long, value_name = "MB", default_value_t = DEFAULT_MEMORY, value_parser = RangedU64ValueParser::<usize>::new().range(50..=1_000_000))]
+    memory: usize,
 }
 
 /// Runs the stage and turns its outcome into an exit code.
@@ -137,10 +149,12 @@ pub fn main() -> ExitCode {
                 &pipeline, model, steps, &device
             ))
         }
-        Command::Predict(PredictArgs { model, images, top, format, device }) => {
+        Command::Predict(PredictArgs { model, images, top, format, device, memory }) => {
+            limit_memory(memory.memory);
             on_device!(open(&device, None)?, |device| predict(&model, &images, top, format, &device))
         }
-        Command::Evaluate(EvaluateArgs { model, images, format, device }) => {
+        Command::Evaluate(EvaluateArgs { model, images, format, device, memory }) => {
+            limit_memory(memory.memory);
             on_device!(open(&device, None)?, |device| evaluate(&model, &images, format, &device))
         }
     })

@@ -10,7 +10,7 @@ mod walk;
 
 pub use layout::{Layout, is_hidden, name_of};
 pub use natural_order::natural_order;
-pub(crate) use signature::format;
+pub(crate) use signature::{HEAD, format, name_of_other};
 pub use signature::{Content, inspect};
 
 use crate::manifest::Split;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// Pixels of either side of the images.
 pub const IMAGE_SIDE: RangeInclusive<usize> = 1..=4096;
+/// Megabytes that images take while they are decoded.
+pub const MEMORY: RangeInclusive<usize> = 50..=1_000_000;
 /// Augmented copies of each training image.
 pub const COPIES: RangeInclusive<usize> = 0..=1000;
 /// Images a step.
@@ -26,6 +28,7 @@ pub fn values(pipeline: &Pipeline) -> Vec<Problem> {
     checks.path(&["preprocess", "source"], &preprocess.source);
     checks.image(&preprocess.image);
     checks.split(&preprocess.split);
+    checks.within(KeyPath::of(&["preprocess", "memory"]), preprocess.memory, MEMORY);
     checks.augment(&preprocess.augment);
     checks.within(KeyPath::of(&["train", "batch_size"]), pipeline.train.batch_size, BATCH_SIZE);
     for (name, model) in &pipeline.train.models {
