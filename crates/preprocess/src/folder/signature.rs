@@ -11,8 +11,9 @@ pub const HEAD: usize = 512;
 /// Extensions that claim an image. A file that has one is never silently passed over: where the content is another, decoding
 /// rejects it by name.
 const EXTENSIONS: [&str; 32] = [
-    "jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "bmp", "dib", "webp", "tif", "tiff", "btf", "tf8", "pgm", "ppm", "pbm",
-    "pnm", "pam", "avif", "avifs", "heic", "heif", "hif", "jp2", "j2k", "jxl", "psd", "dng", "nef", "cr2", "arw",
+    "jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "bmp", "dib", "webp", "tif", "tiff", "btf", "tf8", "pgm",
+    "ppm", "pbm", "pnm", "pam", "avif", "avifs", "heic", "heif", "hif", "jp2", "j2k", "jxl", "psd", "dng", "nef",
+    "cr2", "arw",
 ];
 
 /// What a file is.
@@ -62,7 +63,7 @@ pub fn format(head: &[u8]) -> Option<Result<ImageFormat, &'static str>> {
 
 /// Images of formats that nothing here decodes.
 fn unsupported(head: &[u8]) -> Option<&'static str> {
-    const NAMES: [(&[u8], &str); 24] = [
+    const NAMES: [(&[u8], &str); 26] = [
         (b"\xff\x0a", "JPEG XL"),
         (b"\0\0\0\x0cJXL ", "JPEG XL"),
         (b"\0\0\0\x0cjP  ", "JPEG 2000"),
@@ -87,6 +88,8 @@ fn unsupported(head: &[u8]) -> Option<&'static str> {
         (b"IIRS", "camera raw (ORF)"),
         (b"IIU\0", "camera raw (RW2)"),
         (b"\0\0\x02\0\x01\0", "CUR"),
+        (b"PF\n", "PFM"),
+        (b"Pf\n", "PFM"),
     ];
     let named = NAMES.iter().find(|(beginning, _)| head.starts_with(beginning)).map(|(_, name)| *name);
     named.or_else(|| boxed(head)).or_else(|| is_svg(head).then_some("SVG"))

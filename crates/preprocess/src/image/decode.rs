@@ -81,7 +81,9 @@ fn recognise(bytes: &[u8]) -> Result<ImageFormat, ImageError> {
             Some(name) => ImageError::new(format_args!("its content is not an image's: it is {name}")),
             None => ImageError::new("its content is not an image's"),
         }),
-        Some(Err(name)) => Err(ImageError::new(format_args!("{name} images are not supported: convert it to JPEG or PNG"))),
+        Some(Err(name)) => {
+            Err(ImageError::new(format_args!("{name} images are not supported: convert it to JPEG or PNG")))
+        }
         Some(Ok(format)) => Ok(format),
     }
 }

@@ -82,7 +82,9 @@ fn algorithm(filter: Filter) -> ResizeAlg {
 pub(crate) fn scale(pixels: &Pixels, width: usize, height: usize, options: &ResizeOptions) -> Pixels {
     let whole = Area { left: 0.0, top: 0.0, width: pixels.width as f64, height: pixels.height as f64 };
     let area = match options.cropping {
-        SrcCropping::Crop(part) => within(pixels, Area { left: part.left, top: part.top, width: part.width, height: part.height }),
+        SrcCropping::Crop(part) => {
+            within(pixels, Area { left: part.left, top: part.top, width: part.width, height: part.height })
+        }
         _ => whole,
     };
     if area == whole && (pixels.width, pixels.height) == (width, height) {
@@ -97,10 +99,18 @@ pub(crate) fn scale(pixels: &Pixels, width: usize, height: usize, options: &Resi
     let vertically_first = vertically_first([columns.len(), rows.len()], [width, height]);
     let (first, second, size) = if vertically_first {
         let (left, columns) = (columns.start as f64, columns.len());
-        (Area { left, width: columns as f64, ..area }, Area { left: area.left - left, top: 0.0, height: height as f64, ..area }, [columns, height])
+        (
+            Area { left, width: columns as f64, ..area },
+            Area { left: area.left - left, top: 0.0, height: height as f64, ..area },
+            [columns, height],
+        )
     } else {
         let (top, rows) = (rows.start as f64, rows.len());
-        (Area { top, height: rows as f64, ..area }, Area { top: area.top - top, left: 0.0, width: width as f64, ..area }, [width, rows])
+        (
+            Area { top, height: rows as f64, ..area },
+            Area { top: area.top - top, left: 0.0, width: width as f64, ..area },
+            [width, rows],
+        )
     };
     between.resize(size[0] * size[1] * 3, 0);
     one_axis(pixels, &first, &mut between, size, options.algorithm);
@@ -190,62 +200,5 @@ fn pad(inner: &Pixels, width: usize, height: usize) -> Pixels {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Red left half, green right half.
-    fn halves(width: usize, height: usize) -> Pixels {
-        let row = (0..width).flat_map(|x| if x < width / 2 { [255, 0, 0] } else { [0, 255, 0] });
-        let data = std::iter::repeat_n(row.collect::<Vec<u8>>(), height).flatten().collect();
-        Pixels { width, height, data }
-    }
-
-    fn at(pixels: &Pixels, x: usize, y: usize) -> &[u8] {
-        &pixels.data[(y * pixels.width + x) * 3..][..3]
-    }
-
-    #[test]
-    fn each_fit_does_what_it_says() {
-        let wide = halves(40, 10);
-        let fitted = |fit| resize(&wide, &ImageSettings { width: 20, height: 20, fit, filter: Filter::Bilinear });
-        let (stretched, cropped, padded) = (fitted(Fit::Stretch), fitted(Fit::Crop), fitted(Fit::Pad));
-        for image in [&stretched, &cropped, &padded] {
-            assert_eq!((image.width, image.height, image.data.len()), (20, 20, 1200));
-        }
-        assert_eq!((at(&stretched, 1, 0), at(&stretched, 18, 19)), (&[255, 0, 0][..], &[0, 255, 0][..]));
-        assert_eq!((at(&cropped, 1, 0), at(&cropped, 18, 19)), (&[255, 0, 0][..], &[0, 255, 0][..]));
-        assert_eq!(
-            (at(&padded, 1, 0), at(&padded, 1, 10), at(&padded, 18, 19)),
-            (&[0; 3][..], &[255, 0, 0][..], &[0; 3][..])
-        );
-        // 40 pixels became 20, so the border between the colours is at 10 when padded and when stretched.
-        assert!(at(&padded, 8, 10)[0] == 255 && at(&padded, 11, 10)[1] == 255);
-    }
-
-    #[test]
-    fn shrinking_is_antialiased_except_with_nearest() {
-        let stripes = (0..64).flat_map(|x| if x % 2 == 0 { [0; 3] } else { [255; 3] }).collect::<Vec<u8>>();
-        let stripes = Pixels { width: 64, height: 1, data: stripes };
-        for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
-            let grey = resize(&stripes, &ImageSettings { width: 8, height: 1, filter, ..Default::default() });
-            assert!(grey.data.iter().all(|&value| (100..=155).contains(&value)), "{filter:?}: {:?}", grey.data);
-        }
-        let nearest =
-            resize(&stripes, &ImageSettings { width: 8, height: 1, filter: Filter::Nearest, ..Default::default() });
-        assert!(nearest.data.iter().all(|&value| value == 0 || value == 255));
-    }
-
-    #[test]
-    fn extreme_shapes_are_brought_to_size() {
-        for (width, height) in [(1, 1), (1, 5000), (5000, 1), (3, 2)] {
-            for fit in [Fit::Stretch, Fit::Crop, Fit::Pad] {
-                let settings = ImageSettings { width: 16, height: 12, fit, filter: Filter::Lanczos };
-                assert_eq!(
-                    resize(&halves(width, height), &settings).data.len(),
-                    16 * 12 * 3,
-                    "{width}x{height} {fit:?}"
-                );
-            }
-        }
-    }
-}
+#[path = "resize_tests.rs"]
+mod tests;

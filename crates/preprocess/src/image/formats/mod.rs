@@ -2,6 +2,8 @@
 
 mod gif;
 mod png;
+#[cfg(test)]
+mod tests;
 mod tiff;
 mod webp;
 
@@ -21,14 +23,16 @@ pub fn decode(bytes: &[u8], format: ImageFormat, beside: Beside) -> Result<Decod
         ImageFormat::Png => png::decode(bytes, beside)?,
         ImageFormat::Tiff => tiff::decode(bytes, beside)?,
         ImageFormat::WebP => {
-            let (file, exif) = webp::checked(bytes)?;
-            // The picture as it is compressed, or a frame of it and the whole.
-            let (pixels, held) = through_image(&file, format, beside, |width, height| width * height * 8)?;
+            let webp::Checked { file, exif, planes } = webp::checked(bytes)?;
+            // Brightness, colours and alpha by themselves; or four channels of a frame, and of the whole.
+            let each = if planes { 3 } else { 8 };
+            let (pixels, held) = through_image(&file, format, beside, |width, height| width * height * each)?;
             (pixels, exif.and_then(exif_orientation), held)
         }
         ImageFormat::Gif => {
-            let [width, height] = gif::first_frame(bytes)?;
-            let (pixels, held) = through_image(bytes, format, beside, |_, _| width * height * 4)?;
+            let frame = gif::first_frame(bytes)?;
+            let part = |width, height| if frame == [width, height] { 0 } else { frame[0] * frame[1] * 4 };
+            let (pixels, held) = through_image(bytes, format, beside, part)?;
             (pixels, None, held)
         }
         _ => {

@@ -11,22 +11,34 @@ const HAS_XMP: u8 = 0x04;
 /// Where they stand.
 const FLAGS: usize = 20;
 
+/// A file that is whole.
+pub struct Checked<'a> {
+    /// Without flags that promise metadata that is not there, which viewers ignore.
+    pub file: Cow<'a, [u8]>,
+    pub exif: Option<&'a [u8]>,
+    /// Whether it is one picture, lossily compressed.
+    pub planes: bool,
+}
+
 /// What is of interest among the chunks.
 #[derive(Default)]
 struct Found<'a> {
     exif: Option<&'a [u8]>,
     xmp: bool,
+    lossy: bool,
+    frames: bool,
 }
 
-/// The file and its EXIF chunk. Flags that promise metadata that is not there, which viewers ignore, are taken out.
+/// Walks through the chunks.
 ///
 /// # Errors
 /// The file ends before its chunks do.
-pub fn checked(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Option<&[u8]>), ImageError> {
+pub fn checked(bytes: &[u8]) -> Result<Checked<'_>, ImageError> {
     let size = number(bytes, 4).ok_or_else(|| cut_short("WebP", bytes))?;
     let chunks = bytes.get(12..8 + size).ok_or_else(|| cut_short("WebP", bytes))?;
     let mut found = Found::default();
-    walk(chunks, &mut found).ok_or_else(|| ImageError::new("the WebP is cut short or corrupt: a part reaches beyond its end"))?;
+    walk(chunks, &mut found)
+        .ok_or_else(|| ImageError::new("the WebP is cut short or corrupt: a part reaches beyond its end"))?;
     let mut file = Cow::Borrowed(bytes);
     if chunks.starts_with(b"VP8X") && bytes.len() > FLAGS {
         let absent = if found.exif.is_none() { HAS_EXIF } else { 0 } | if found.xmp { 0 } else { HAS_XMP };
@@ -34,7 +46,7 @@ pub fn checked(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Option<&[u8]>), ImageErro
             file.to_mut()[FLAGS] &= !absent;
         }
     }
-    Ok((file, found.exif))
+    Ok(Checked { file, exif: found.exif, planes: found.lossy && !found.frames })
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<usize> {
@@ -49,8 +61,12 @@ fn walk<'a>(mut chunks: &'a [u8], found: &mut Found<'a>) -> Option<()> {
         match name {
             b"EXIF" => found.exif = found.exif.or(Some(data)),
             b"XMP " => found.xmp = true,
+            b"VP8 " => found.lossy = true,
             // A frame: 16 bytes about it, then chunks.
-            b"ANMF" => walk(data.get(16..)?, found)?,
+            b"ANMF" => {
+                found.frames = true;
+                walk(data.get(16..)?, found)?;
+            }
             _ => {}
         }
         chunks = chunks.get(8 + size + size % 2..).unwrap_or_default();

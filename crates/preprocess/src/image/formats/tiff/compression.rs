@@ -75,7 +75,9 @@ fn pack_bits(mut data: &[u8], length: usize) -> Result<Vec<u8>, ImageError> {
 fn lzw(data: &[u8], length: usize) -> Result<Vec<u8>, ImageError> {
     // Before 1992 codes began at the other end of the bytes; libtiff tells it by the first code, "clear", as well.
     if matches!(data, [0, second, ..] if second & 1 == 1) {
-        return Err(ImageError::new("TIFFs with old-style LZW compression are not supported: save it again, or as a PNG"));
+        return Err(ImageError::new(
+            "TIFFs with old-style LZW compression are not supported: save it again, or as a PNG",
+        ));
     }
     let mut decoder = weezl::decode::Configuration::with_tiff_size_switch(weezl::BitOrder::Msb, 8)
         .with_yield_on_full_buffer(true)

@@ -102,7 +102,10 @@ impl<'a> Directory<'a> {
         if entry.count > MOST_VALUES {
             return Err(ImageError::new(format_args!("corrupt TIFF: tag {tag} claims {} values", entry.count)));
         }
-        (0..entry.count).map(|index| self.number_at(entry.start + index * size, size)).collect::<Result<_, _>>().map(Some)
+        (0..entry.count)
+            .map(|index| self.number_at(entry.start + index * size, size))
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
 
     /// A tag's bytes as they are.
@@ -116,7 +119,8 @@ impl<'a> Directory<'a> {
     /// # Errors
     /// The file ends before.
     pub fn slice(&self, start: u64, length: u64) -> Result<&'a [u8], ImageError> {
-        let range = usize::try_from(start).ok().zip(start.checked_add(length).and_then(|end| usize::try_from(end).ok()));
+        let range =
+            usize::try_from(start).ok().zip(start.checked_add(length).and_then(|end| usize::try_from(end).ok()));
         range.and_then(|(start, end)| self.bytes.get(start..end)).ok_or_else(|| self.cut_short())
     }
 

@@ -21,7 +21,9 @@ pub enum Compression {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Colour {
     /// 0 is black, or white.
-    Grey { white_is_zero: bool },
+    Grey {
+        white_is_zero: bool,
+    },
     Rgb,
     /// A colour for each index.
     Palette(Vec<[u8; 3]>),

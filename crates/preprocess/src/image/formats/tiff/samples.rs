@@ -69,7 +69,10 @@ impl<'a> Converter<'a> {
         let bits = self.layout.bits;
         let most = (1u8 << bits) - 1;
         let factor = if matches!(self.layout.colour, Colour::Palette(_)) { 1 } else { 255 / most };
-        packed.iter().flat_map(|byte| (0..8 / bits).rev().map(move |at| (byte >> (at * bits) & most) * factor)).collect()
+        packed
+            .iter()
+            .flat_map(|byte| (0..8 / bits).rev().map(move |at| (byte >> (at * bits) & most) * factor))
+            .collect()
     }
 
     fn floats(&self, packed: &[u8]) -> Result<Vec<u8>, ImageError> {
