@@ -159,16 +159,16 @@ fn jpeg(layout: &Layout, data: &[u8], tables: Option<&[u8]>, rows: usize) -> Res
         (Some(tables), Some(rest)) => Cow::Owned([tables, rest].concat()),
         _ => Cow::Borrowed(data),
     };
-    let output = match layout.colour {
-        Colour::YCbCr => ColorSpace::RGB,
-        // Not converted: RGB is stored in the place of Y, Cb and Cr.
-        Colour::Rgb => ColorSpace::YCbCr,
-        _ => ColorSpace::Luma,
-    };
-    let options = DecoderOptions::default().set_strict_mode(true).jpeg_set_out_colorspace(output);
+    let options = DecoderOptions::default().set_strict_mode(true);
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(&joined), options);
     let corrupt = |error: &dyn std::fmt::Display| ImageError::new(format_args!("corrupt JPEG in a TIFF: {error}"));
     decoder.decode_headers().map_err(|error| corrupt(&error))?;
+    let output = match (&layout.colour, decoder.input_colorspace()) {
+        (Colour::Rgb, Some(ColorSpace::YCbCr)) => ColorSpace::YCbCr, // Not converted: RGB stands in their place.
+        (Colour::Rgb | Colour::YCbCr, _) => ColorSpace::RGB,
+        _ => ColorSpace::Luma,
+    };
+    decoder.set_options(options.jpeg_set_out_colorspace(output));
     let (width, height) = decoder.dimensions().ok_or_else(short)?;
     if width != layout.part[0] || height < rows || height > layout.part[1] {
         return Err(corrupt(&format_args!("{width}x{height} pixels in a part of another size")));

@@ -103,7 +103,7 @@ impl<'a> Directory<'a> {
             return Err(ImageError::new(format_args!("corrupt TIFF: tag {tag} claims {} values", entry.count)));
         }
         (0..entry.count)
-            .map(|index| self.number_at(entry.start + index * size, size))
+            .map(|index| self.number_at(entry.start.saturating_add(index * size), size))
             .collect::<Result<_, _>>()
             .map(Some)
     }
