@@ -50,6 +50,7 @@ fn what_is_not_supported_is_refused_by_name_and_never_as_broken() {
         ("refused-double.tif", "TIFFs of 64-bit floating-point numbers are not supported"),
         ("refused-five-channels.tif", "TIFFs of 5 channels are not supported"),
         ("refused-float-range.tif", "floating-point numbers other than from 0 to 1 are not supported"),
+        ("refused-group3.tif", "fax-compressed TIFFs (Group 3) are not supported"),
         ("refused-lab.tif", "TIFFs in the Lab colour space are not supported"),
         ("refused-mask.tif", "TIFFs that are transparency masks are not supported"),
         ("refused-signed.tif", "TIFFs of signed numbers are not supported"),

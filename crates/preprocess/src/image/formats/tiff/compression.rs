@@ -2,7 +2,7 @@
 
 use super::layout::{Colour, Compression, Layout};
 use crate::image::ImageError;
-use fax::decoder::{DecodeStatus, Group3Decoder, Group4Decoder};
+use fax::decoder::{DecodeStatus, Group4Decoder};
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::io::Read;
@@ -42,7 +42,6 @@ pub fn unpack<'a>(
         Compression::PackBits => pack_bits(&data, length),
         Compression::Lzw => lzw(&data, length),
         Compression::Deflate => deflate(&data, length),
-        Compression::Fax3 => group3(&data, layout.part[0] as u16, rows),
         Compression::Fax4 => group4(&data, layout.part[0] as u16, rows),
         Compression::Jpeg => jpeg(layout, &data, tables, rows),
     };
@@ -132,22 +131,6 @@ fn group4(data: &[u8], width: u16, rows: usize) -> Result<Vec<u8>, ImageError> {
             Ok(DecodeStatus::Incomplete) => draw_line(decoder.transition(), line, width),
             _ => return Err(short()),
         }
-    }
-    Ok(out)
-}
-
-fn group3(data: &[u8], width: u16, rows: usize) -> Result<Vec<u8>, ImageError> {
-    let bytes = data.iter().map(|byte| Ok::<u8, Infallible>(*byte));
-    let mut decoder = Group3Decoder::new(bytes).map_err(|_| short())?;
-    let row_bytes = usize::from(width).div_ceil(8);
-    let mut out = vec![0; row_bytes * rows];
-    for line in out.chunks_exact_mut(row_bytes) {
-        // The last line needs no mark behind it; but every line must reach the right edge.
-        let _ = decoder.advance();
-        if decoder.transitions().last() != Some(&width) {
-            return Err(short());
-        }
-        draw_line(decoder.transitions(), line, width);
     }
     Ok(out)
 }

@@ -7,8 +7,6 @@ use crate::image::ImageError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     None,
-    /// Group 3 fax, one-dimensional.
-    Fax3,
     /// Group 4 fax.
     Fax4,
     Lzw,
@@ -108,7 +106,7 @@ impl Layout {
         if compression == Compression::Jpeg && (samples != channels || planar || bits != 8) {
             return Err(unsupported("JPEG-compressed TIFFs with alpha, with separate planes or of other than 8 bits"));
         }
-        let fax = matches!(compression, Compression::Fax3 | Compression::Fax4);
+        let fax = compression == Compression::Fax4;
         if fax && (bits != 1 || samples != 1 || width > usize::from(u16::MAX)) {
             return Err(corrupt("a fax of more than one bit a pixel or 65535 pixels a line"));
         }
@@ -227,14 +225,13 @@ fn sample_format(directory: &Directory) -> Result<(usize, bool), ImageError> {
 fn compression(directory: &Directory) -> Result<Compression, ImageError> {
     let named = match directory.number(tag::COMPRESSION)?.unwrap_or(1) {
         1 => return Ok(Compression::None),
-        3 if directory.number(tag::T4_OPTIONS)?.unwrap_or(0) & 1 == 0 => return Ok(Compression::Fax3),
         4 => return Ok(Compression::Fax4),
         5 => return Ok(Compression::Lzw),
         7 => return Ok(Compression::Jpeg),
         8 | 32946 => return Ok(Compression::Deflate),
         32773 => return Ok(Compression::PackBits),
-        2 => "TIFFs with CCITT run-length compression",
-        3 => "TIFFs with two-dimensional Group 3 fax compression",
+        2 => "fax-compressed TIFFs (CCITT run lengths)",
+        3 => "fax-compressed TIFFs (Group 3)",
         6 => "TIFFs with old-style JPEG compression",
         9 | 10 | 34661 => "TIFFs with JBIG compression",
         34712 | 33003 | 33005 => "TIFFs with JPEG 2000 compression",
@@ -250,7 +247,7 @@ fn compression(directory: &Directory) -> Result<Compression, ImageError> {
 
 /// The meaning of the colour channels, and their number.
 fn colour(directory: &Directory, bits: usize, compression: Compression) -> Result<(Colour, usize), ImageError> {
-    let fax = matches!(compression, Compression::Fax3 | Compression::Fax4);
+    let fax = compression == Compression::Fax4;
     let Some(photometric) = directory.number(tag::PHOTOMETRIC)?.or(fax.then_some(0)) else {
         return Err(corrupt("it says not what its numbers mean (PhotometricInterpretation)"));
     };
