@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use dfdx::tensor::Cpu;
 use preprocess::dataset::Dataset;
 use preprocess::folder::Folder;
+use preprocess::image::budget::{DEFAULT_MEMORY, limit_memory};
 use preprocess::pipeline::{DeviceChoice, Pipeline, Precision, limits};
 use preprocess::stage::cli::{PipelineArgs, threads, whole_number};
 use preprocess::stage::error::Context;
@@ -94,6 +95,8 @@ struct PredictArgs {
     format: predict::Format,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -108,6 +111,8 @@ struct EvaluateArgs {
     format: evaluate::Format,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -118,6 +123,13 @@ struct DeviceArgs {
     /// Threads to compute with [default: one a core]
     #[arg(long, value_name = "N", value_parser = threads())]
     threads: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+struct MemoryArgs {
+    /// Megabytes that reading, decoding and resizing images take at once; an image that takes more is not read
+    #[arg(long, value_name = "MB", default_value_t = DEFAULT_MEMORY, value_parser = whole_number(&limits::MEMORY))]
+    memory: usize,
 }
 
 /// Runs the stage and turns its outcome into an exit code.
@@ -136,10 +148,12 @@ pub fn main() -> ExitCode {
                 &pipeline, model, steps, &device
             ))
         }
-        Command::Predict(PredictArgs { model, images, top, format, device }) => {
+        Command::Predict(PredictArgs { model, images, top, format, device, memory }) => {
+            limit_memory(memory.memory);
             on_device!(open(&device, None)?, |device| predict(&model, &images, top, format, &device))
         }
-        Command::Evaluate(EvaluateArgs { model, images, format, device }) => {
+        Command::Evaluate(EvaluateArgs { model, images, format, device, memory }) => {
+            limit_memory(memory.memory);
             on_device!(open(&device, None)?, |device| evaluate(&model, &images, format, &device))
         }
     })

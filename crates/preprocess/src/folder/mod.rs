@@ -10,8 +10,8 @@ pub mod walk;
 
 pub use layout::{Layout, is_hidden, name_of};
 pub use natural_order::natural_order;
-pub(crate) use signature::format;
 pub use signature::{Content, inspect};
+pub(crate) use signature::{HEAD, format, name_of_other};
 
 use crate::manifest::Split;
 use crate::stage::{interrupt, names};

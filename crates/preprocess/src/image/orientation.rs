@@ -2,7 +2,7 @@
 
 use super::{Area, Decoded, Pixels};
 use ::image::metadata::Orientation;
-use ::image::{DynamicImage, ImageDecoder, RgbImage};
+use ::image::{DynamicImage, RgbImage};
 
 /// The tag of the orientation.
 const ORIENTATION: u16 = 0x0112;
@@ -48,16 +48,6 @@ pub fn of_exif(metadata: &[u8]) -> Option<Orientation> {
     None
 }
 
-/// The orientation of a PNG, a WebP or a TIFF. Metadata that cannot be read say nothing: the picture is there all the same.
-pub fn of_decoder(decoder: &mut impl ImageDecoder) -> Orientation {
-    let of_metadata = match decoder.exif_metadata() {
-        Ok(Some(metadata)) => of_exif(&metadata),
-        // A TIFF has the tag among its own.
-        _ => decoder.orientation().ok(),
-    };
-    of_metadata.unwrap_or(Orientation::NoTransforms)
-}
-
 /// Whether width becomes height.
 pub fn swaps_sides(orientation: Orientation) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
@@ -69,7 +59,7 @@ pub fn apply(decoded: Decoded, orientation: Option<Orientation>) -> Decoded {
     let Some(orientation) = orientation.filter(|orientation| *orientation != Orientation::NoTransforms) else {
         return decoded;
     };
-    let Decoded { pixels, covered } = decoded;
+    let Decoded { pixels, covered, held } = decoded;
     let covered = turned(covered, [pixels.width as f64, pixels.height as f64], orientation);
     let (width, height) = (pixels.width as u32, pixels.height as u32);
     let Some(image) = RgbImage::from_raw(width, height, pixels.data) else {
@@ -78,7 +68,7 @@ pub fn apply(decoded: Decoded, orientation: Option<Orientation>) -> Decoded {
     let mut image = DynamicImage::from(image);
     image.apply_orientation(orientation);
     let (width, height) = (image.width() as usize, image.height() as usize);
-    Decoded { pixels: Pixels { width, height, data: image.into_rgb8().into_raw() }, covered }
+    Decoded { pixels: Pixels { width, height, data: image.into_rgb8().into_raw() }, covered, held }
 }
 
 /// Where an area of a picture of that size comes to lie.
@@ -114,7 +104,8 @@ mod tests {
                 pixels.data[(row * 5 + column) * 3] = 255;
             }
             let covered = Area { left: 0.0, top: 1.0, width: 3.0, height: 2.0 };
-            let Decoded { pixels, covered } = apply(Decoded { pixels, covered }, Some(orientation));
+            let turned = apply(Decoded { pixels, covered, held: None }, Some(orientation));
+            let Decoded { pixels, covered, .. } = turned;
             for (row, column) in (0..pixels.height).flat_map(|row| (0..pixels.width).map(move |column| (row, column))) {
                 let (x, y) = (column as f64 - covered.left, row as f64 - covered.top);
                 let inside = x >= 0.0 && y >= 0.0 && x < covered.width && y < covered.height;

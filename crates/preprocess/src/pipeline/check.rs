@@ -1,6 +1,8 @@
 //! Which values are possible. After this, nothing needs to ask whether a setting makes sense.
 
-use super::limits::{self, BATCH_SIZE, COPIES, EPOCHS, IMAGE_SIDE, LOSS_TOLERANCE, MINIMUM_IMAGES, PATIENCE, SEED};
+use super::limits::{
+    self, BATCH_SIZE, COPIES, EPOCHS, IMAGE_SIDE, LOSS_TOLERANCE, MEMORY, MINIMUM_IMAGES, PATIENCE, SEED,
+};
 use super::problem::{KeyPath, Problem};
 use super::{AugmentSettings, CopyOrder, ImageSettings, ModelSettings, Pipeline, SplitSettings};
 use crate::stage::names;
@@ -20,6 +22,7 @@ pub fn values(pipeline: &Pipeline) -> Vec<Problem> {
     checks.path(&["preprocess", "source"], &preprocess.source);
     checks.image(&preprocess.image);
     checks.split(&preprocess.split);
+    checks.within(KeyPath::of(&["preprocess", "memory"]), preprocess.memory, MEMORY);
     checks.augment(&preprocess.augment);
     checks.within(KeyPath::of(&["train", "batch_size"]), pipeline.train.batch_size, BATCH_SIZE);
     checks.within(KeyPath::of(&["train", "seed"]), pipeline.train.seed, SEED);

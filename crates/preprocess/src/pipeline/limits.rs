@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 
 /// Pixels of either side of the images: four times what large networks take. With three channels an image has 50 MB at most.
 pub const IMAGE_SIDE: RangeInclusive<usize> = 1..=4096;
+/// Megabytes that images take while they are decoded.
+pub const MEMORY: RangeInclusive<usize> = 50..=1_000_000;
 /// Augmented copies of each training image: names of shards have five digits.
 pub const COPIES: RangeInclusive<usize> = 0..=1000;
 /// Images a step.
@@ -43,6 +45,7 @@ pub(super) fn whole_number_in_words(key: &KeyPath) -> String {
     let range = match key.0.last().map(String::as_str) {
         Some("width" | "height") => &IMAGE_SIDE,
         Some("copies") => &COPIES,
+        Some("memory") => &MEMORY,
         Some("batch_size") => &BATCH_SIZE,
         Some("epochs") => &EPOCHS,
         Some("patience") => &PATIENCE,

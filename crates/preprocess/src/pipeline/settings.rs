@@ -38,6 +38,10 @@ pub struct PreprocessSettings {
     /// What happens to files that look like images and cannot be decoded.
     #[serde(default)]
     pub unreadable: Unreadable,
+    /// Megabytes that reading, decoding and resizing images take at once, all threads together; an image that takes more is not read.
+    /// Default 1000.
+    #[serde(default = "default_memory")]
+    pub memory: usize,
     /// Augmented copies of the training images.
     #[serde(default)]
     pub augment: AugmentSettings,
@@ -322,6 +326,10 @@ impl Default for ImageSettings {
     fn default() -> Self {
         Self { width: 128, height: 128, fit: Fit::default(), filter: Filter::default() }
     }
+}
+
+fn default_memory() -> usize {
+    crate::image::budget::DEFAULT_MEMORY
 }
 
 impl Default for SplitSettings {

@@ -76,6 +76,7 @@ pub fn examine<'a>(
         image::PIXELS_VERSION,
         inputs.listing(folder),
         &settings.image,
+        settings.memory,
     ))?;
     let known = Examined::load(place, &key);
     let store = PixelStore::open(folder, inputs, &settings.image, place, known.is_some().then_some(key.as_str()))?;

@@ -15,6 +15,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// that a second change could bear the same time.
 const SETTLED_NANOSECONDS: u128 = 2_000_000_000;
 
+/// What stands before the reason in a content's place.
+const UNREADABLE: &str = "unreadable: ";
+
 /// The remembered state of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
@@ -73,7 +76,9 @@ fn stamp(file: &ImageFile, known: Option<&Stamp>) -> Stamp {
     };
     if let Some(known) = known {
         let settled = modified > 0 && known.modified + SETTLED_NANOSECONDS < known.read;
-        if settled && (known.size, known.modified) == (size, modified) {
+        // Why a file could not be read may be another reason by now.
+        let was_read = !known.content.starts_with(UNREADABLE);
+        if settled && was_read && (known.size, known.modified) == (size, modified) {
             return known.clone();
         }
     }
@@ -85,7 +90,7 @@ fn stamp(file: &ImageFile, known: Option<&Stamp>) -> Stamp {
 pub fn checksum(content: Result<&[u8], &image::ImageError>) -> String {
     match content {
         Ok(bytes) => blake3::hash(bytes).to_hex().to_string(),
-        Err(error) => format!("unreadable: {error}"),
+        Err(error) => format!("{UNREADABLE}{error}"),
     }
 }
 

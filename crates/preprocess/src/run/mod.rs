@@ -45,6 +45,7 @@ const STATE: &str = ".state";
 pub fn run(pipeline: &Pipeline) -> Result<()> {
     let started = Instant::now();
     let settings = &pipeline.preprocess;
+    image::budget::limit_memory(settings.memory);
     let folder = Folder::discover_beside(&settings.source, &[&pipeline.output])?;
     summary::found(&folder, &settings.source);
     let _lock = OutputLock::acquire(&pipeline.output, "preprocess")?;

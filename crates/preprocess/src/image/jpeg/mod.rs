@@ -28,16 +28,18 @@ mod streamed;
 #[cfg(test)]
 mod tests;
 
+use super::budget::{Beside, Held, fits, reserve};
 use super::decode::check_size;
+use super::orientation::{apply, swaps_sides};
 use super::{Decoded, ImageError, Pixels};
 use headers::Headers;
 
-/// Decodes at full size.
+/// Decodes at full size. `beside` says what the caller needs in memory besides the picture's size.
 ///
 /// # Errors
 /// As [`decode_at_least`].
-pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
-    decode_at_least(bytes, |width, height| (width, height)).map(|decoded| decoded.pixels)
+pub fn decode(bytes: &[u8], beside: Beside) -> Result<Decoded, ImageError> {
+    decode_at_least(bytes, |width, height| (width, height), beside)
 }
 
 /// Decodes at the smallest scale at which the picture is at least as large as `least` says, given its width and height in pixels
@@ -48,6 +50,7 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
 pub fn decode_at_least(
     bytes: &[u8],
     least: impl FnOnce(usize, usize) -> (usize, usize),
+    beside: Beside,
 ) -> Result<Decoded, ImageError> {
     let mut headers = Headers::default();
     let mut position = 0;
@@ -56,18 +59,33 @@ pub fn decode_at_least(
     };
     let (width, height, orientation) = (headers.width, headers.height, headers.orientation);
     check_size(width as u64, height as u64)?;
-    let turned = orientation.is_some_and(super::orientation::swaps_sides);
+    let turned = orientation.is_some_and(swaps_sides);
     let swap = |(a, b): (usize, usize)| if turned { (b, a) } else { (a, b) };
     let (seen_width, seen_height) = swap((width, height));
     let (least_width, least_height) = swap(least(seen_width, seen_height));
     let enough = |points: &usize| width * points >= least_width * 8 && height * points >= least_height * 8;
     let points = [1, 2, 4].into_iter().find(enough).unwrap_or(8);
-    let pixels = match streamed::covers(&headers, &scan) {
+    let streamed = streamed::covers(&headers, &scan);
+    let need = |points: usize| need(&headers, streamed, turned, points) + bytes.len() as u64;
+    // At a reduced scale it takes less, but a file that would be refused at its full size is refused at every scale.
+    fits(need(8), [width, height], beside)?;
+    let held: Held = reserve(need(points), [width, height], beside)?;
+    let pixels: Pixels = match streamed {
         true => streamed::decode(&headers, &scan, bytes, points)?,
         false => stored::decode(headers, scan, bytes, points)?,
     };
     let covered = [width, height].map(|side| (side * points) as f64 / 8.0);
-    Ok(super::orientation::apply(Decoded::part(pixels, covered), orientation))
+    Ok(apply(Decoded::part(pixels, covered), orientation).holding(held))
+}
+
+/// Bytes that the picture takes with `points` pixels for every 8 of a side, and its coefficients where they are kept until the last
+/// scan.
+fn need(headers: &Headers, streamed: bool, turned: bool, points: usize) -> u64 {
+    let [across, down] = headers.units();
+    let blocks: usize = headers.components.iter().map(|component| component.blocks[0] * component.blocks[1]).sum();
+    let coefficients = if streamed { 0 } else { across * down * blocks * 64 * size_of::<i16>() };
+    let [width, height] = [headers.width, headers.height].map(|side| (side * points).div_ceil(8));
+    (width * height * 3 * if turned { 2 } else { 1 } + coefficients) as u64
 }
 
 /// An intact file of a kind that this program cannot read.
