@@ -1,12 +1,13 @@
 //! A model on disk: `model.safetensors`, `config.json`, `preprocessor_config.json`, `history.csv`, `timings.csv`,
 //! `predictions-<split>.parquet`, `checkpoint/`.
 //!
-//! `config.json` is written last and names the other files with their checksums: a directory that has one holds a whole
-//! model. The weights carry PyTorch's names and layouts (convolution OIHW, linear `[out, in]`).
+//! `config.json` is written last, carries a checksum of itself and names the other files with theirs: a directory that has one
+//! holds a whole model. The weights carry PyTorch's names and layouts (convolution OIHW, linear `[out, in]`).
 
 use crate::arrays::{self, Array};
-use crate::checkpoint::Checkpoint;
-use crate::history::{HISTORY_FILE, TIMINGS_FILE};
+use crate::checkpoint::{CHECKPOINT_DIRECTORY, Checkpoint};
+use crate::config_check;
+use crate::history::{HISTORY_FILE, TIMINGS_CHECKSUM_FILE, TIMINGS_FILE};
 use crate::ops::batch_norm2d;
 use crate::predictions::predictions_file;
 use indexmap::IndexMap;
@@ -15,6 +16,7 @@ use preprocess::pipeline::{Architecture, Filter, Fit, ImageSettings, ModelSettin
 use preprocess::stage::atomic_file::{sweep_leftovers, write_atomically, write_error};
 use preprocess::stage::error::Context;
 use preprocess::stage::fingerprint;
+use preprocess::stage::sealed::{self, Unsealed};
 use preprocess::{Error, Result};
 use serde_json::json;
 use std::fs;
@@ -27,10 +29,16 @@ pub const WEIGHTS_FILE: &str = "model.safetensors";
 /// File name in a model's directory.
 pub const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 
+/// Changed whenever a file of the directory gets another form. A model of another format is written anew from its last checkpoint,
+/// without training.
+pub const FORMAT: u32 = 2;
+
 /// `config.json`: all that is needed, beside the weights, to use the model on a raw image. Also written under timm's root
 /// keys (`num_classes`, `label_names`, …).
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
+    /// Version of the directory's format: [`FORMAT`].
+    pub format: u32,
     /// Which network.
     pub architecture: Architecture,
     /// Number of classes.
@@ -76,23 +84,29 @@ impl Config {
     /// Reads `config.json` of a model's directory.
     ///
     /// # Errors
-    /// Missing or malformed.
+    /// Missing, malformed, not as it was written, of another format, or with numbers that no model has.
     pub fn read(model_directory: &Path) -> Result<Self> {
+        const AGAIN: &str = "run `train` with the same pipeline file: it writes the file anew from the last checkpoint";
         let file = model_directory.join(CONFIG_FILE);
-        let text = fs::read(&file).context(|| format!("cannot read `{}`", file.display())).map_err(|error| {
-            error.hint("a model's directory holds `config.json`, written when its training ended; run `train` first")
-        })?;
-        let config: Self = serde_json::from_slice(&text)
-            .context(|| format!("`{}` is not a model's configuration", file.display()))
-            .map_err(|error| error.hint("run `train` again to write it anew"))?;
-        if config.label_names.len() != config.num_classes {
-            return Err(Error::new(format!("`{}` contradicts itself", file.display())).because(format!(
-                "`num_classes` is {} and `label_names` holds {} names",
-                config.num_classes,
-                config.label_names.len()
-            )));
+        let refuse = |what: &str, reason: String, hint: &str| {
+            Err(Error::new(format!("`{}` {what}", file.display())).because(reason).hint(hint))
+        };
+        let config: Self = match sealed::read(&file) {
+            Ok(config) => config,
+            Err(Unsealed::Missing) => {
+                let hint = "a model's directory holds `config.json`, written when its training ended; run `train` first";
+                return Err(Error::new(format!("cannot read `{}`: there is no such file", file.display())).hint(hint));
+            }
+            Err(Unsealed::Unreadable(reason)) => return refuse("is not a model's configuration", reason, AGAIN),
+            Err(Unsealed::Altered(reason)) => {
+                let hint = format!("no key of it is meant to be edited: undo the change, or {AGAIN}");
+                return refuse("is not as it was written", reason, &hint);
+            }
+        };
+        match config_check::impossible(&config) {
+            Some(reason) => refuse("describes no possible model", reason, AGAIN),
+            None => Ok(config),
         }
-        Ok(config)
     }
 
     /// Writes `preprocessor_config.json` and then `config.json`, with the checksums of the directory's files of these names.
@@ -114,24 +128,38 @@ impl Config {
             "batch_norm_momentum": batch_norm2d::MOMENTUM,
         });
         value["pretrained_cfg"] = self.pretrained_cfg();
-        write_json(&file, &value)
+        sealed::write(&file, &value)
     }
 
-    /// Holds one of the directory's files against the checksum that `config.json` vouches for it with. A file that it does not
-    /// name passes.
+    /// Holds one of the directory's files against the checksum that `config.json` vouches for it with.
     ///
     /// # Errors
-    /// The file is missing or was altered.
+    /// `config.json` does not name it; it is missing or was altered.
     pub fn verify(&self, model_directory: &Path, name: &str) -> Result<()> {
-        let file = model_directory.join(name);
-        match self.run.files.get(name) {
-            Some(written) if *written != fingerprint::of_file(&file)? => {
-                Err(Error::new(format!("`{}` is damaged", file.display()))
-                    .because("its checksum is not the one in `config.json`")
-                    .hint("copy the model's directory again, or train the model again"))
-            }
-            _ => Ok(()),
-        }
+        self.check_file(model_directory, name, || fingerprint::of_file(&model_directory.join(name)))
+    }
+
+    /// As [`verify`](Self::verify), for a file whose content is in memory: what is used is what was verified.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_content(&self, model_directory: &Path, name: &str, content: &[u8]) -> Result<()> {
+        self.check_file(model_directory, name, || Ok(fingerprint::of_bytes(content)))
+    }
+
+    fn check_file(
+        &self,
+        model_directory: &Path,
+        name: &str,
+        checksum: impl FnOnce() -> Result<String>,
+    ) -> Result<()> {
+        let damaged = |reason: &str| {
+            Error::new(format!("`{}` is damaged", model_directory.join(name).display()))
+                .because(reason)
+                .hint("copy the model's directory again as a whole, or run `train` again")
+        };
+        let written = self.run.files.get(name).ok_or_else(|| damaged("`config.json` names no checksum for it"))?;
+        if *written == checksum()? { Ok(()) } else { Err(damaged("its checksum is not the one in `config.json`")) }
     }
 
     /// timm's description of the input. Its crop modes `squash`, `center` and `border` are our fits.
@@ -198,6 +226,25 @@ pub fn unfinish(model_directory: &Path) -> Result<()> {
     remove(&model_directory.join(CONFIG_FILE))
 }
 
+/// Refuses a directory that somebody else wrote, where training would give its files their names: a model from elsewhere, say.
+///
+/// # Errors
+/// It holds files of those names, and no trace of a run.
+pub fn refuse_foreign(model_directory: &Path) -> Result<()> {
+    let is_there = |name: &str| fs::symlink_metadata(model_directory.join(name)).is_ok();
+    let begun = [CHECKPOINT_DIRECTORY, HISTORY_FILE].into_iter().any(is_there);
+    let config = || fs::read(model_directory.join(CONFIG_FILE)).ok();
+    let config = || serde_json::from_slice::<serde_json::Value>(&config()?).ok();
+    let is_ours = begun || config().is_some_and(|config| config["run"]["fingerprint"].is_string());
+    let foreign = [CONFIG_FILE, WEIGHTS_FILE, PREPROCESSOR_FILE].into_iter().find(|name| is_there(name));
+    match foreign.filter(|_| !is_ours) {
+        None => Ok(()),
+        Some(name) => Err(Error::new(format!("`{}` holds a model that is none of `train`'s", model_directory.display()))
+            .because(format!("it has `{name}`, but neither `{CHECKPOINT_DIRECTORY}` nor `{HISTORY_FILE}`"))
+            .hint("move it elsewhere, or give the model of the pipeline file another name")),
+    }
+}
+
 /// Removes everything that an earlier run wrote into the directory.
 ///
 /// # Errors
@@ -205,7 +252,8 @@ pub fn unfinish(model_directory: &Path) -> Result<()> {
 pub fn clear(model_directory: &Path) -> Result<()> {
     unfinish(model_directory)?;
     Checkpoint::remove_all(model_directory)?;
-    let files = [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE].map(|name| model_directory.join(name));
+    let files = [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE, TIMINGS_CHECKSUM_FILE];
+    let files = files.map(|name| model_directory.join(name));
     let predictions = Split::ALL.map(|split| predictions_file(model_directory, split));
     files.iter().chain(&predictions).try_for_each(|file| remove(file))
 }
@@ -232,20 +280,46 @@ pub fn write_weights(model_directory: &Path, weights: &[Array]) -> Result<()> {
     write_atomically(&file, |writer| writer.write_all(&bytes))
 }
 
-/// Reads `model.safetensors`: exactly the arrays of `expected` (names and shapes), in that order.
+/// Reads the arrays of `model.safetensors`, held against `config`.
 ///
 /// # Errors
-/// Missing, truncated, or with other arrays than the network's: all that are missing, extra or of another shape are named.
-pub fn read_weights(model_directory: &Path, expected: &[(String, Vec<usize>)]) -> Result<Vec<Array>> {
+/// Missing, altered, truncated, or with values that are not finite: the array is named.
+pub fn read_weights(model_directory: &Path, config: &Config) -> Result<Vec<Array>> {
     let file = model_directory.join(WEIGHTS_FILE);
-    let hint = "the model's directory is damaged or mixed from two models: run `train` again, or copy it whole";
     let bytes = fs::read(&file).context(|| format!("cannot read `{}`", file.display()));
-    let bytes = bytes.map_err(|error| error.hint(hint))?;
-    let refuse = |reason: String| {
-        Error::new(format!("`{}` does not fit its `{CONFIG_FILE}`", file.display())).because(reason).hint(hint)
-    };
-    let (found, _) = arrays::decode(&bytes).map_err(&refuse)?;
-    pick(found, expected).map_err(&refuse)
+    let bytes = bytes.map_err(|error| error.hint(WEIGHTS_HINT))?;
+    config.verify_content(model_directory, WEIGHTS_FILE, &bytes)?;
+    let (arrays, _) = arrays::decode(&bytes).map_err(|reason| misfit(model_directory, reason))?;
+    match arrays.iter().find(|array| !array.is_finite()) {
+        None => Ok(arrays),
+        Some(array) => Err(Error::new(format!("the weights in `{}` cannot be used", file.display()))
+            .because(format!("`{}` holds values that are not finite numbers", array.name))
+            .hint("train the model again, with a lower learning rate if training diverged")),
+    }
+}
+
+/// Exactly the arrays of `expected` (names and shapes), in that order, out of those of `model.safetensors`.
+///
+/// # Errors
+/// Other arrays than the network's: all that are missing, extra or of another shape are named.
+pub fn pick_weights(
+    model_directory: &Path,
+    found: Vec<Array>,
+    expected: &[(String, Vec<usize>)],
+) -> Result<Vec<Array>> {
+    pick(found, expected).map_err(|reason| misfit(model_directory, reason))
+}
+
+const WEIGHTS_HINT: &str =
+    "the model's directory is damaged or mixed from two models: run `train` again, or copy it whole";
+
+/// What is wrong where the weights are not those of the network that `config.json` describes.
+pub(crate) fn misfit_text(model_directory: &Path) -> String {
+    format!("`{}` does not fit its `{CONFIG_FILE}`", model_directory.join(WEIGHTS_FILE).display())
+}
+
+fn misfit(model_directory: &Path, reason: String) -> Error {
+    Error::new(misfit_text(model_directory)).because(reason).hint(WEIGHTS_HINT)
 }
 
 /// The arrays of `expected`, in that order.

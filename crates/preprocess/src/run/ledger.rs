@@ -1,11 +1,12 @@
 //! Remembers which finished shard was made from what, so that a later run can keep it.
 
 use super::{Place, remove_if_present};
-use crate::Result;
-use crate::shard::{PlannedShard, Written};
+use crate::shard::{self, PlannedShard, StoredRow, Written};
 use crate::stage::atomic_file::write_error;
 use crate::stage::error::Context;
 use crate::stage::fingerprint;
+use crate::{Result, note};
+use bytes::Bytes;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -22,6 +23,8 @@ struct Line {
     file: String,
     bytes: u64,
     blake3: String,
+    /// BLAKE3 over the line's other parts.
+    checksum: String,
 }
 
 /// The shards that earlier runs finished. Grows by one line with each shard, so that a kill costs the shards in work at most.
@@ -33,17 +36,27 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Reads the lines of earlier runs. A last line cut short by a kill is as if it had not been written.
+    /// Reads the lines of earlier runs. A last line cut short by a kill is as if it had not been written; lines that are not as they were
+    /// written are passed over, and said.
     pub fn open(place: &Place) -> Result<Self> {
         let path = place.state("shards.jsonl");
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-        let lines = lines.map(|line| (line.key.clone(), line)).collect();
+        let text = std::fs::read(&path).unwrap_or_default();
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let read: Vec<Option<Line>> =
+            text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(Line::read).collect();
+        let altered = read.iter().filter(|line| line.is_none()).count();
+        if altered > 0 {
+            note!(
+                "note: {altered} lines of `{}` are not as they were written; their shards are written again",
+                path.display()
+            );
+        }
+        let lines = read.into_iter().flatten().map(|line| (line.key.clone(), line)).collect();
         let mut options = OpenOptions::new();
         let file =
             options.append(true).create(true).open(&path).context(|| format!("cannot open `{}`", path.display()))?;
         let mut ledger = Self { path, file, lines };
-        if !text.is_empty() && !text.ends_with('\n') {
+        if whole < text.len() {
             ledger.append("\n")?;
         }
         Ok(ledger)
@@ -51,8 +64,7 @@ impl Ledger {
 
     /// Notes a finished shard.
     pub fn record(&mut self, key: &str, file: &str, written: &Written) -> Result<()> {
-        let line =
-            Line { key: key.to_owned(), file: file.to_owned(), bytes: written.bytes, blake3: written.blake3.clone() };
+        let line = Line::new(key, file, written)?;
         let text = serde_json::to_string(&line).context(|| format!("cannot note `{file}`"))?;
         self.lines.insert(line.key.clone(), line);
         self.append(&format!("{text}\n"))
@@ -62,17 +74,29 @@ impl Ledger {
         self.file.write_all(text.as_bytes()).map_err(|error| write_error(&self.path, error))
     }
 
-    /// For each planned shard, the finished one that can stand for it: made from the same, and still as it was written. It is given the
-    /// planned name.
-    pub fn keep(&mut self, plan: &[PlannedShard], keys: &[String], place: &Place) -> Result<Vec<Option<Written>>> {
-        let found: Vec<Option<Line>> = keys
-            .par_iter()
-            .map(|key| self.lines.get(key).filter(|line| line.is_intact(&place.shards)).cloned())
-            .collect();
+    /// For each planned shard, the finished one that can stand for it: made from the same, still as it was written, and with the rows that
+    /// `holds` looks for. It is given the planned name.
+    pub fn keep(
+        &mut self,
+        plan: &[PlannedShard],
+        keys: &[String],
+        holds: &(dyn Fn(&PlannedShard, &[StoredRow]) -> bool + Sync),
+        place: &Place,
+    ) -> Result<Vec<Option<Written>>> {
+        let mut found: Vec<Option<Line>> = Vec::with_capacity(plan.len());
+        let pairs: Vec<_> = std::iter::zip(plan, keys).collect();
+        // Each is in memory as a whole meanwhile.
+        for pairs in pairs.chunks(super::SHARDS_AT_ONCE) {
+            found.par_extend(pairs.par_iter().map(|(shard, key)| {
+                let line = self.lines.get(*key)?;
+                let rows = line.rows_if_intact(&place.shards, shard.copy)?;
+                holds(shard, &rows).then(|| line.clone())
+            }));
+        }
         // Names may have been exchanged among shards, so all that move step aside first.
         for ((shard, key), line) in plan.iter().zip(keys).zip(&found) {
             if let Some(line) = line.as_ref().filter(|line| line.file != shard.file) {
-                self.rename(line, format!("{}/kept-{key}.parquet", super::STATE), place)?;
+                self.rename(line, aside(key), place)?;
             }
         }
         for ((shard, key), line) in plan.iter().zip(keys).zip(&found) {
@@ -109,10 +133,37 @@ impl Ledger {
 }
 
 impl Line {
-    /// Whether the file is there and holds what was written.
-    fn is_intact(&self, shards: &Path) -> bool {
-        let path = shards.join(&self.file);
-        std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == self.bytes)
-            && fingerprint::of_file(&path).is_ok_and(|blake3| blake3 == self.blake3)
+    fn new(key: &str, file: &str, written: &Written) -> Result<Self> {
+        let (bytes, blake3) = (written.bytes, written.blake3.clone());
+        let checksum = fingerprint::of_value(&(key, file, bytes, &blake3))?;
+        Ok(Self { key: key.to_owned(), file: file.to_owned(), bytes, blake3, checksum })
     }
+
+    /// None where it is not as it was written, or names a file that no shard has: one elsewhere, say.
+    fn read(text: &[u8]) -> Option<Self> {
+        let line: Self = serde_json::from_slice(text).ok()?;
+        let written = Written { bytes: line.bytes, blake3: line.blake3.clone() };
+        let is_whole = Self::new(&line.key, &line.file, &written).is_ok_and(|same| same == line);
+        let is_shard = shard::split_of_name(&line.file).is_some() || line.file == aside(&line.key);
+        let is_key = line.key.len() == 64 && line.key.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (is_whole && is_shard && is_key).then_some(line)
+    }
+
+    /// The rows of the file, if it is there and holds what was written.
+    fn rows_if_intact(&self, shards: &Path, copy: usize) -> Option<Vec<StoredRow>> {
+        let path = shards.join(&self.file);
+        if std::fs::metadata(&path).ok()?.len() != self.bytes {
+            return None;
+        }
+        let content = Bytes::from(std::fs::read(&path).ok()?);
+        if fingerprint::of_bytes(&content) != self.blake3 {
+            return None;
+        }
+        shard::read(&path, &content, copy).ok()
+    }
+}
+
+/// Where a shard waits for its new name.
+fn aside(key: &str) -> String {
+    format!("{}/kept-{key}.parquet", super::STATE)
 }

@@ -7,12 +7,12 @@ use super::{Place, Work};
 use crate::Result;
 use crate::contact_sheet;
 use crate::folder::Folder;
-use crate::manifest::Manifest;
+use crate::manifest::{FILE_NAME, Manifest};
 use crate::pipeline::PreprocessSettings;
 use crate::stage::atomic_file::write_atomically;
 use crate::stage::error::Context;
 use crate::stage::fingerprint;
-use crate::{augment, image};
+use crate::{augment, image, note};
 use rayon::prelude::*;
 
 /// The list of files that could not be decoded, in `shards/`.
@@ -24,7 +24,15 @@ pub const CONTACT_SHEET: &str = "contact-sheet.png";
 /// Whether the directory holds the whole data set of these inputs and settings, every shard as it was written.
 pub fn is_up_to_date(place: &Place, fingerprint: &str, settings: &PreprocessSettings) -> Result<bool> {
     // A manifest that is missing or damaged means work to do, not an error.
-    let Ok(manifest) = Manifest::read(&place.shards) else { return Ok(false) };
+    let manifest = match Manifest::read(&place.shards) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            if place.shards.join(FILE_NAME).exists() {
+                note!("note: {}; it is made anew", error.message());
+            }
+            return Ok(false);
+        }
+    };
     if manifest.fingerprint != fingerprint || manifest.settings != *settings {
         return Ok(false);
     }
