@@ -155,6 +155,11 @@ impl Rows {
         self.rows[row].1.group as usize
     }
 
+    /// BLAKE3 of the image's source file, in hexadecimal: what the image is known by, under whatever name and class.
+    pub fn content(&self, row: usize) -> &str {
+        &self.rows[row].1.content
+    }
+
     /// The row's PNG file.
     ///
     /// # Errors

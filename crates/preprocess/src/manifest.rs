@@ -15,7 +15,7 @@ use std::path::Path;
 pub const FILE_NAME: &str = "manifest.json";
 
 /// The version of the format that this program writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A part of the data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ pub struct DuplicateCounts {
 /// The data set, whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Version of this format: 1.
+    /// Version of this format: [`FORMAT`].
     pub format: u32,
     /// Version of the program that wrote it.
     pub version: String,

@@ -56,13 +56,15 @@ fn close_bounds(case: &str, what: &str, got: Interval, [low, high]: [f64; 2]) {
 
 fn rows(case: &Case) -> Vec<Prediction> {
     let argmax = |p: &[f32]| (0..p.len()).max_by(|&a, &b| p[a].total_cmp(&p[b])).unwrap();
-    let row = |(&label, p): (&usize, &Vec<f32>)| Prediction {
+    let row = |(group, (&label, p)): (usize, (&usize, &Vec<f32>))| Prediction {
         path: String::new(),
+        content: String::new(),
+        group,
         label,
         prediction: argmax(p),
         probabilities: p.clone(),
     };
-    case.labels.iter().zip(&case.probabilities).map(row).collect()
+    case.labels.iter().zip(&case.probabilities).enumerate().map(row).collect()
 }
 
 #[test]

@@ -190,9 +190,15 @@ impl<B: Backend> Model<B> {
         self.infer(rows, &mut feed, |logits, labels| {
             score.add(logits, labels);
             for (logits, &label) in logits.chunks_exact(classes.len()).zip(labels) {
-                let path = rows.source(predictions.len()).to_owned();
-                let prediction = metrics::most_probable(logits);
-                predictions.push(Prediction { path, label, prediction, probabilities: metrics::softmax(logits) });
+                let row = predictions.len();
+                predictions.push(Prediction {
+                    path: rows.source(row).to_owned(),
+                    content: rows.content(row).to_owned(),
+                    group: rows.group(row),
+                    label,
+                    prediction: metrics::most_probable(logits),
+                    probabilities: metrics::softmax(logits),
+                });
             }
         })?;
         if let Some(row) = predictions.iter().find(|row| row.probabilities.iter().any(|p| !p.is_finite())) {

@@ -1,7 +1,8 @@
 //! `predictions-<split>.parquet`: one row an image, each image exactly once, un-augmented.
 //!
-//! Columns: `path: string`, `label: int64`, `prediction: int64`, `probabilities: list<float32>` (in the order of the
-//! classes, which the schema metadata names the Hugging Face way).
+//! Columns: `path: string`, `content: string` (BLAKE3 of the source file: what the image is known by), `group: int64` (of
+//! near-copies), `label: int64`, `prediction: int64`, `probabilities: list<float32>` (in the order of the classes, which the
+//! schema metadata names the Hugging Face way).
 
 use arrow::array::{Array, ArrayRef, Float32Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::buffer::OffsetBuffer;
@@ -27,6 +28,10 @@ const METADATA_KEY: &str = "huggingface";
 pub struct Prediction {
     /// Path relative to the source directory.
     pub path: String,
+    /// BLAKE3 of the source file, in hexadecimal: what the image is known by, under whatever name and class.
+    pub content: String,
+    /// Its group of near-copies, as the shards number them.
+    pub group: usize,
     /// Index of the true class.
     pub label: usize,
     /// Index of the most probable class.
@@ -91,6 +96,8 @@ impl Predictions {
         let lengths = self.rows.iter().map(|row| row.probabilities.len());
         vec![
             Arc::new(StringArray::from_iter_values(self.rows.iter().map(|row| &row.path))),
+            Arc::new(StringArray::from_iter_values(self.rows.iter().map(|row| &row.content))),
+            Arc::new(Int64Array::from_iter_values(self.rows.iter().map(|row| row.group as i64))),
             Arc::new(Int64Array::from_iter_values(self.rows.iter().map(|row| row.label as i64))),
             Arc::new(Int64Array::from_iter_values(self.rows.iter().map(|row| row.prediction as i64))),
             Arc::new(ListArray::new(
@@ -107,6 +114,8 @@ impl Predictions {
         let class = json!({"names": self.classes, "_type": "ClassLabel"});
         json!({"info": {"features": {
             "path": {"dtype": "string", "_type": "Value"},
+            "content": {"dtype": "string", "_type": "Value"},
+            "group": {"dtype": "int64", "_type": "Value"},
             "label": class,
             "prediction": class,
             "probabilities": {"feature": {"dtype": "float32", "_type": "Value"}, "_type": "List"},
@@ -131,6 +140,8 @@ fn list_item() -> Arc<Field> {
 fn schema() -> Schema {
     Schema::new(vec![
         Field::new("path", DataType::Utf8, true),
+        Field::new("content", DataType::Utf8, true),
+        Field::new("group", DataType::Int64, true),
         Field::new("label", DataType::Int64, true),
         Field::new("prediction", DataType::Int64, true),
         Field::new("probabilities", DataType::List(list_item()), true),
@@ -147,6 +158,8 @@ fn class_names(schema: &Schema) -> Result<Vec<String>, String> {
 
 fn append_rows(batch: &RecordBatch, classes: usize, rows: &mut Vec<Prediction>) -> Result<(), String> {
     let paths: &StringArray = column(batch, "path")?;
+    let contents: &StringArray = column(batch, "content")?;
+    let groups: &Int64Array = column(batch, "group")?;
     let labels: &Int64Array = column(batch, "label")?;
     let predictions: &Int64Array = column(batch, "prediction")?;
     let probabilities: &ListArray = column(batch, "probabilities")?;
@@ -165,6 +178,9 @@ fn append_rows(batch: &RecordBatch, classes: usize, rows: &mut Vec<Prediction>) 
         }
         rows.push(Prediction {
             path: paths.value(row).to_owned(),
+            content: contents.value(row).to_owned(),
+            group: usize::try_from(groups.value(row))
+                .map_err(|_| format!("row {} has a negative group", rows.len()))?,
             label: class_index(labels)?,
             prediction: class_index(predictions)?,
             probabilities: values.values().to_vec(),
@@ -190,9 +206,18 @@ mod tests {
         Predictions {
             classes: vec!["cat".into(), "Große Hunde \"2\"".into(), "猫".into()],
             rows: vec![
-                Prediction { path: "cat/1.png".into(), label: 0, prediction: 1, probabilities: vec![0.25, 0.5, 0.25] },
+                Prediction {
+                    path: "cat/1.png".into(),
+                    content: "0a".into(),
+                    group: 0,
+                    label: 0,
+                    prediction: 1,
+                    probabilities: vec![0.25, 0.5, 0.25],
+                },
                 Prediction {
                     path: "猫/é, 2.png".into(),
+                    content: "0b".into(),
+                    group: 7,
                     label: 2,
                     prediction: 2,
                     probabilities: vec![0.0, 1e-30, 1.0],

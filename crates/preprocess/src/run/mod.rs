@@ -262,7 +262,8 @@ impl Work<'_> {
         }
         let png = image::png::encode(&pixels).context(|| format!("cannot encode a copy of `{}`", found.source))?;
         let group = self.examined.group_of_each()[index].unwrap_or_default();
-        Ok(Row { png, source: found.source.clone(), label: found.label, group })
+        let content = self.inputs.content(index).to_owned();
+        Ok(Row { png, source: found.source.clone(), label: found.label, group, content })
     }
 
     fn manifest(&self, fingerprint: String, shards: Vec<ShardEntry>) -> Manifest {

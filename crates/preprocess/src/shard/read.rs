@@ -22,6 +22,8 @@ pub struct StoredRow {
     pub group: u64,
     /// The image's name.
     pub source: String,
+    /// BLAKE3 of the source file, in hexadecimal.
+    pub content: String,
 }
 
 /// Reads all rows of a shard whose `content` is in memory and known to be what was written. The images are not copied: their
@@ -39,7 +41,7 @@ pub fn read(path: &Path, content: &Bytes) -> Result<Vec<StoredRow>> {
     let options = ArrowReaderOptions::new().with_schema(schema_of_views());
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(content.clone(), options)
         .map_err(|error| foreign(error.to_string()))?;
-    let columns = ["image.bytes", "label", "group", "source"];
+    let columns = ["image.bytes", "label", "group", "source", "content"];
     let projection = ProjectionMask::columns(builder.parquet_schema(), columns);
     let reader = builder.with_projection(projection).build().map_err(|error| foreign(error.to_string()))?;
     let mut rows = Vec::new();
@@ -56,7 +58,8 @@ fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Op
     let labels = batch.column_by_name("label")?.as_primitive_opt::<Int64Type>()?;
     let groups = batch.column_by_name("group")?.as_primitive_opt::<Int64Type>()?;
     let sources = batch.column_by_name("source")?.as_string_opt::<i32>()?;
-    if [images as &dyn Array, labels, groups, sources].iter().any(|column| column.null_count() > 0) {
+    let contents = batch.column_by_name("content")?.as_string_opt::<i32>()?;
+    if [images as &dyn Array, labels, groups, sources, contents].iter().any(|column| column.null_count() > 0) {
         return None;
     }
     for row in 0..batch.num_rows() {
@@ -72,6 +75,7 @@ fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Op
             label: labels.value(row).try_into().ok()?,
             group: groups.value(row).try_into().ok()?,
             source: sources.value(row).to_owned(),
+            content: contents.value(row).to_owned(),
         });
     }
     Some(())

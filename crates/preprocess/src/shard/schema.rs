@@ -7,8 +7,9 @@ use std::sync::Arc;
 /// The key under which `datasets` looks for its features, in the schema's metadata and in the file's.
 pub const METADATA_KEY: &str = "huggingface";
 
-/// `image: struct<bytes: binary, path: string>`, `label: int64`, `copy: int64`, `group: int64`, `source: string`. All are nullable,
-/// though no value is null: otherwise `datasets` takes them for plain columns.
+/// `image: struct<bytes: binary, path: string>`, `label: int64`, `copy: int64`, `group: int64`, `source: string`, `content: string`. All
+/// are nullable, though no value is null: otherwise `datasets` takes them for plain columns. `content` is the BLAKE3 of the
+/// source file in hexadecimal: what an image is known by, under whatever name and class.
 pub fn schema(classes: &[String]) -> Schema {
     let image =
         Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)]);
@@ -18,6 +19,7 @@ pub fn schema(classes: &[String]) -> Schema {
         Field::new("copy", DataType::Int64, true),
         Field::new("group", DataType::Int64, true),
         Field::new("source", DataType::Utf8, true),
+        Field::new("content", DataType::Utf8, true),
     ];
     Schema::new(fields).with_metadata(HashMap::from([(METADATA_KEY.to_owned(), features(classes))]))
 }
@@ -40,6 +42,7 @@ pub fn features(classes: &[String]) -> String {
         "copy": value("int64"),
         "group": value("int64"),
         "source": value("string"),
+        "content": value("string"),
     }}})
     .to_string()
 }

@@ -33,6 +33,8 @@ pub struct Row {
     pub label: usize,
     /// Its group of near-copies.
     pub group: usize,
+    /// BLAKE3 of the source file, in hexadecimal.
+    pub content: String,
 }
 
 /// What was written.
@@ -123,12 +125,14 @@ fn record_batch(
         Arc::new(rows.iter().map(|row| value(row) as i64).collect::<Int64Array>())
     };
     let sources: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.source)));
+    let contents: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.content)));
     let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &row.png)));
     let arrow::datatypes::DataType::Struct(fields) = schema.field(0).data_type() else {
         return Err(arrow::error::ArrowError::SchemaError("the image column is no struct".to_owned()));
     };
     let image: ArrayRef = Arc::new(StructArray::try_new(fields.clone(), vec![bytes, sources.clone()], None)?);
-    let columns = vec![image, numbers(&|row| row.label), numbers(&|_| copy), numbers(&|row| row.group), sources];
+    let columns =
+        vec![image, numbers(&|row| row.label), numbers(&|_| copy), numbers(&|row| row.group), sources, contents];
     RecordBatch::try_new(schema.clone(), columns)
 }
 

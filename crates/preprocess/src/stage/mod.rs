@@ -1,5 +1,5 @@
 //! What every stage program shares: its command line, exit code and output, progress, interruption, the lock on its output
-//! directory, files that appear whole or not at all, and randomness that does not depend on threads.
+//! directory, files that appear whole or not at all, files that vouch for their content, names that are safe to print, and randomness that does not depend on threads.
 
 pub mod atomic_file;
 pub mod cli;
@@ -7,6 +7,8 @@ pub mod error;
 pub mod fingerprint;
 pub mod interrupt;
 pub mod lock;
+pub mod names;
 pub mod output;
 pub mod progress;
 pub mod random;
+pub mod sealed;
