@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod artefacts;
 mod bad_input;
 #[cfg(feature = "cuda")]
 mod cuda;

@@ -1,7 +1,7 @@
 //! What the next stages read: a manifest and the rows of its shards.
 
 use crate::image::png;
-use crate::manifest::{Manifest, ShardEntry, Split};
+use crate::manifest::{self, Manifest, ShardEntry, Split, miscounted};
 use crate::shard::{self, StoredRow};
 use crate::stage::error::Context;
 use crate::{Error, Result};
@@ -22,9 +22,16 @@ impl Dataset {
     /// Opens the `shards/` directory of a run.
     ///
     /// # Errors
-    /// No manifest (preprocess has not finished), a manifest of another format, a shard missing or of another length.
+    /// No manifest (preprocess has not finished), a manifest of another format or altered, shards that are not those of the images that it
+    /// counts, a shard missing or of another length.
     pub fn open(directory: &Path) -> Result<Self> {
         let manifest = Manifest::read(directory)?;
+        if let Some(reason) = miscounted(&manifest) {
+            let file = directory.join(manifest::FILE_NAME);
+            return Err(Error::new(format!("`{}` contradicts itself", file.display()))
+                .because(reason)
+                .hint("run `preprocess` again with the same pipeline file"));
+        }
         for shard in &manifest.shards {
             let path = directory.join(&shard.file);
             let bytes = std::fs::metadata(&path).map_err(|error| damaged(&path, error.to_string()))?.len();
@@ -66,7 +73,29 @@ impl Dataset {
         for shard in self.manifest.shards_of(split, copy) {
             rows.add(&self.directory.join(&shard.file), shard)?;
         }
+        self.check_labels(&rows, split, copy)?;
         Ok(rows)
+    }
+
+    /// Every label is a class', and each class has as many rows as the manifest counts images of it.
+    fn check_labels(&self, rows: &Rows, split: Split, copy: usize) -> Result<()> {
+        let mut counts = vec![0; self.manifest.classes.len()];
+        for row in 0..rows.len() {
+            match counts.get_mut(rows.label(row)) {
+                Some(count) => *count += 1,
+                None => {
+                    let (source, label, classes) = (rows.source(row), rows.label(row), counts.len());
+                    return Err(damaged(rows.path(row), format!("`{source}` is of class {label}; there are {classes}")));
+                }
+            }
+        }
+        if self.manifest.counts.get(&split).is_none_or(|images| *images == counts) {
+            return Ok(());
+        }
+        let file = self.directory.join(manifest::FILE_NAME);
+        Err(Error::new(format!("the shards of copy {copy} of the {} split are not those of `{}`", split.name(), file.display()))
+            .because("the classes have other numbers of rows than it counts images")
+            .hint("run `preprocess` again with the same pipeline file"))
     }
 }
 
@@ -124,7 +153,11 @@ impl Rows {
             return Err(damaged(path, format!("its checksum is {checksum}, the manifest says {}", entry.blake3)));
         }
         let shard = self.shards.len() as u32;
-        self.rows.extend(shard::read(path, &Bytes::from(content))?.into_iter().map(|row| (shard, row)));
+        let rows = shard::read(path, &Bytes::from(content), entry.copy)?;
+        if rows.len() != entry.rows {
+            return Err(damaged(path, format!("it has {} rows, the manifest says {}", rows.len(), entry.rows)));
+        }
+        self.rows.extend(rows.into_iter().map(|row| (shard, row)));
         let file = File::open(path).context(|| format!("cannot open `{}`", path.display()))?;
         self.shards.push(Shard { path: path.to_owned(), file: KeptOpen::new(file) });
         Ok(())

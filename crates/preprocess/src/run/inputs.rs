@@ -3,9 +3,8 @@
 use super::Place;
 use crate::folder::{Folder, ImageFile};
 use crate::image::{self, ImageError};
-use crate::stage::error::Context;
-use crate::stage::sealed::{self, Unsealed};
-use crate::{Error, Result, note};
+use crate::stage::sealed;
+use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use super::schema::schema_of_views;
 use crate::{Error, Result};
-use arrow::array::{Array, AsArray, BinaryViewArray, RecordBatch};
+use arrow::array::{Array, AsArray, BinaryViewArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
@@ -31,8 +31,8 @@ pub struct StoredRow {
 /// read finds it later.
 ///
 /// # Errors
-/// The content is no shard that this crate wrote.
-pub fn read(path: &Path, content: &Bytes) -> Result<Vec<StoredRow>> {
+/// The content is no shard that this crate wrote, or one of another copy than `copy`.
+pub fn read(path: &Path, content: &Bytes, copy: usize) -> Result<Vec<StoredRow>> {
     let foreign = |cause: String| {
         Error::new(format!("`{}` is not a shard of this program", path.display()))
             .because(cause)
@@ -41,18 +41,27 @@ pub fn read(path: &Path, content: &Bytes) -> Result<Vec<StoredRow>> {
     let options = ArrowReaderOptions::new().with_schema(schema_of_views());
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(content.clone(), options)
         .map_err(|error| foreign(error.to_string()))?;
-    let columns = ["image.bytes", "label", "group", "source", "content"];
+    let columns = ["image.bytes", "label", "copy", "group", "source", "content"];
     let projection = ProjectionMask::columns(builder.parquet_schema(), columns);
     let reader = builder.with_projection(projection).build().map_err(|error| foreign(error.to_string()))?;
     let mut rows = Vec::new();
     for batch in reader {
         let batch = batch.map_err(|error| foreign(error.to_string()))?;
-        append(&mut rows, &batch, content).ok_or_else(|| foreign("its columns are others".to_owned()))?;
+        append(&mut rows, &batch, content, copy).map_err(foreign)?;
     }
     Ok(rows)
 }
 
-fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Option<()> {
+fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes, copy: usize) -> Result<(), String> {
+    let copies = batch.column_by_name("copy").and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let is_of_copy = |copies: &Int64Array| copies.null_count() == 0 && copies.values().iter().all(|&of| of == copy as i64);
+    if !copies.is_some_and(is_of_copy) {
+        return Err(format!("its rows are not of copy {copy}"));
+    }
+    append_rows(rows, batch, content).ok_or_else(|| "its columns are others".to_owned())
+}
+
+fn append_rows(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Option<()> {
     let images: &BinaryViewArray =
         batch.column_by_name("image")?.as_struct_opt()?.column_by_name("bytes")?.as_binary_view_opt()?;
     let labels = batch.column_by_name("label")?.as_primitive_opt::<Int64Type>()?;
@@ -66,7 +75,7 @@ fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Op
         let png = images.value(row);
         // The slice lies inside the file's buffer, so the difference of the addresses is the offset in the file.
         let offset = (png.as_ptr() as usize).checked_sub(content.as_ptr() as usize)?;
-        if offset + png.len() > content.len() {
+        if offset.checked_add(png.len())? > content.len() {
             return None;
         }
         rows.push(StoredRow {
