@@ -77,7 +77,12 @@ impl Run {
         if shards {
             let finished = self.bench.stage("preprocess", &[]);
             let data_set = |file: &Path| file.starts_with("shards") && !is_hidden(file);
-            self.judge(finished, if allowed == Allowed::HealOrRefuse { Allowed::Heal } else { allowed }, data_set, what);
+            self.judge(
+                finished,
+                if allowed == Allowed::HealOrRefuse { Allowed::Heal } else { allowed },
+                data_set,
+                what,
+            );
             // Once more as it was altered, for the reader.
             return self.try_reader(name, state, allowed, what);
         }

@@ -178,7 +178,15 @@ fn models_that_do_not_fit_are_refused() {
     let config = bench.path(model).join("config.json");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("\"width\": 28", "\"width\": 64")).unwrap();
-    bench.run("train", &["predict", "--model", model, "images/bag"]).fails_naming(&["model.safetensors"]);
+    bench.run("train", &["predict", "--model", model, "images/bag"]).fails_naming(&["config.json", "undo the change"]);
+    // As a program would that computes the checksum too.
+    for (width, word) in [("64", "model.safetensors"), ("4000", "model.safetensors"), ("4294967296", "image.width")] {
+        let mut forged: serde_json::Value = serde_json::from_str(&text).unwrap();
+        forged.as_object_mut().unwrap().shift_remove("checksum");
+        let forged = format!("{forged:#}").replace("\"width\": 28", &format!("\"width\": {width}"));
+        std::fs::write(&config, preprocess::stage::sealed::seal(&forged).unwrap()).unwrap();
+        bench.run("train", &["predict", "--model", model, "images/bag"]).fails_naming(&[word]);
+    }
 }
 
 #[test]

@@ -7,10 +7,12 @@ mod harness;
 
 mod artefacts;
 mod bad_input;
+mod changed_files;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod gate;
 mod interruption;
 mod preprocess;
 mod train;
+mod training_beside;
 mod whole_pipeline;

@@ -116,7 +116,8 @@ impl Manifest {
                 .hint("run `preprocess` with the same pipeline file again: it keeps the shards that are whole")
         };
         const FOREIGN: &str = "is not a manifest of this program";
-        let value: serde_json::Value = serde_json::from_slice(&text).map_err(|error| refuse(FOREIGN, error.to_string()))?;
+        let value: serde_json::Value =
+            serde_json::from_slice(&text).map_err(|error| refuse(FOREIGN, error.to_string()))?;
         let format = value.get("format").and_then(serde_json::Value::as_u64);
         if format != Some(FORMAT.into()) {
             let found = format.map_or("none".to_owned(), |format| format.to_string());

@@ -313,7 +313,9 @@ mod tests {
             fingerprint: "abc".into(),
             step: 7,
             scores: losses.iter().enumerate().map(row).collect(),
-            timings: (1..=losses.len()).map(|epoch| EpochTiming { epoch, seconds: 0.5, images_per_second: 9.0 }).collect(),
+            timings: (1..=losses.len())
+                .map(|epoch| EpochTiming { epoch, seconds: 0.5, images_per_second: 9.0 })
+                .collect(),
             best: if losses.is_sorted_by(|a, b| a > b) { weights.clone() } else { vec![array("a.bias", &[9.0, 8.0])] },
             weights,
             average: Vec::new(),

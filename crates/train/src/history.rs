@@ -167,6 +167,19 @@ mod tests {
     }
 
     #[test]
+    fn altered_timings_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let timings = [EpochTiming { epoch: 1, seconds: 2.0, images_per_second: 3.0 }];
+        write_timings(directory.path(), &timings).unwrap();
+        assert_eq!(read_timings(directory.path()).unwrap(), timings);
+        let file = directory.path().join(TIMINGS_FILE);
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("3.0", "9.0")).unwrap();
+        let error = read_timings(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("not as it was written") && error.contains(TIMINGS_FILE), "{error}");
+    }
+
+    #[test]
     fn an_unmeasured_validation_score_stays_nan() {
         let directory = tempfile::tempdir().unwrap();
         write_scores(directory.path(), &[EpochScores { validation_loss: f64::NAN, ..scores(1) }]).unwrap();
@@ -183,7 +196,9 @@ mod tests {
             ("an epoch missing", format!("{header}1,2,3\n3,2,3\n"), "epoch 3 stands where epoch 2 belongs"),
         ] {
             let directory = tempfile::tempdir().unwrap();
+            let line = checksum_line(&fingerprint::of_bytes(text.as_bytes()));
             std::fs::write(directory.path().join(TIMINGS_FILE), text).unwrap();
+            std::fs::write(directory.path().join(TIMINGS_CHECKSUM_FILE), line).unwrap();
             let error = read_timings(directory.path()).unwrap_err().to_string();
             assert!(error.contains(says) && error.contains(TIMINGS_FILE), "{name}: {error}");
         }

@@ -6,8 +6,8 @@ use crate::backend::Backend;
 use crate::batches::Images;
 use crate::feature_map::{FeatureMap, batch_to_feature_map, images_to_feature_map};
 use crate::feed::Feed;
-use crate::metrics::{self, Score};
 use crate::layers::Builder;
+use crate::metrics::{self, Score};
 use crate::model_directory::{self, Config};
 use crate::network::Network;
 use crate::pass::{Pass, device_error};
@@ -70,7 +70,7 @@ impl<B: Backend> Model<B> {
         let most_values = weights.iter().map(|array| array.values.len()).sum();
         let builder = Builder { seed: 0, device, most_values };
         let mut model = Self::with(config.architecture, config.num_classes, &config.image, &builder)
-            .map_err(|error| error.while_doing(model_directory::misfit_text(directory)))?;
+            .map_err(|error| model_directory::misfit_while(directory, error))?;
         model.set_weights(&model_directory::pick_weights(directory, weights, &model.shapes())?)?;
         Ok((model, config))
     }

@@ -94,7 +94,8 @@ impl Config {
         let config: Self = match sealed::read(&file) {
             Ok(config) => config,
             Err(Unsealed::Missing) => {
-                let hint = "a model's directory holds `config.json`, written when its training ended; run `train` first";
+                let hint =
+                    "a model's directory holds `config.json`, written when its training ended; run `train` first";
                 return Err(Error::new(format!("cannot read `{}`: there is no such file", file.display())).hint(hint));
             }
             Err(Unsealed::Unreadable(reason)) => return refuse("is not a model's configuration", reason, AGAIN),
@@ -147,12 +148,7 @@ impl Config {
         self.check_file(model_directory, name, || Ok(fingerprint::of_bytes(content)))
     }
 
-    fn check_file(
-        &self,
-        model_directory: &Path,
-        name: &str,
-        checksum: impl FnOnce() -> Result<String>,
-    ) -> Result<()> {
+    fn check_file(&self, model_directory: &Path, name: &str, checksum: impl FnOnce() -> Result<String>) -> Result<()> {
         let damaged = |reason: &str| {
             Error::new(format!("`{}` is damaged", model_directory.join(name).display()))
                 .because(reason)
@@ -239,9 +235,11 @@ pub fn refuse_foreign(model_directory: &Path) -> Result<()> {
     let foreign = [CONFIG_FILE, WEIGHTS_FILE, PREPROCESSOR_FILE].into_iter().find(|name| is_there(name));
     match foreign.filter(|_| !is_ours) {
         None => Ok(()),
-        Some(name) => Err(Error::new(format!("`{}` holds a model that is none of `train`'s", model_directory.display()))
-            .because(format!("it has `{name}`, but neither `{CHECKPOINT_DIRECTORY}` nor `{HISTORY_FILE}`"))
-            .hint("move it elsewhere, or give the model of the pipeline file another name")),
+        Some(name) => {
+            Err(Error::new(format!("`{}` holds a model that is none of `train`'s", model_directory.display()))
+                .because(format!("it has `{name}`, but neither `{CHECKPOINT_DIRECTORY}` nor `{HISTORY_FILE}`"))
+                .hint("move it elsewhere, or give the model of the pipeline file another name"))
+        }
     }
 }
 
@@ -313,13 +311,14 @@ pub fn pick_weights(
 const WEIGHTS_HINT: &str =
     "the model's directory is damaged or mixed from two models: run `train` again, or copy it whole";
 
-/// What is wrong where the weights are not those of the network that `config.json` describes.
-pub(crate) fn misfit_text(model_directory: &Path) -> String {
-    format!("`{}` does not fit its `{CONFIG_FILE}`", model_directory.join(WEIGHTS_FILE).display())
+fn misfit(model_directory: &Path, reason: String) -> Error {
+    misfit_while(model_directory, Error::new(reason))
 }
 
-fn misfit(model_directory: &Path, reason: String) -> Error {
-    Error::new(misfit_text(model_directory)).because(reason).hint(WEIGHTS_HINT)
+/// The weights are not those of the network that `config.json` describes: `error` came of making it.
+pub(crate) fn misfit_while(model_directory: &Path, error: Error) -> Error {
+    let file = model_directory.join(WEIGHTS_FILE);
+    error.while_doing(format!("`{}` does not fit its `{CONFIG_FILE}`", file.display())).hint(WEIGHTS_HINT)
 }
 
 /// The arrays of `expected`, in that order.
@@ -349,6 +348,7 @@ mod tests {
 
     fn config() -> Config {
         Config {
+            format: FORMAT,
             architecture: Architecture::Resnet,
             num_classes: 2,
             num_features: 6,
@@ -399,44 +399,110 @@ mod tests {
         assert_eq!(transformers["resample"], 1);
     }
 
+    /// Writes a configuration as a program that computes the checksum would.
+    fn sealed_as(directory: &Path, text: &str) {
+        fs::write(directory.join(CONFIG_FILE), sealed::seal(text).unwrap()).unwrap();
+    }
+
     #[test]
     fn bad_configurations_are_refused_by_name() {
         let whole = serde_json::to_string(&config()).unwrap();
         for (name, text, says) in [
-            ("cut short", whole[..whole.len() / 2].to_owned(), "is not a model's configuration"),
             ("a key missing", "{\"architecture\": \"resnet\"}".into(), "missing field"),
             ("an unknown network", whole.replacen("resnet", "vgg", 1), "unknown variant"),
-            ("a class too few", whole.replace("\"num_classes\":2", "\"num_classes\":3"), "contradicts itself"),
+            ("a class too few", whole.replace("\"num_classes\":2", "\"num_classes\":3"), "`num_classes` is 3"),
+            ("a class twice", whole.replace("猫 \\\"2\\\"", "cat"), "`cat` twice"),
+            ("another format", whole.replace("\"format\":2", "\"format\":1"), "its format is 1"),
+            ("a huge image", whole.replace("\"width\":30", "\"width\":4294967296"), "`image.width` is 4294967296"),
+            ("no image", whole.replace("\"height\":20", "\"height\":0"), "`image.height` is 0"),
+            ("an epoch that never was", whole.replace("\"best_epoch\":2", "\"best_epoch\":6"), "`best_epoch` is 6"),
+            ("a path", whole.replace("\"history.csv\"", "\"../history.csv\""), "`../history.csv`"),
         ] {
             let directory = tempfile::tempdir().unwrap();
-            fs::write(directory.path().join(CONFIG_FILE), text).unwrap();
+            sealed_as(directory.path(), &text);
             let error = Config::read(directory.path()).unwrap_err().to_string();
-            assert!(error.contains(says) && error.contains(CONFIG_FILE), "{name}: {error}");
+            assert!(error.contains(says) && error.contains(CONFIG_FILE) && error.contains("hint"), "{name}: {error}");
         }
+    }
+
+    #[test]
+    fn an_edited_configuration_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        sealed_as(directory.path(), &serde_json::to_string(&config()).unwrap());
+        let text = fs::read_to_string(directory.path().join(CONFIG_FILE)).unwrap();
+        for (name, edited) in [
+            ("cut short", text[..text.len() / 2].to_owned()),
+            ("another name", text.replace("cat", "dog")),
+            ("a key more", text.replacen('{', "{\"note\": \"mine\",", 1)),
+            ("no checksum", serde_json::to_string(&config()).unwrap()),
+        ] {
+            fs::write(directory.path().join(CONFIG_FILE), edited).unwrap();
+            let error = Config::read(directory.path()).unwrap_err().to_string();
+            assert!(error.contains("is not as it was written") && error.contains("undo the change"), "{name}: {error}");
+        }
+    }
+
+    /// `config.json` of these weights, without the network that they are for.
+    fn written(directory: &Path, weights: &[Array]) -> Config {
+        write_weights(directory, weights).unwrap();
+        Config { run: RunRecord { files: IndexMap::new(), ..config().run }, ..config() }
+            .write(directory, &[WEIGHTS_FILE.into()])
+            .unwrap();
+        Config::read(directory).unwrap()
     }
 
     #[test]
     fn weights_come_back_in_the_networks_order() {
         let directory = tempfile::tempdir().unwrap();
-        write_weights(directory.path(), &weights()).unwrap();
-        assert_eq!(read_weights(directory.path(), &shapes(&weights())).unwrap(), weights());
+        let config = written(directory.path(), &weights());
+        let read = read_weights(directory.path(), &config).unwrap();
+        assert_eq!(pick_weights(directory.path(), read, &shapes(&weights())).unwrap(), weights());
+    }
+
+    #[test]
+    fn weights_that_are_no_numbers_are_refused_array_by_array() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let directory = tempfile::tempdir().unwrap();
+            let mut weights = weights();
+            weights[1].values[1] = value;
+            let config = written(directory.path(), &weights);
+            let error = read_weights(directory.path(), &config).unwrap_err().to_string();
+            assert!(error.contains("`dense.bias` holds values that are not finite"), "{error}");
+        }
     }
 
     #[test]
     fn weights_of_another_network_are_refused_array_by_array() {
-        let directory = tempfile::tempdir().unwrap();
-        write_weights(directory.path(), &weights()).unwrap();
         let other = [("dense.weight".to_owned(), vec![4, 3]), ("conv.weight".to_owned(), vec![1])];
-        let error = read_weights(directory.path(), &other).unwrap_err().to_string();
+        let error = pick_weights(Path::new("models/x"), weights(), &other).unwrap_err().to_string();
         for part in [
             "`dense.weight` has shape [2, 3] where [4, 3] is needed",
             "`conv.weight` is missing",
             "`dense.bias` is none of the network's",
+            "model.safetensors",
         ] {
             assert!(error.contains(part), "{error}");
         }
+        let directory = tempfile::tempdir().unwrap();
+        let config = written(directory.path(), &weights());
         fs::write(directory.path().join(WEIGHTS_FILE), b"cut").unwrap();
-        let error = read_weights(directory.path(), &shapes(&weights())).unwrap_err().to_string();
+        let error = read_weights(directory.path(), &config).unwrap_err().to_string();
         assert!(error.contains("model.safetensors") && error.contains("hint"), "{error}");
+        let unnamed = Config { run: RunRecord { files: IndexMap::new(), ..config.run.clone() }, ..config };
+        let error = unnamed.verify(directory.path(), WEIGHTS_FILE).unwrap_err().to_string();
+        assert!(error.contains("names no checksum"), "{error}");
+    }
+
+    #[test]
+    fn a_model_from_elsewhere_is_not_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        refuse_foreign(directory.path()).unwrap();
+        fs::write(directory.path().join("notes.txt"), "mine").unwrap();
+        refuse_foreign(directory.path()).unwrap();
+        fs::write(directory.path().join(CONFIG_FILE), "{\"model_type\": \"vit\"}").unwrap();
+        let error = refuse_foreign(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("none of `train`'s") && error.contains("another name"), "{error}");
+        sealed_as(directory.path(), &serde_json::to_string(&config()).unwrap());
+        refuse_foreign(directory.path()).unwrap();
     }
 }

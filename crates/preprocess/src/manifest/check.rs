@@ -37,9 +37,12 @@ fn classes(manifest: &Manifest) -> Option<String> {
         return Some(format!("it counts the images of {} splits", manifest.counts.len()));
     }
     let wrong = manifest.counts.iter().find(|(_, counts)| {
-        counts.len() != classes || counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count)) > Some(MOST_IMAGES)
+        counts.len() != classes
+            || counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count)) > Some(MOST_IMAGES)
     });
-    wrong.map(|(split, counts)| format!("its {} counts of the {} split are not those of images", counts.len(), split.name()))
+    wrong.map(|(split, counts)| {
+        format!("its {} counts of the {} split are not those of images", counts.len(), split.name())
+    })
 }
 
 fn shards(manifest: &Manifest) -> Option<String> {

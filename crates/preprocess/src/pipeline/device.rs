@@ -32,9 +32,7 @@ impl FromStr for DeviceChoice {
                 .and_then(|number| number.parse().ok())
                 .filter(|number| DEVICE.contains(number))
                 .map(Self::Cuda)
-                .ok_or_else(|| {
-                    format!("`{text}` is none of auto, cpu, cuda, cuda:0, cuda:1, … cuda:{}", DEVICE.end())
-                }),
+                .ok_or_else(|| format!("`{text}` is none of auto, cpu, cuda, cuda:0, cuda:1, … cuda:{}", DEVICE.end())),
         }
     }
 }
@@ -90,7 +88,9 @@ mod tests {
             assert_eq!(device.to_string(), text);
         }
         assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
-        for text in ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "cuda:256", "cuda:99999999999999999999999"] {
+        for text in
+            ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "cuda:256", "cuda:99999999999999999999999"]
+        {
             assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
         }
     }

@@ -133,7 +133,8 @@ pub fn changed(file: &ImageFile) -> Error {
 /// The stamp of a file, and whether it is the known one.
 fn stamp(file: &ImageFile, known: Option<&Stamp>) -> (Stamp, bool) {
     // Taken before the file is read: a change meanwhile makes it look changed the next time.
-    let state = std::fs::metadata(&file.path).map_or_else(|_| FileState::default(), |metadata| FileState::of(&metadata));
+    let state =
+        std::fs::metadata(&file.path).map_or_else(|_| FileState::default(), |metadata| FileState::of(&metadata));
     if let Some(known) = known.filter(|known| known.state == state && known.is_settled()) {
         return (known.clone(), true);
     }

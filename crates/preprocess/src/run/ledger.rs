@@ -80,6 +80,7 @@ impl Ledger {
         &mut self,
         plan: &[PlannedShard],
         keys: &[String],
+        classes: &[String],
         holds: &(dyn Fn(&PlannedShard, &[StoredRow]) -> bool + Sync),
         place: &Place,
     ) -> Result<Vec<Option<Written>>> {
@@ -89,7 +90,7 @@ impl Ledger {
         for pairs in pairs.chunks(super::SHARDS_AT_ONCE) {
             found.par_extend(pairs.par_iter().map(|(shard, key)| {
                 let line = self.lines.get(*key)?;
-                let rows = line.rows_if_intact(&place.shards, shard.copy)?;
+                let rows = line.rows_if_intact(&place.shards, classes, shard.copy)?;
                 holds(shard, &rows).then(|| line.clone())
             }));
         }
@@ -150,7 +151,7 @@ impl Line {
     }
 
     /// The rows of the file, if it is there and holds what was written.
-    fn rows_if_intact(&self, shards: &Path, copy: usize) -> Option<Vec<StoredRow>> {
+    fn rows_if_intact(&self, shards: &Path, classes: &[String], copy: usize) -> Option<Vec<StoredRow>> {
         let path = shards.join(&self.file);
         if std::fs::metadata(&path).ok()?.len() != self.bytes {
             return None;
@@ -159,7 +160,7 @@ impl Line {
         if fingerprint::of_bytes(&content) != self.blake3 {
             return None;
         }
-        shard::read(&path, &content, copy).ok()
+        shard::read(&path, &content, classes, copy).ok()
     }
 }
 

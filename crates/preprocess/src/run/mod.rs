@@ -68,7 +68,7 @@ fn make(
     started: Instant,
 ) -> Result<()> {
     let fingerprint = fingerprint_of(folder, inputs, settings)?;
-    if publish::is_up_to_date(place, &fingerprint, settings)? {
+    if publish::is_up_to_date(place, &fingerprint, &folder.classes, settings)? {
         say!("up to date: `{}` holds the data set of these images and settings", place.shards.display());
         return Ok(());
     }
@@ -191,7 +191,7 @@ impl Work<'_> {
         let keys = plan.iter().map(|shard| self.key(shard)).collect::<Result<Vec<_>>>()?;
         let mut ledger = Ledger::open(place)?;
         let holds = |shard: &PlannedShard, rows: &[StoredRow]| self.holds(shard, rows);
-        let finished = ledger.keep(&plan, &keys, &holds, place)?;
+        let finished = ledger.keep(&plan, &keys, &self.folder.classes, &holds, place)?;
         let total: usize = plan.iter().map(|shard| shard.images.len()).sum();
         let kept: usize =
             std::iter::zip(&plan, &finished).filter_map(|(s, f)| f.is_some().then_some(s.images.len())).sum();

@@ -6,12 +6,12 @@ use super::pixel_store::PixelStore;
 use super::{Place, Work};
 use crate::Result;
 use crate::contact_sheet;
+use crate::dataset::is_intact;
 use crate::folder::Folder;
 use crate::manifest::{FILE_NAME, Manifest};
 use crate::pipeline::PreprocessSettings;
 use crate::stage::atomic_file::write_atomically;
 use crate::stage::error::Context;
-use crate::stage::fingerprint;
 use crate::{augment, image, note};
 use rayon::prelude::*;
 
@@ -22,7 +22,12 @@ pub const REJECTED: &str = "rejected.csv";
 pub const CONTACT_SHEET: &str = "contact-sheet.png";
 
 /// Whether the directory holds the whole data set of these inputs and settings, every shard as it was written.
-pub fn is_up_to_date(place: &Place, fingerprint: &str, settings: &PreprocessSettings) -> Result<bool> {
+pub fn is_up_to_date(
+    place: &Place,
+    fingerprint: &str,
+    classes: &[String],
+    settings: &PreprocessSettings,
+) -> Result<bool> {
     // A manifest that is missing or damaged means work to do, not an error.
     let manifest = match Manifest::read(&place.shards) {
         Ok(manifest) => manifest,
@@ -33,15 +38,11 @@ pub fn is_up_to_date(place: &Place, fingerprint: &str, settings: &PreprocessSett
             return Ok(false);
         }
     };
-    if manifest.fingerprint != fingerprint || manifest.settings != *settings {
+    if manifest.fingerprint != fingerprint || manifest.classes != classes || manifest.settings != *settings {
         return Ok(false);
     }
     let beside = [REJECTED, CONTACT_SHEET].iter().all(|file| place.shards.join(file).is_file());
-    let intact = manifest
-        .shards
-        .par_iter()
-        .all(|shard| fingerprint::of_file(&place.shards.join(&shard.file)).is_ok_and(|blake3| blake3 == shard.blake3));
-    Ok(beside && intact)
+    Ok(beside && is_intact(&place.shards, &manifest))
 }
 
 /// Writes the list of files that could not be decoded; only a head line where there are none.

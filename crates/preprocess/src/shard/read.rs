@@ -1,6 +1,6 @@
 //! Reads a shard's rows: where each image lies in the file, and what the other columns say.
 
-use super::schema::schema_of_views;
+use super::schema::{METADATA_KEY, features, schema_of_views};
 use crate::{Error, Result};
 use arrow::array::{Array, AsArray, BinaryViewArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
@@ -31,8 +31,8 @@ pub struct StoredRow {
 /// read finds it later.
 ///
 /// # Errors
-/// The content is no shard that this crate wrote, or one of another copy than `copy`.
-pub fn read(path: &Path, content: &Bytes, copy: usize) -> Result<Vec<StoredRow>> {
+/// The content is no shard that this crate wrote, or one of other classes or of another copy.
+pub fn read(path: &Path, content: &Bytes, classes: &[String], copy: usize) -> Result<Vec<StoredRow>> {
     let foreign = |cause: String| {
         Error::new(format!("`{}` is not a shard of this program", path.display()))
             .because(cause)
@@ -41,6 +41,11 @@ pub fn read(path: &Path, content: &Bytes, copy: usize) -> Result<Vec<StoredRow>>
     let options = ArrowReaderOptions::new().with_schema(schema_of_views());
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(content.clone(), options)
         .map_err(|error| foreign(error.to_string()))?;
+    let pairs = builder.metadata().file_metadata().key_value_metadata();
+    let named = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == METADATA_KEY));
+    if named.and_then(|pair| pair.value.as_ref()) != Some(&features(classes)) {
+        return Err(foreign("its classes are others".to_owned()));
+    }
     let columns = ["image.bytes", "label", "copy", "group", "source", "content"];
     let projection = ProjectionMask::columns(builder.parquet_schema(), columns);
     let reader = builder.with_projection(projection).build().map_err(|error| foreign(error.to_string()))?;
@@ -54,7 +59,8 @@ pub fn read(path: &Path, content: &Bytes, copy: usize) -> Result<Vec<StoredRow>>
 
 fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes, copy: usize) -> Result<(), String> {
     let copies = batch.column_by_name("copy").and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let is_of_copy = |copies: &Int64Array| copies.null_count() == 0 && copies.values().iter().all(|&of| of == copy as i64);
+    let is_of_copy =
+        |copies: &Int64Array| copies.null_count() == 0 && copies.values().iter().all(|&of| of == copy as i64);
     if !copies.is_some_and(is_of_copy) {
         return Err(format!("its rows are not of copy {copy}"));
     }

@@ -211,7 +211,8 @@ fn another_learning_rate_starts_anew() {
 fn without_a_validation_split_the_last_epoch_is_the_model() {
     let directory = tempfile::tempdir().unwrap();
     let data = halves(0);
-    let fitted = fit(&plan(Architecture::BaselineCnn, 2, directory.path()), NOWHERE.as_ref(), &data, &Cpu::default()).unwrap();
+    let fitted =
+        fit(&plan(Architecture::BaselineCnn, 2, directory.path()), NOWHERE.as_ref(), &data, &Cpu::default()).unwrap();
     assert_eq!(fitted.best_epoch, 2);
     assert!(history::read_scores(directory.path()).unwrap()[1].validation_loss.is_nan());
 }
