@@ -13,6 +13,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use preprocess::manifest::Split;
 use preprocess::stage::atomic_file::write_atomically;
+use preprocess::stage::contained::contained;
 use preprocess::stage::error::Context;
 use preprocess::{Error, Result};
 use serde_json::json;
@@ -63,7 +64,7 @@ impl Predictions {
         let bytes = std::fs::read(file)
             .context(|| format!("cannot read `{}`", file.display()))
             .map_err(|error| error.hint("run `train` first"))?;
-        Self::parse(bytes.into()).map_err(|reason| {
+        contained(|| Self::parse(bytes.into())).map_err(|reason| {
             Error::new(format!("`{}` is not a whole file of predictions", file.display()))
                 .because(reason)
                 .hint("run `train` again to write it anew")

@@ -66,10 +66,14 @@ impl Succession {
                     .hint("put the directory itself there, or choose another place with `--set output=DIR`"));
             }
         }
-        match (self.model.exists(), self.old.exists()) {
-            (false, true) => rename(&self.old, &self.model),
-            (true, true) => self.remove(&self.old),
+        match (self.model.join(CONFIG_FILE).exists(), self.old.exists()) {
             (_, false) => Ok(()),
+            (true, true) => self.remove(&self.old),
+            (false, true) => {
+                // An empty directory gives way; one with files in it is not what a kill leaves.
+                let _ = fs::remove_dir(&self.model);
+                if self.model.exists() { Ok(()) } else { rename(&self.old, &self.model) }
+            }
         }
     }
 
@@ -101,6 +105,9 @@ impl Succession {
                 rename(&self.model, &self.old)?;
                 rename(&self.next, &self.model)?;
             }
+        } else if self.next.exists() {
+            // The run grew in the model's directory: this is where it came from, or what it came instead of.
+            self.remove(&self.next)?;
         }
         self.tidy()
     }

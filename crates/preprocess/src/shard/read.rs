@@ -1,6 +1,7 @@
 //! Reads a shard's rows: where each image lies in the file, and what the other columns say.
 
 use super::schema::{METADATA_KEY, features, schema_of_views};
+use crate::stage::contained::contained;
 use crate::{Error, Result};
 use arrow::array::{Array, AsArray, BinaryViewArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
@@ -33,26 +34,28 @@ pub struct StoredRow {
 /// # Errors
 /// The content is no shard that this crate wrote, or one of other classes or of another copy.
 pub fn read(path: &Path, content: &Bytes, classes: &[String], copy: usize) -> Result<Vec<StoredRow>> {
-    let foreign = |cause: String| {
+    contained(|| rows(content, classes, copy)).map_err(|cause| {
         Error::new(format!("`{}` is not a shard of this program", path.display()))
             .because(cause)
             .hint("run `preprocess` again with the same pipeline file")
-    };
+    })
+}
+
+fn rows(content: &Bytes, classes: &[String], copy: usize) -> Result<Vec<StoredRow>, String> {
+    let words = |error: parquet::errors::ParquetError| error.to_string();
     let options = ArrowReaderOptions::new().with_schema(schema_of_views());
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(content.clone(), options)
-        .map_err(|error| foreign(error.to_string()))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(content.clone(), options).map_err(words)?;
     let pairs = builder.metadata().file_metadata().key_value_metadata();
     let named = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == METADATA_KEY));
     if named.and_then(|pair| pair.value.as_ref()) != Some(&features(classes)) {
-        return Err(foreign("its classes are others".to_owned()));
+        return Err("its classes are others".to_owned());
     }
     let columns = ["image.bytes", "label", "copy", "group", "source", "content"];
     let projection = ProjectionMask::columns(builder.parquet_schema(), columns);
-    let reader = builder.with_projection(projection).build().map_err(|error| foreign(error.to_string()))?;
+    let reader = builder.with_projection(projection).build().map_err(words)?;
     let mut rows = Vec::new();
     for batch in reader {
-        let batch = batch.map_err(|error| foreign(error.to_string()))?;
-        append(&mut rows, &batch, content, copy).map_err(foreign)?;
+        append(&mut rows, &batch.map_err(|error| error.to_string())?, content, copy)?;
     }
     Ok(rows)
 }
