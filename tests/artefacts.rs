@@ -352,7 +352,7 @@ fn campaign(rounds: u64, seed: u64) {
 
 #[test]
 fn altered_files_are_healed_or_refused() {
-    campaign(60, 1);
+    campaign(40, 1);
 }
 
 /// `make fuzz`.

@@ -177,6 +177,9 @@ fn append_rows(batch: &RecordBatch, classes: usize, rows: &mut Vec<Prediction>) 
         if values.len() != classes {
             return Err(format!("row {} has {} probabilities for {classes} classes", rows.len(), values.len()));
         }
+        if values.null_count() > 0 || !values.values().iter().all(|p| (0.0..=1.0001).contains(p)) {
+            return Err(format!("row {} has a probability that is none", rows.len()));
+        }
         rows.push(Prediction {
             path: paths.value(row).to_owned(),
             content: contents.value(row).to_owned(),

@@ -36,12 +36,11 @@ fn classes(manifest: &Manifest) -> Option<String> {
     if manifest.counts.len() != Split::ALL.len() {
         return Some(format!("it counts the images of {} splits", manifest.counts.len()));
     }
-    let wrong = manifest.counts.iter().find(|(_, counts)| {
-        counts.len() != classes
-            || counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count)) > Some(MOST_IMAGES)
-    });
-    wrong.map(|(split, counts)| {
-        format!("its {} counts of the {} split are not those of images", counts.len(), split.name())
+    let images = |counts: &[usize]| counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count));
+    let is_wrong = |counts: &[usize]| counts.len() != classes || images(counts).is_none_or(|sum| sum > MOST_IMAGES);
+    let wrong = manifest.counts.iter().find(|(_, counts)| is_wrong(counts));
+    wrong.map(|(split, _)| {
+        format!("its counts of the {} split are not those of images of {classes} classes", split.name())
     })
 }
 
@@ -77,4 +76,64 @@ pub fn miscounted(manifest: &Manifest) -> Option<String> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn sample() -> Value {
+        json!({
+            "format": FORMAT, "version": "0.1.0", "fingerprint": "f", "classes": ["cat", "dog"], "rejected": 0,
+            "settings": { "source": "images", "augment": { "copies": 1 } },
+            "counts": { "train": [3, 2], "validation": [1, 1], "test": [0, 0] },
+            "duplicates": { "exact": 0, "near": 0, "groups": 0, "across_splits": 0, "across_classes": 0 },
+            "shards": [
+                { "file": "data/train-00000-of-00002.parquet", "split": "train", "copy": 0, "rows": 5, "bytes": 9,
+                  "blake3": "0".repeat(64) },
+                { "file": "data/train-00001-of-00002.parquet", "split": "train", "copy": 1, "rows": 5, "bytes": 9,
+                  "blake3": "0".repeat(64) },
+                { "file": "data/validation-00000-of-00001.parquet", "split": "validation", "copy": 0, "rows": 2,
+                  "bytes": 9, "blake3": "0".repeat(64) },
+            ],
+        })
+    }
+
+    fn found(value: Value) -> Option<String> {
+        let manifest: Manifest = serde_json::from_value(value).unwrap();
+        impossible(&manifest).or_else(|| miscounted(&manifest))
+    }
+
+    #[test]
+    fn what_no_data_set_has_is_found() {
+        assert_eq!(found(sample()), None);
+        for (pointer, value) in [
+            ("/shards/0/file", json!("../data/train-00000-of-00002.parquet")),
+            ("/shards/0/file", json!("/etc/passwd")),
+            ("/shards/0/file", json!("data/test-00000-of-00002.parquet")),
+            ("/shards/0/file", json!("data/train-00001-of-00002.parquet")),
+            ("/shards/0/copy", json!(2)),
+            ("/shards/2/copy", json!(1)),
+            ("/shards/0/rows", json!(4)),
+            ("/shards/0/rows", json!(u64::MAX)),
+            ("/shards/0/blake3", json!("0")),
+            ("/counts/train", json!([3])),
+            ("/counts/train", json!([u64::MAX, 2])),
+            ("/counts/train", json!([3, 3])),
+            ("/counts", json!({ "train": [3, 2] })),
+            ("/classes", json!(["cat", "cat"])),
+            ("/classes", json!(["cat"])),
+            ("/settings/image", json!({ "width": 1u64 << 32 })),
+            ("/settings/image", json!({ "height": 0 })),
+            ("/settings/augment/copies", json!(u64::MAX)),
+        ] {
+            let mut altered = sample();
+            *altered.pointer_mut(pointer).unwrap_or(&mut Value::Null) = value.clone();
+            if pointer == "/settings/image" {
+                altered["settings"]["image"] = value.clone();
+            }
+            assert!(found(altered).is_some(), "{pointer} = {value}");
+        }
+    }
 }
