@@ -52,7 +52,9 @@ impl Run {
         let unfinished = all_files(&bench.path("out"));
         assert!(unfinished.contains_key(Path::new("shards/.state/pixels.json")), "{:?}", unfinished.keys());
         let all = |bench: &Bench, arguments: &[&str]| {
-            ["preprocess", "train", "report"].map(|stage| bench.stage(stage, arguments).succeeds());
+            for stage in ["preprocess", "train", "report"] {
+                bench.stage(stage, arguments).succeeds();
+            }
             all_files(&bench.path("out"))
         };
         let other = all(&bench, &["--set", "preprocess.split.seed=2", "--set", "train.seed=2"]);
@@ -165,9 +167,9 @@ fn all_files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// Bytes altered without a thought for what they mean; none where the file is to go.
 fn damage(bytes: &[u8], other: Option<&Vec<u8>>, random: &mut Random) -> (String, Option<Vec<u8>>) {
     let mut altered = bytes.to_vec();
-    let at = random.below(bytes.len().max(1) as u64) as usize;
+    let at = random.below(bytes.len().max(1));
     let kind = ["a bit", "cut short", "zeros", "a block twice", "empty", "gone", "noise", "another run's"];
-    let kind = kind[random.below(kind.len() as u64) as usize];
+    let kind = kind[random.below(kind.len())];
     match kind {
         "a bit" if !bytes.is_empty() => altered[at] ^= 1 << random.below(8),
         "cut short" => altered.truncate(at),
@@ -185,27 +187,27 @@ fn damage(bytes: &[u8], other: Option<&Vec<u8>>, random: &mut Random) -> (String
 fn rewrite(value: &Value, random: &mut Random) -> Option<(String, Value)> {
     let mut paths = Vec::new();
     pointers(value, String::new(), &mut paths);
-    let pointer = &paths[random.below(paths.len() as u64) as usize];
+    let pointer = &paths[random.below(paths.len())];
     let mut altered = value.clone();
     let kind = random.below(4);
     let at = altered.pointer_mut(pointer)?;
     match (at, kind) {
-        (Value::Array(items), 0) if !items.is_empty() => drop(items.remove(random.below(items.len() as u64) as usize)),
+        (Value::Array(items), 0) if !items.is_empty() => drop(items.remove(random.below(items.len()))),
         (Value::Array(items), 1) if !items.is_empty() => {
-            items.push(items[random.below(items.len() as u64) as usize].clone());
+            items.push(items[random.below(items.len())].clone());
         }
         (Value::Array(items), 2) if items.len() > 1 => {
-            let [a, b] = [(); 2].map(|()| random.below(items.len() as u64) as usize);
+            let [a, b] = [(); 2].map(|()| random.below(items.len()));
             items.swap(a, b);
         }
         (Value::Object(map), 0) if !map.is_empty() => {
-            let key = map.keys().nth(random.below(map.len() as u64) as usize)?.clone();
+            let key = map.keys().nth(random.below(map.len()))?.clone();
             map.shift_remove(&key);
         }
         (Value::Object(map), 1) => drop(map.insert("another".into(), 1.into())),
         (Value::Object(map), 2) if map.len() > 1 => {
             let keys: Vec<String> = map.keys().cloned().collect();
-            let [a, b] = [(); 2].map(|()| keys[random.below(keys.len() as u64) as usize].clone());
+            let [a, b] = [(); 2].map(|()| keys[random.below(keys.len())].clone());
             let (one, two) = (map[&a].clone(), map[&b].clone());
             map.insert(a, two);
             map.insert(b, one);
@@ -221,11 +223,11 @@ fn rewrite(value: &Value, random: &mut Random) -> Option<(String, Value)> {
                 1e300.into(),
                 (number.as_u64().unwrap_or(7) + 1).into(),
             ];
-            *altered.pointer_mut(pointer)? = numbers[random.below(8) as usize].clone();
+            *altered.pointer_mut(pointer)? = numbers[random.below(8)].clone();
         }
         (Value::String(text), _) => {
             let texts = ["", "../../images/bag/0.png", "/etc/passwd", "data/train-00000-of-00001.parquet", "\u{1b}[2J"];
-            let swapped = texts.get(kind as usize + 1).map_or_else(|| text.to_uppercase(), |text| (*text).to_owned());
+            let swapped = texts.get(kind + 1).map_or_else(|| text.to_uppercase(), |text| (*text).to_owned());
             *altered.pointer_mut(pointer)? = swapped.into();
         }
         (at, _) => *at = Value::Null,
@@ -261,7 +263,7 @@ fn print(value: &Value, reseal: bool) -> Option<Vec<u8>> {
 fn alter(run: &Run, random: &mut Random) {
     let state = if random.below(4) == 0 { &run.unfinished } else { &run.finished };
     let read: Vec<&PathBuf> = state.keys().filter(|name| is_read(name)).collect();
-    let name = read[random.below(read.len() as u64) as usize];
+    let name = read[random.below(read.len())];
     let bytes = &state[name];
     run.restore(state);
     let value = serde_json::from_slice::<Value>(bytes).ok().filter(|_| random.below(3) > 0);
@@ -304,7 +306,7 @@ fn is_read(name: &Path) -> bool {
 fn forge_shard(run: &Run, random: &mut Random) {
     run.restore(&run.finished);
     let shards: Vec<&PathBuf> = run.finished.keys().filter(|name| name.starts_with("shards/data")).collect();
-    let name = shards[random.below(shards.len() as u64) as usize];
+    let name = shards[random.below(shards.len())];
     let (what, Some(altered)) = damage(&run.finished[name], run.other.get(name), random) else { return };
     let manifest = Path::new("shards/manifest.json");
     let mut value: Value = serde_json::from_slice(&run.finished[manifest]).unwrap();
@@ -323,7 +325,7 @@ fn forge_shard(run: &Run, random: &mut Random) {
 fn forge_model(run: &Run, random: &mut Random) {
     run.restore(&run.finished);
     let names = ["model.safetensors", "predictions-test.parquet", "predictions-validation.parquet", "history.csv"];
-    let name = names[random.below(4) as usize];
+    let name = names[random.below(4)];
     let file = Path::new("models/small").join(name);
     let (what, Some(altered)) = damage(&run.finished[&file], run.other.get(&file), random) else { return };
     let config = Path::new("models/small/config.json");
