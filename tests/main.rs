@@ -5,7 +5,9 @@
 
 mod harness;
 
+mod artefacts;
 mod bad_input;
+mod changed_files;
 #[cfg(feature = "cuda")]
 mod cuda;
 mod foreign_files;
@@ -13,4 +15,5 @@ mod gate;
 mod interruption;
 mod preprocess;
 mod train;
+mod training_beside;
 mod whole_pipeline;

@@ -10,6 +10,7 @@ use std::path::Path;
 use train::history::{self, EpochScores, EpochTiming, HISTORY_FILE, TIMINGS_FILE};
 use train::model_directory::Config;
 use train::predictions::{Prediction, Predictions, predictions_file};
+use train::succession::Succession;
 
 /// Everything that a report is made from.
 #[derive(Debug)]
@@ -68,6 +69,11 @@ impl Results {
             }
             let model = ModelResults::read(name, &directory, &results.manifest)?;
             results.note_other_settings(&model);
+            if Succession::of(&directory).is_growing() {
+                results.notes.push(format!(
+                    "A newer run of the model {name} is not finished; the report shows the one before it."
+                ));
+            }
             results.models.push(model);
         }
         if results.models.is_empty() {

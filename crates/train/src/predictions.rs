@@ -13,6 +13,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use preprocess::manifest::Split;
 use preprocess::stage::atomic_file::write_atomically;
+use preprocess::stage::contained::contained;
 use preprocess::stage::error::Context;
 use preprocess::stage::files;
 use preprocess::{Error, Result};
@@ -64,7 +65,7 @@ impl Predictions {
         let bytes = files::read(file)
             .context(|| format!("cannot read `{}`", file.display()))
             .map_err(|error| error.hint("run `train` first"))?;
-        Self::parse(bytes.into()).map_err(|reason| {
+        contained(|| Self::parse(bytes.into())).map_err(|reason| {
             Error::new(format!("`{}` is not a whole file of predictions", file.display()))
                 .because(reason)
                 .hint("run `train` again to write it anew")
@@ -176,6 +177,9 @@ fn append_rows(batch: &RecordBatch, classes: usize, rows: &mut Vec<Prediction>) 
         let values = list.as_any().downcast_ref::<Float32Array>().ok_or("`probabilities` holds no 32-bit floats")?;
         if values.len() != classes {
             return Err(format!("row {} has {} probabilities for {classes} classes", rows.len(), values.len()));
+        }
+        if values.null_count() > 0 || !values.values().iter().all(|p| (0.0..=1.0001).contains(p)) {
+            return Err(format!("row {} has a probability that is none", rows.len()));
         }
         rows.push(Prediction {
             path: paths.value(row).to_owned(),

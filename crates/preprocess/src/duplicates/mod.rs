@@ -13,6 +13,9 @@ pub use signature::Signature;
 use rayon::prelude::*;
 use std::collections::HashMap;
 
+/// Raised with every change that puts images of any set into other groups: part of every fingerprint of a data set.
+pub const DUPLICATES_VERSION: u32 = 2;
+
 /// The most bits, of 255, in which the hashes of near-copies differ, where the images of different classes look different.
 pub const MAX_DISTANCE: u32 = 48;
 

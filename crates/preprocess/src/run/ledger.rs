@@ -1,12 +1,12 @@
 //! Remembers which finished shard was made from what, so that a later run can keep it.
 
 use super::{Place, remove_if_present};
-use crate::manifest::Split;
-use crate::shard::{self, PlannedShard, Written};
+use crate::shard::{self, PlannedShard, StoredRow, Written};
 use crate::stage::atomic_file::{sweep_leftovers, write_error};
 use crate::stage::error::Context;
 use crate::stage::{files, fingerprint, interrupt};
-use crate::{Error, Result};
+use crate::{Error, Result, note};
+use bytes::Bytes;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -23,6 +23,8 @@ struct Line {
     file: String,
     bytes: u64,
     blake3: String,
+    /// BLAKE3 over the line's other parts.
+    checksum: String,
 }
 
 /// The shards that earlier runs finished. Grows by one line with each shard, so that a kill costs the shards in work at most.
@@ -34,19 +36,27 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Reads the lines of earlier runs. A last line cut short by a kill is as if it had not been written.
+    /// Reads the lines of earlier runs. A last line cut short by a kill is as if it had not been written; lines that are not as they were
+    /// written are passed over, and said.
     pub fn open(place: &Place) -> Result<Self> {
         let path = place.state("shards.jsonl");
-        let text = files::read_to_string(&path).unwrap_or_default();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-        // What leads out of `shards/`, no run of this program wrote.
-        let lines = lines.filter(|line| is_shard_name(&line.file) || is_kept_name(&line.file));
-        let lines = lines.map(|line| (line.key.clone(), line)).collect();
+        let text = files::read(&path).unwrap_or_default();
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let read: Vec<Option<Line>> =
+            text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(Line::read).collect();
+        let altered = read.iter().filter(|line| line.is_none()).count();
+        if altered > 0 {
+            note!(
+                "note: {altered} lines of `{}` are not as they were written; their shards are written again",
+                path.display()
+            );
+        }
+        let lines = read.into_iter().flatten().map(|line| (line.key.clone(), line)).collect();
         let mut options = OpenOptions::new();
         let file = files::open_for_writing(&path, options.append(true).create(true))
             .context(|| format!("cannot open `{}`", path.display()))?;
         let mut ledger = Self { path, file, lines };
-        if !text.is_empty() && !text.ends_with('\n') {
+        if whole < text.len() {
             ledger.append("\n")?;
         }
         Ok(ledger)
@@ -54,8 +64,7 @@ impl Ledger {
 
     /// Notes a finished shard.
     pub fn record(&mut self, key: &str, file: &str, written: &Written) -> Result<()> {
-        let line =
-            Line { key: key.to_owned(), file: file.to_owned(), bytes: written.bytes, blake3: written.blake3.clone() };
+        let line = Line::new(key, file, written)?;
         let text = serde_json::to_string(&line).context(|| format!("cannot note `{file}`"))?;
         self.lines.insert(line.key.clone(), line);
         self.append(&format!("{text}\n"))
@@ -65,19 +74,32 @@ impl Ledger {
         self.file.write_all(text.as_bytes()).map_err(|error| write_error(&self.path, error))
     }
 
-    /// For each planned shard, the finished one that can stand for it: made from the same, and still as it was written. It is given the
-    /// planned name.
-    pub fn keep(&mut self, plan: &[PlannedShard], keys: &[String], place: &Place) -> Result<Vec<Option<Written>>> {
-        let intact = |key: &String| -> Result<Option<Line>> {
+    /// For each planned shard, the finished one that can stand for it: made from the same, still as it was written, and with the rows that
+    /// `holds` looks for. It is given the planned name.
+    pub fn keep(
+        &mut self,
+        plan: &[PlannedShard],
+        keys: &[String],
+        classes: &[String],
+        holds: &(dyn Fn(&PlannedShard, &[StoredRow]) -> bool + Sync),
+        place: &Place,
+    ) -> Result<Vec<Option<Written>>> {
+        let mut found: Vec<Option<Line>> = Vec::with_capacity(plan.len());
+        let pairs: Vec<_> = std::iter::zip(plan, keys).collect();
+        // Each is in memory as a whole meanwhile.
+        for pairs in pairs.chunks(super::SHARDS_AT_ONCE) {
             interrupt::check()?;
-            Ok(self.lines.get(key).filter(|line| line.is_intact(&place.shards)).cloned())
-        };
-        let found: Vec<Option<Line>> = keys.par_iter().map(intact).collect::<Result<_>>()?;
+            found.par_extend(pairs.par_iter().map(|(shard, key)| {
+                let line = self.lines.get(*key)?;
+                let rows = line.rows_if_intact(&place.shards, classes, shard.copy)?;
+                holds(shard, &rows).then(|| line.clone())
+            }));
+        }
         self.refuse_foreign(plan, place)?;
         // Names may have been exchanged among shards, so all that move step aside first.
         for ((shard, key), line) in plan.iter().zip(keys).zip(&found) {
             if let Some(line) = line.as_ref().filter(|line| line.file != shard.file) {
-                self.rename(line, format!("{}/kept-{key}.parquet", super::STATE), place)?;
+                self.rename(line, aside(key), place)?;
             }
         }
         for ((shard, key), line) in plan.iter().zip(keys).zip(&found) {
@@ -119,7 +141,8 @@ impl Ledger {
                 let name = entry.context(|| format!("cannot list `{}`", listed.display()))?.file_name();
                 let file = format!("{directory}/{}", name.to_string_lossy());
                 let path = listed.join(&name);
-                let is_stale = (is_shard_name(&file) || is_kept_name(&file)) && !current.contains(&file);
+                let is_stale =
+                    (shard::split_of_name(&file).is_some() || is_kept_name(&file)) && !current.contains(&file);
                 if is_stale && files::refuse_unless_plain(&path).is_ok() && shard::is_ours(&path) {
                     remove_if_present(&path)?;
                 }
@@ -130,19 +153,6 @@ impl Ledger {
     }
 }
 
-/// Whether a path is as `shard::plan` makes them: `data/train-00000-of-00009.parquet`.
-fn is_shard_name(file: &str) -> bool {
-    let is_number = |text: &str| text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let parts = file.strip_prefix("data/").and_then(|name| name.strip_suffix(".parquet")).and_then(|name| {
-        let (rest, total) = name.rsplit_once("-of-")?;
-        let (split, number) = rest.rsplit_once('-')?;
-        Some((split, number, total))
-    });
-    parts.is_some_and(|(split, number, total)| {
-        Split::ALL.iter().any(|known| known.name() == split) && is_number(number) && is_number(total)
-    })
-}
-
 /// Whether a path is that of a shard that stepped aside: `.state/kept-<key>.parquet`.
 fn is_kept_name(file: &str) -> bool {
     let name = file.strip_prefix(super::STATE).and_then(|rest| rest.strip_prefix("/kept-"));
@@ -151,33 +161,37 @@ fn is_kept_name(file: &str) -> bool {
 }
 
 impl Line {
-    /// Whether the file is there and holds what was written.
-    fn is_intact(&self, shards: &Path) -> bool {
+    fn new(key: &str, file: &str, written: &Written) -> Result<Self> {
+        let (bytes, blake3) = (written.bytes, written.blake3.clone());
+        let checksum = fingerprint::of_value(&(key, file, bytes, &blake3))?;
+        Ok(Self { key: key.to_owned(), file: file.to_owned(), bytes, blake3, checksum })
+    }
+
+    /// None where it is not as it was written, or names a file that no shard has: one elsewhere, say.
+    fn read(text: &[u8]) -> Option<Self> {
+        let line: Self = serde_json::from_slice(text).ok()?;
+        let written = Written { bytes: line.bytes, blake3: line.blake3.clone() };
+        let is_whole = Self::new(&line.key, &line.file, &written).is_ok_and(|same| same == line);
+        let is_shard = shard::split_of_name(&line.file).is_some() || line.file == aside(&line.key);
+        let is_key = line.key.len() == 64 && line.key.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (is_whole && is_shard && is_key).then_some(line)
+    }
+
+    /// The rows of the file, if it is there and holds what was written.
+    fn rows_if_intact(&self, shards: &Path, classes: &[String], copy: usize) -> Option<Vec<StoredRow>> {
         let path = shards.join(&self.file);
-        std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == self.bytes)
-            && fingerprint::of_file(&path).is_ok_and(|blake3| blake3 == self.blake3)
+        if files::open(&path).and_then(|file| file.metadata()).ok()?.len() != self.bytes {
+            return None;
+        }
+        let content = Bytes::from(files::read(&path).ok()?);
+        if fingerprint::of_bytes(&content) != self.blake3 {
+            return None;
+        }
+        shard::read(&path, &content, classes, copy).ok()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_our_making_are_told_from_others() {
-        for (name, ours) in [
-            ("data/train-00000-of-00009.parquet", true),
-            ("data/validation-00012-of-123456.parquet", true),
-            ("data/train-0-of-9.parquet", false),
-            ("data/mine-00000-of-00009.parquet", false),
-            ("data/../data/train-00000-of-00009.parquet", false),
-            ("../train-00000-of-00009.parquet", false),
-            ("data/prices.parquet", false),
-        ] {
-            assert_eq!(is_shard_name(name), ours, "{name}");
-        }
-        let key = "0123456789abcdef".repeat(4);
-        assert!(is_kept_name(&format!(".state/kept-{key}.parquet")));
-        assert!(!is_kept_name(".state/kept-mine.parquet") && !is_kept_name("kept-mine.parquet"));
-    }
+/// Where a shard waits for its new name.
+fn aside(key: &str) -> String {
+    format!("{}/kept-{key}.parquet", super::STATE)
 }

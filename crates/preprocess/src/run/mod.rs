@@ -8,17 +8,19 @@ mod publish;
 mod room;
 mod summary;
 
+use crate::augment::AUGMENT_VERSION;
+use crate::duplicates::DUPLICATES_VERSION;
 use crate::folder::Folder;
 use crate::manifest::{DuplicateCounts, FILE_NAME, FORMAT, Manifest, ShardEntry, Split};
 use crate::pipeline::{Pipeline, PreprocessSettings};
-use crate::shard::{self, PlannedShard, Row, Written};
-use crate::split::{self, Item};
+use crate::shard::{self, PlannedShard, Row, StoredRow, Written};
+use crate::split::{self, Item, SPLIT_VERSION};
 use crate::stage::error::Context;
 use crate::stage::lock::OutputLock;
 use crate::stage::owned::Owned;
 use crate::stage::progress::Progress;
 use crate::stage::{files, fingerprint, interrupt, random};
-use crate::{Result, augment, image, say};
+use crate::{Result, augment, image, note, say};
 use examine::Examined;
 use inputs::Inputs;
 use ledger::Ledger;
@@ -51,34 +53,51 @@ pub fn run(pipeline: &Pipeline) -> Result<()> {
     let _lock = OutputLock::acquire(&pipeline.output, "preprocess")?;
     let place = Place::create(&pipeline.output)?;
     let inputs = Inputs::read(&folder, &place)?;
-    let fingerprint = fingerprint_of(&folder, &inputs, settings)?;
-    if publish::is_up_to_date(&place, &fingerprint, settings)? {
+    let made = make(&folder, &inputs, settings, &place, started);
+    if made.is_err() && inputs.misled() {
+        note!("note: what earlier runs remembered of the images was wrong; all are read again");
+        Inputs::forget(&place)?;
+        return make(&folder, &Inputs::read(&folder, &place)?, settings, &place, started);
+    }
+    made
+}
+
+/// Makes the data set of these images, if it is not there.
+fn make(
+    folder: &Folder,
+    inputs: &Inputs,
+    settings: &PreprocessSettings,
+    place: &Place,
+    started: Instant,
+) -> Result<()> {
+    let fingerprint = fingerprint_of(folder, inputs, settings)?;
+    if publish::is_up_to_date(place, &fingerprint, &folder.classes, settings)? {
         say!("up to date: `{}` holds the data set of these images and settings", place.shards.display());
         return Ok(());
     }
     // Before the manifest goes: it tells which files are this program's.
     let mut owned = place.owned();
     owned.claim(publish::FILES.iter().copied())?;
-    room::check(&folder, settings, &place)?;
+    room::check(folder, settings, place)?;
     place.unpublish()?;
-    let (examined, pixels) = examine::examine(&folder, &inputs, settings, &place)?;
+    let (examined, pixels) = examine::examine(folder, inputs, settings, place)?;
     // Before anything that may refuse for want of images: its hint points here.
-    publish::rejected(&folder, &examined, &place)?;
-    let splits = assign(&folder, &examined, settings)?;
-    let work =
-        Work { folder: &folder, settings, inputs: &inputs, examined: &examined, splits: &splits, pixels: &pixels };
-    let (shards, sheet) = rayon::join(|| work.write_shards(&place), || publish::contact_sheet(&work, &place));
+    publish::rejected(folder, &examined, place)?;
+    let splits = assign(folder, &examined, settings)?;
+    let work = Work { folder, settings, inputs, examined: &examined, splits: &splits, pixels: &pixels };
+    let (shards, sheet) = rayon::join(|| work.write_shards(place), || publish::contact_sheet(&work, place));
     let manifest = work.manifest(fingerprint, shards.and_then(|shards| sheet.map(|()| shards))?);
-    publish::manifest(&manifest, &mut owned, &place)?;
-    summary::finished(&manifest, &examined, &folder, &place.shards, started.elapsed());
+    publish::manifest(&manifest, &mut owned, place)?;
+    summary::finished(&manifest, &examined, folder, &place.shards, started.elapsed());
     Ok(())
 }
 
 /// BLAKE3 over the names, labels and contents of all images, the settings (but not where the source lies) and the version.
 fn fingerprint_of(folder: &Folder, inputs: &Inputs, settings: &PreprocessSettings) -> Result<String> {
     let settings = PreprocessSettings { source: PathBuf::new(), ..settings.clone() };
-    let version = (FORMAT, env!("CARGO_PKG_VERSION"), image::PIXELS_VERSION);
-    fingerprint::of_value(&(version, &folder.classes, inputs.listing(folder), settings))
+    let version = (FORMAT, env!("CARGO_PKG_VERSION"));
+    let versions = (image::PIXELS_VERSION, DUPLICATES_VERSION, SPLIT_VERSION, AUGMENT_VERSION);
+    fingerprint::of_value(&(version, versions, &folder.classes, inputs.listing(folder), settings))
 }
 
 /// Where the data set goes.
@@ -185,7 +204,8 @@ impl Work<'_> {
         let plan = shard::plan(&self.rows(), self.settings.augment.copies, &self.settings.image);
         let keys = plan.iter().map(|shard| self.key(shard)).collect::<Result<Vec<_>>>()?;
         let mut ledger = Ledger::open(place)?;
-        let finished = ledger.keep(&plan, &keys, place)?;
+        let holds = |shard: &PlannedShard, rows: &[StoredRow]| self.holds(shard, rows);
+        let finished = ledger.keep(&plan, &keys, &self.folder.classes, &holds, place)?;
         let total: usize = plan.iter().map(|shard| shard.images.len()).sum();
         let kept: usize =
             std::iter::zip(&plan, &finished).filter_map(|(s, f)| f.is_some().then_some(s.images.len())).sum();
@@ -214,6 +234,18 @@ impl Work<'_> {
         Ok(entries)
     }
 
+    /// Whether the rows of a shard are those of the planned one.
+    fn holds(&self, shard: &PlannedShard, rows: &[StoredRow]) -> bool {
+        let groups = self.examined.group_of_each();
+        let same = |(&index, row): (&usize, &StoredRow)| {
+            let image = &self.folder.images[index];
+            let group = groups[index].unwrap_or_default() as u64;
+            (row.label as usize, row.group) == (image.label, group)
+                && (row.source == image.source && row.content == self.inputs.content(index))
+        };
+        rows.len() == shard.images.len() && std::iter::zip(&shard.images, rows).all(same)
+    }
+
     /// All that determines a shard's bytes, but not its name.
     fn key(&self, shard: &PlannedShard) -> Result<String> {
         let groups = self.examined.group_of_each();
@@ -228,7 +260,7 @@ impl Work<'_> {
         // A copy's number does not change copy 0, nor do settings of augmentation.
         let augment = (shard.copy > 0).then(|| {
             let any_number = crate::pipeline::AugmentSettings { copies: 0, ..self.settings.augment.clone() };
-            (any_number, self.settings.split.seed)
+            (AUGMENT_VERSION, any_number, self.settings.split.seed)
         });
         let version = (FORMAT, env!("CARGO_PKG_VERSION"), image::PIXELS_VERSION);
         fingerprint::of_value(&(version, &self.folder.classes, &self.settings.image, shard.copy, augment, rows))

@@ -6,15 +6,16 @@ use super::pixel_store::PixelStore;
 use super::{Place, Work};
 use crate::Result;
 use crate::contact_sheet;
+use crate::dataset::is_intact;
 use crate::folder::Folder;
 use crate::manifest::{FILE_NAME, Manifest};
 use crate::pipeline::PreprocessSettings;
 use crate::stage::atomic_file::write_atomically;
 use crate::stage::error::Context;
+use crate::stage::interrupt;
 use crate::stage::names::csv_cell;
 use crate::stage::owned::Owned;
-use crate::stage::{fingerprint, interrupt};
-use crate::{augment, image};
+use crate::{augment, image, note};
 use rayon::prelude::*;
 
 /// The list of files that could not be decoded, in `shards/`.
@@ -27,17 +28,27 @@ pub const CONTACT_SHEET: &str = "contact-sheet.png";
 pub const FILES: &[&str] = &[REJECTED, CONTACT_SHEET, "duplicates.csv", FILE_NAME];
 
 /// Whether the directory holds the whole data set of these inputs and settings, every shard as it was written.
-pub fn is_up_to_date(place: &Place, fingerprint: &str, settings: &PreprocessSettings) -> Result<bool> {
+pub fn is_up_to_date(
+    place: &Place,
+    fingerprint: &str,
+    classes: &[String],
+    settings: &PreprocessSettings,
+) -> Result<bool> {
     // A manifest that is missing or damaged means work to do, not an error.
-    let Ok(manifest) = Manifest::read(&place.shards) else { return Ok(false) };
-    if manifest.fingerprint != fingerprint || manifest.settings != *settings {
+    let manifest = match Manifest::read(&place.shards) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            if place.shards.join(FILE_NAME).exists() {
+                note!("note: {}; it is made anew", error.message());
+            }
+            return Ok(false);
+        }
+    };
+    if manifest.fingerprint != fingerprint || manifest.classes != classes || manifest.settings != *settings {
         return Ok(false);
     }
     let beside = [REJECTED, CONTACT_SHEET].iter().all(|file| place.shards.join(file).is_file());
-    let intact = manifest.shards.par_iter().all(|shard| {
-        !interrupt::requested()
-            && fingerprint::of_file(&place.shards.join(&shard.file)).is_ok_and(|blake3| blake3 == shard.blake3)
-    });
+    let intact = is_intact(&place.shards, &manifest);
     interrupt::check()?;
     Ok(beside && intact)
 }

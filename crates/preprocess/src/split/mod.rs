@@ -7,6 +7,9 @@ use crate::stage::random;
 use crate::{Error, Result};
 use std::collections::HashMap;
 
+/// Raised with every change that puts images of any set into other splits: part of every fingerprint of a data set.
+pub const SPLIT_VERSION: u32 = 2;
+
 /// One image to place.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {

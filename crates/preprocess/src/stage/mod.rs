@@ -3,6 +3,7 @@
 
 pub mod atomic_file;
 pub mod cli;
+pub mod contained;
 pub mod error;
 pub mod files;
 pub mod fingerprint;
