@@ -24,8 +24,9 @@ pub const MAX_PIXELS: u64 = 200_000_000;
 /// The most that a decoder may allocate beside the pixels, in bytes.
 const MAX_ALLOCATION: u64 = 1 << 30;
 
-/// The least that a side is reduced to: twice that of the thumbnails by which near-copies are found.
-const LEAST_SIDE: usize = 64;
+/// The least that a side is reduced to. Four times that of the thumbnails by which near-copies are found, and the default size of a model's
+/// images: at that size, and below it, one decoding serves both.
+const LEAST_SIDE: usize = 128;
 
 /// Decodes `bytes` in whatever format they show themselves to be, at full size.
 ///
@@ -43,17 +44,41 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
 /// As [`decode`]: no file is refused, or accepted, by one and not by the other.
 pub fn decode_for(bytes: &[u8], settings: &ImageSettings) -> Result<Decoded, ImageError> {
     let format = recognise(bytes)?;
+    without_panics(|| at_scale(bytes, format, settings).map(|(decoded, _)| decoded))
+}
+
+/// As [`decode_for`], and what copies are recognised by: the picture at a scale that follows from the file alone, whatever `settings` say.
+/// None if that is what was decoded for the model; otherwise the file is decoded a second time.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_to_compare(bytes: &[u8], settings: &ImageSettings) -> Result<(Decoded, Option<Decoded>), ImageError> {
+    let format = recognise(bytes)?;
     without_panics(|| {
-        let reducible = format == ImageFormat::Jpeg && settings.filter != Filter::Nearest;
-        let least = |width, height| {
-            let (width, height) = shown_size(width, height, settings);
-            (width.max(LEAST_SIDE), height.max(LEAST_SIDE))
-        };
-        match reducible.then(|| jpeg::decode_reduced(bytes, least)).flatten() {
-            Some(reduced) => Ok(reduced),
-            None => decode_as(bytes, format).map(Decoded::whole),
-        }
+        let (decoded, [width, height]) = at_scale(bytes, format, settings)?;
+        let least = (LEAST_SIDE, LEAST_SIDE);
+        let own = if format == ImageFormat::Jpeg { jpeg::points(width, height, least) } else { None };
+        let is_own = own.unwrap_or(8) * width == (decoded.covered_width() * 8.0) as usize;
+        let compared = if is_own { None } else { jpeg::decode_reduced(bytes, |_, _| least) };
+        Ok((decoded, compared))
     })
+}
+
+/// Decoded for the model's size, and the size that the whole picture has, as it is seen.
+fn at_scale(bytes: &[u8], format: ImageFormat, settings: &ImageSettings) -> Result<(Decoded, [usize; 2]), ImageError> {
+    let size = Cell::new([0; 2]);
+    let least = |width, height| {
+        size.set([width, height]);
+        let (width, height) = shown_size(width, height, settings);
+        (width.max(LEAST_SIDE), height.max(LEAST_SIDE))
+    };
+    let reducible = format == ImageFormat::Jpeg && settings.filter != Filter::Nearest;
+    if let Some(reduced) = reducible.then(|| jpeg::decode_reduced(bytes, least)).flatten() {
+        return Ok((reduced, size.get()));
+    }
+    let pixels = decode_as(bytes, format)?;
+    let size = [pixels.width, pixels.height];
+    Ok((Decoded::whole(pixels), size))
 }
 
 fn recognise(bytes: &[u8]) -> Result<ImageFormat, ImageError> {

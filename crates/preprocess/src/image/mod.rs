@@ -10,12 +10,12 @@ mod orientation;
 pub mod png;
 mod resize;
 
-pub use decode::{MAX_PIXELS, decode, decode_for};
+pub use decode::{MAX_PIXELS, decode, decode_for, decode_to_compare};
 pub use resize::resize;
 pub(crate) use resize::scale;
 
 /// Changes whenever the pixels of some file do, so that data sets made before are made anew.
-pub const PIXELS_VERSION: u32 = 2;
+pub const PIXELS_VERSION: u32 = 3;
 
 use crate::pipeline::ImageSettings;
 use std::path::Path;
@@ -62,6 +62,11 @@ impl Decoded {
     /// What was decoded.
     pub fn pixels(&self) -> &Pixels {
         &self.pixels
+    }
+
+    /// Pixels of `pixels` that the picture is wide.
+    fn covered_width(&self) -> f64 {
+        self.covered.width
     }
 
     /// Brought to exactly `settings.width` x `settings.height`.

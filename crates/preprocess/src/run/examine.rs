@@ -74,6 +74,7 @@ pub fn examine<'a>(
     let key = fingerprint::of_value(&(
         env!("CARGO_PKG_VERSION"),
         image::PIXELS_VERSION,
+        duplicates::DUPLICATES_VERSION,
         inputs.listing(folder),
         &settings.image,
     ))?;
@@ -83,7 +84,7 @@ pub fn examine<'a>(
         Some(examined) => examined,
         None => {
             let images = decode_all(folder, inputs, settings, &store)?;
-            let examined = group(images, folder, key.clone());
+            let examined = group(images, folder, key.clone())?;
             store.save(place, &key)?;
             write_atomically(&place.state("examined.json"), |writer| Ok(serde_json::to_writer(writer, &examined)?))?;
             examined
@@ -142,8 +143,10 @@ fn decode(
     if checksum(bytes.as_deref()) != content {
         return Err(changed(file));
     }
-    let decoded = bytes.and_then(|bytes| image::decode_for(&bytes, settings));
-    Ok(decoded.map(|decoded| (Signature::of(decoded.pixels()), decoded.resize(settings))))
+    let decoded = bytes.and_then(|bytes| image::decode_to_compare(&bytes, settings));
+    Ok(decoded.map(|(decoded, compared)| {
+        (Signature::of(compared.as_ref().unwrap_or(&decoded).pixels()), decoded.resize(settings))
+    }))
 }
 
 /// A file is not what it was when the run began.
@@ -152,16 +155,16 @@ pub fn changed(file: &ImageFile) -> Error {
         .hint("run the same command again when nothing writes to the source directory any more")
 }
 
-fn group(findings: Findings, folder: &Folder, key: String) -> Examined {
+fn group(findings: Findings, folder: &Folder, key: String) -> Result<Examined> {
     let (labels, readable): (Vec<usize>, Vec<Signature>) = std::iter::zip(&folder.images, &findings)
         .filter_map(|(image, finding)| Some((image.label, finding.as_ref().ok()?.clone())))
         .unzip();
-    let duplicates = duplicates::find(&readable, &labels);
+    let duplicates = duplicates::find(&readable, &labels)?;
     let mut groups = duplicates.group.into_iter();
     let images = findings
         .into_iter()
         .map(|finding| finding.map(|_| groups.next().unwrap_or_default()).map_err(|error| error.reason))
         .collect();
     let (exact, max_distance) = (duplicates.exact, duplicates.max_distance);
-    Examined { key, images, exact, max_distance, group: Vec::new() }.with_groups()
+    Ok(Examined { key, images, exact, max_distance, group: Vec::new() }.with_groups())
 }

@@ -7,6 +7,7 @@ mod pixel_store;
 mod publish;
 mod summary;
 
+use crate::duplicates::DUPLICATES_VERSION;
 use crate::folder::Folder;
 use crate::manifest::{DuplicateCounts, FILE_NAME, FORMAT, Manifest, ShardEntry, Split};
 use crate::pipeline::{Pipeline, PreprocessSettings};
@@ -57,7 +58,7 @@ pub fn run(pipeline: &Pipeline) -> Result<()> {
     let (examined, pixels) = examine::examine(&folder, &inputs, settings, &place)?;
     // Before anything that may refuse for want of images: its hint points here.
     publish::rejected(&folder, &examined, &place)?;
-    let splits = assign(&folder, &examined, settings)?;
+    let splits = assign(&folder, &inputs, &examined, settings)?;
     let work =
         Work { folder: &folder, settings, inputs: &inputs, examined: &examined, splits: &splits, pixels: &pixels };
     let (shards, sheet) = rayon::join(|| work.write_shards(&place), || publish::contact_sheet(&work, &place));
@@ -70,7 +71,8 @@ pub fn run(pipeline: &Pipeline) -> Result<()> {
 /// BLAKE3 over the names, labels and contents of all images, the settings (but not where the source lies) and the version.
 fn fingerprint_of(folder: &Folder, inputs: &Inputs, settings: &PreprocessSettings) -> Result<String> {
     let settings = PreprocessSettings { source: PathBuf::new(), ..settings.clone() };
-    let version = (FORMAT, env!("CARGO_PKG_VERSION"), image::PIXELS_VERSION);
+    let version =
+        (FORMAT, env!("CARGO_PKG_VERSION"), image::PIXELS_VERSION, DUPLICATES_VERSION, split::SPLIT_VERSION);
     fingerprint::of_value(&(version, &folder.classes, inputs.listing(folder), settings))
 }
 
@@ -108,13 +110,18 @@ fn remove_if_present(path: &Path) -> Result<()> {
 }
 
 /// The split of each image of the folder; none for those that could not be decoded.
-fn assign(folder: &Folder, examined: &Examined, settings: &PreprocessSettings) -> Result<Vec<Option<Split>>> {
+fn assign(
+    folder: &Folder,
+    inputs: &Inputs,
+    examined: &Examined,
+    settings: &PreprocessSettings,
+) -> Result<Vec<Option<Split>>> {
     let readable: Vec<(usize, usize)> = examined.groups().collect();
     let items: Vec<Item> = readable
         .iter()
         .map(|&(index, group)| {
             let image = &folder.images[index];
-            Item { source: &image.source, label: image.label, group, given: image.split }
+            Item { content: inputs.content(index), label: image.label, group, given: image.split, kept: None }
         })
         .collect();
     let mut splits = vec![None; folder.images.len()];

@@ -32,11 +32,16 @@ pub fn decode_reduced(bytes: &[u8], least: impl FnOnce(usize, usize) -> (usize, 
     let swap = |(a, b): (usize, usize)| if turned { (b, a) } else { (a, b) };
     let (seen_width, seen_height) = swap((width, height));
     let (least_width, least_height) = swap(least(seen_width, seen_height));
-    let enough = |points: &usize| width * points >= least_width * 8 && height * points >= least_height * 8;
-    let points = [1, 2, 4].into_iter().find(enough)?;
+    let points = points(width, height, (least_width, least_height))?;
     let pixels = scan::decode(&headers, bytes, points)?;
     let covered = [width, height].map(|side| (side * points) as f64 / 8.0);
     Some(super::orientation::apply(Decoded::part(pixels, covered), headers.orientation))
+}
+
+/// The smallest number of pixels for every 8 of a side (1, 2 or 4) that leaves a picture of this size at least as large as `least`, width
+/// and height. None if that takes all 8.
+pub fn points(width: usize, height: usize, least: (usize, usize)) -> Option<usize> {
+    [1, 2, 4].into_iter().find(|points| width * points >= least.0 * 8 && height * points >= least.1 * 8)
 }
 
 /// The side of the reduced picture: `points` pixels for every 8, the last ones perhaps reaching over the edge.
