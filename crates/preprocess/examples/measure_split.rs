@@ -38,7 +38,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let splits = splits(&images, &folder.classes, seed)?;
         let shares = shares(&images, &splits);
         worst_fraction = worst_fraction.max(fraction(&images, &splits, folder.classes.len()));
-        println!("seed {seed}: {:.2} % of training, {:.2} % of validation, {:.2} % of test", shares[0], shares[1], shares[2]);
+        println!(
+            "seed {seed}: {:.2} % of training, {:.2} % of validation, {:.2} % of test",
+            shares[0], shares[1], shares[2]
+        );
     }
     println!("a class is at most {worst_fraction:.1} images from its fractions");
     type Change = fn(&[Image], &mut Random) -> Vec<Image>;
@@ -50,10 +53,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     println!("of the class most concerned, of all classes: images that change their split");
     for (name, change) in changes {
-        let moves: Vec<(f64, usize)> = (1..=SEEDS)
-            .into_par_iter()
-            .flat_map_iter(|seed| moves(&images, &folder.classes, seed, change))
-            .collect();
+        let moves: Vec<(f64, usize)> =
+            (1..=SEEDS).into_par_iter().flat_map_iter(|seed| moves(&images, &folder.classes, seed, change)).collect();
         print_moves(name, moves);
     }
     Ok(())
@@ -74,7 +75,9 @@ fn images(folder: &Folder) -> Result<Vec<Image>, Box<dyn std::error::Error>> {
     let signatures: Vec<Signature> = signed.iter().map(|(_, _, signature)| signature.clone()).collect();
     let labels: Vec<usize> = signed.iter().map(|(label, _, _)| *label).collect();
     let found = find(&signatures, &labels).map_err(|error| error.to_string())?;
-    Ok(std::iter::zip(signed, found.group).map(|((label, content, _), group)| Image { content, label, group }).collect())
+    Ok(std::iter::zip(signed, found.group)
+        .map(|((label, content, _), group)| Image { content, label, group })
+        .collect())
 }
 
 fn has_copies(images: &[Image]) -> Vec<bool> {
@@ -155,7 +158,8 @@ fn moves(
         let after = splits(&changed, classes, seed).ok()?;
         let mut moved = vec![0usize; classes.len()];
         for (image, split) in std::iter::zip(&changed, after) {
-            moved[image.label] += usize::from(before.get(image.content.as_str()).is_some_and(|before| *before != split));
+            moved[image.label] +=
+                usize::from(before.get(image.content.as_str()).is_some_and(|before| *before != split));
         }
         let share = std::iter::zip(&moved, &sizes).map(|(moved, size)| 100.0 * *moved as f64 / *size as f64);
         Some((share.fold(0.0, f64::max), moved.iter().sum()))

@@ -49,6 +49,18 @@ pub enum Kind {
     Given,
 }
 
+impl Kind {
+    /// As in `duplicates.csv`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Exact => "exact",
+            Kind::Near => "near",
+            Kind::Mirrored => "mirrored",
+            Kind::Given => "given",
+        }
+    }
+}
+
 /// Which images are copies of which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Duplicates {

@@ -101,7 +101,12 @@ impl<'a> Search<'a> {
                     && !(self.labels[first] == self.labels[second] && known.has(first, second, distance, way))
                     && one.correlation(other, way) >= MIN_CORRELATION
             };
-            ways.into_iter().filter(near).min_by_key(|(distance, _)| *distance).map(|(distance, way)| Pair { first, second, distance, way })
+            ways.into_iter().filter(near).min_by_key(|(distance, _)| *distance).map(|(distance, way)| Pair {
+                first,
+                second,
+                distance,
+                way,
+            })
         })
     }
 }

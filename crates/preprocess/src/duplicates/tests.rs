@@ -55,7 +55,11 @@ fn altered_copies_are_near_and_others_are_not() {
         assert!(distance <= MIN_DISTANCE && correlation >= MIN_CORRELATION, "{name}: {distance}, {correlation}");
     }
     let two_pixels = Signature::of(&shifted(&original, 2));
-    assert!(one.distance(&two_pixels, Way::Plain) <= MAX_DISTANCE, "shifted by two pixels: {}", one.distance(&two_pixels, Way::Plain));
+    assert!(
+        one.distance(&two_pixels, Way::Plain) <= MAX_DISTANCE,
+        "shifted by two pixels: {}",
+        one.distance(&two_pixels, Way::Plain)
+    );
     for seed in 2..40 {
         let distance = one.distance(&Signature::of(&picture(seed, 160, 120)), Way::Plain);
         assert!(distance > MAX_DISTANCE, "picture {seed}: {distance}");

@@ -11,11 +11,16 @@
 //!
 //! What else was considered, and figures: `docs/duplicates.md`.
 
+mod given;
 mod groups;
+mod keep;
+
+pub use given::GroupBy;
+pub use keep::Keep;
 
 use crate::folder::Folder;
-use crate::manifest::Split;
-use crate::pipeline::{NearDuplicates, SplitSettings};
+use crate::manifest::{Split, Unmet};
+use crate::pipeline::SplitSettings;
 use crate::stage::random;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -30,7 +35,7 @@ pub struct Item<'a> {
     pub content: &'a str,
     /// Index of its class.
     pub label: usize,
-    /// Its group of near-copies.
+    /// What it stays together with: its group of near-copies, a group that the user gives.
     pub group: usize,
     /// The split that its directory gives.
     pub given: Option<Split>,
@@ -104,17 +109,12 @@ struct Placing {
 
 impl Placing {
     fn new(items: &[Item], classes: usize, settings: &SplitSettings) -> Self {
-        let given = |split| items.iter().any(|item| item.given == Some(split));
-        let of = |split, fraction| if given(split) { 0.0 } else { fraction };
-        let (validation, test) = (of(Split::Validation, settings.validation), of(Split::Test, settings.test));
-        let mut counts = vec![0; classes];
-        for item in items.iter().filter(|item| is_divided(item)) {
-            counts[item.label] += 1;
-        }
+        let [train, validation, test] = fractions(items, settings);
+        let counts = divided(items, classes);
         let quotas: Vec<[usize; 3]> = counts.iter().map(|&count| quota(count, validation, test)).collect();
         Self {
             splits: vec![Split::Train; items.len()],
-            fractions: [1.0 - validation - test, validation, test],
+            fractions: [train, validation, test],
             quota: [0, 1, 2].map(|split| quotas.iter().map(|quota| quota[split]).collect()),
             has: [vec![0; classes], vec![0; classes], vec![0; classes]],
             near: [0; 3],
@@ -124,10 +124,11 @@ impl Placing {
     /// Places all that is settled, and what stays together with it; returns the rest.
     fn settle(&mut self, items: &[Item], settings: &SplitSettings) -> Vec<Unit> {
         let mut open = Vec::new();
-        for members in units(items, settings) {
+        for members in units(items) {
             // Of a group that earlier runs tore apart, test draws more strongly than validation, and that more than training.
             let kept = members.iter().filter_map(|&index| items[index].kept).max();
-            let (own, others): (Vec<usize>, Vec<usize>) = members.into_iter().partition(|&index| is_divided(&items[index]));
+            let (own, others): (Vec<usize>, Vec<usize>) =
+                members.into_iter().partition(|&index| is_divided(&items[index]));
             for &index in &own {
                 let split = items[index].kept.or(kept).unwrap_or(Split::Train);
                 self.splits[index] = split;
@@ -181,6 +182,43 @@ impl Placing {
     }
 }
 
+/// Of the images that are divided, what part each split gets: none, where a directory holds it.
+fn fractions(items: &[Item], settings: &SplitSettings) -> [f64; 3] {
+    let given = |split| items.iter().any(|item| item.given == Some(split));
+    let of = |split, fraction| if given(split) { 0.0 } else { fraction };
+    let (validation, test) = (of(Split::Validation, settings.validation), of(Split::Test, settings.test));
+    [1.0 - validation - test, validation, test]
+}
+
+/// Images of each class that are divided.
+fn divided(items: &[Item], classes: usize) -> Vec<usize> {
+    let mut counts = vec![0; classes];
+    for item in items.iter().filter(|item| is_divided(item)) {
+        counts[item.label] += 1;
+    }
+    counts
+}
+
+/// The fractions that were not met, by more than rounding: a class has no image of a split, or more than one image too many or too few.
+pub fn unmet(items: &[Item], splits: &[Split], classes: &[String], settings: &SplitSettings) -> Vec<Unmet> {
+    let fractions = fractions(items, settings);
+    let counts = divided(items, classes.len());
+    let mut unmet = Vec::new();
+    for (split, fraction) in [Split::Validation, Split::Test].map(|split| (split, fractions[split as usize])) {
+        let mut has = vec![0; classes.len()];
+        for (item, _) in std::iter::zip(items, splits).filter(|(item, is)| is_divided(item) && **is == split) {
+            has[item.label] += 1;
+        }
+        for (label, class) in classes.iter().enumerate().filter(|_| fraction > 0.0) {
+            let (wanted, images) = (fraction * counts[label] as f64, has[label]);
+            if images == 0 || (images as f64 - wanted).abs() > 1.0 {
+                unmet.push(Unmet { class: class.clone(), split, wanted, images });
+            }
+        }
+    }
+    unmet
+}
+
 /// How many of `count` images each split should get: halves are rounded to the advantage of training, which gets one in any case.
 fn quota(count: usize, validation: f64, test: f64) -> [usize; 3] {
     // A tenth of a millionth hides what rounding did to fractions like 0.7.
@@ -191,18 +229,10 @@ fn quota(count: usize, validation: f64, test: f64) -> [usize; 3] {
 }
 
 /// The images in units, in no particular order.
-fn units(items: &[Item], settings: &SplitSettings) -> Vec<Vec<usize>> {
-    match settings.near_duplicates {
-        NearDuplicates::Together => gather(items.iter().map(|item| item.group)),
-        // Files that are equal to the byte have one hash, and so one place.
-        NearDuplicates::Ignore => gather(items.iter().map(|item| item.content)),
-    }
-}
-
-fn gather<K: Eq + std::hash::Hash>(keys: impl Iterator<Item = K>) -> Vec<Vec<usize>> {
-    let mut members: HashMap<K, Vec<usize>> = HashMap::new();
-    for (index, key) in keys.enumerate() {
-        members.entry(key).or_default().push(index);
+fn units(items: &[Item]) -> Vec<Vec<usize>> {
+    let mut members: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (index, item) in items.iter().enumerate() {
+        members.entry(item.group).or_default().push(index);
     }
     members.into_values().collect()
 }

@@ -47,8 +47,11 @@ fn noisy_frames(count: usize) -> Vec<Signature> {
     (0..count)
         .map(|frame| {
             let mut random = random::stream(frame as u64, "noise", &[]);
-            let value = |x: usize, y: usize| 128.0 + 60.0 * (x as f64 / 5.0).sin() + 50.0 * (y as f64 / 7.0 + x as f64 / 9.0).cos();
-            let pixels = (0..32 * 32).map(|index| (value(index % 32, index / 32) + random.range(-9.0, 9.0)).clamp(0.0, 255.0) as u8);
+            let value = |x: usize, y: usize| {
+                128.0 + 60.0 * (x as f64 / 5.0).sin() + 50.0 * (y as f64 / 7.0 + x as f64 / 9.0).cos()
+            };
+            let pixels = (0..32 * 32)
+                .map(|index| (value(index % 32, index / 32) + random.range(-9.0, 9.0)).clamp(0.0, 255.0) as u8);
             Signature::of(&Pixels { width: 32, height: 32, data: pixels.flat_map(|value| [value; 3]).collect() })
         })
         .collect()
