@@ -4,12 +4,12 @@
 //! cargo run --release -p preprocess --example calibrate_duplicates -- data/fashion-mnist
 //! ```
 //! Prints, for each limit on the hash's distance, the share of images whose nearest image of the same class, and of another class,
-//! passes the whole rule; the share of altered copies of single images that it recognises; and the groups that it makes.
+//! passes the whole rule, as it is and mirrored; the share of altered copies of single images that it recognises; and the groups that it makes.
 
 use image::codecs::jpeg::JpegEncoder;
-use preprocess::duplicates::{MIN_CORRELATION, Signature, find};
+use preprocess::duplicates::{MIN_CORRELATION, Signature, Way, find};
 use preprocess::folder::Folder;
-use preprocess::image::{Pixels, decode, decode_for, resize};
+use preprocess::image::{Pixels, decode, decode_to_compare, resize};
 use preprocess::pipeline::{Filter, Fit, ImageSettings};
 use rayon::prelude::*;
 use std::path::Path;
@@ -20,7 +20,8 @@ const STEP: usize = 17;
 
 type Alteration = (&'static str, fn(&Pixels) -> Option<Pixels>);
 
-const ALTERATIONS: [Alteration; 9] = [
+const ALTERATIONS: [Alteration; 10] = [
+    ("mirrored, JPEG quality 50", |pixels| recompressed(&mirrored(pixels), 50)),
     ("JPEG quality 50", |pixels| recompressed(pixels, 50)),
     ("JPEG quality 20", |pixels| recompressed(pixels, 20)),
     ("resized to 75 %", |pixels| Some(resized(pixels, 0.75))),
@@ -34,6 +35,14 @@ const ALTERATIONS: [Alteration; 9] = [
         Some(cropped(pixels, x, y, x, y))
     }),
 ];
+
+fn mirrored(pixels: &Pixels) -> Pixels {
+    let mut data = Vec::with_capacity(pixels.data.len());
+    for row in pixels.data.chunks_exact(pixels.width * 3) {
+        row.rchunks_exact(3).for_each(|pixel| data.extend_from_slice(pixel));
+    }
+    Pixels { data, ..*pixels }
+}
 
 fn recompressed(pixels: &Pixels, quality: u8) -> Option<Pixels> {
     let mut bytes = Vec::new();
@@ -63,32 +72,34 @@ fn cropped(pixels: &Pixels, left: usize, top: usize, right: usize, bottom: usize
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let source = std::env::args().nth(1).ok_or("usage: calibrate_duplicates DIRECTORY")?;
     let folder = Folder::discover(Path::new(&source)).map_err(|error| error.to_string())?;
-    // As `preprocess` does for images of the default size.
+    // As `preprocess` does, whatever the model's size.
     let settings = ImageSettings::default();
     let decoded = |index: usize| {
         let bytes = std::fs::read(&folder.images[index].path).ok()?;
-        Some(decode_for(&bytes, &settings).ok()?.pixels().clone())
+        let (decoded, compared) = decode_to_compare(&bytes, &settings).ok()?;
+        Some(compared.as_ref().unwrap_or(&decoded).pixels().clone())
     };
     let signed: Vec<(usize, Signature)> = (0..folder.images.len())
         .into_par_iter()
         .filter_map(|index| Some((folder.images[index].label, Signature::of(&decoded(index)?))))
         .collect();
-    nearest(&signed);
+    for way in [Way::Plain, Way::Mirrored] {
+        nearest(&signed, way);
+    }
     recall((0..folder.images.len()).step_by(STEP).filter_map(decoded).collect());
-    groups(&signed);
-    Ok(())
+    groups(&signed)
 }
 
 /// The least distance among images that correlate enough, to the same class and to others.
-fn nearest(signed: &[(usize, Signature)]) {
+fn nearest(signed: &[(usize, Signature)], way: Way) {
     let least: Vec<[u32; 2]> = signed
         .par_iter()
         .map(|(label, signature)| {
             let mut least = [u32::MAX; 2];
             for (other_label, other) in signed.iter().filter(|(_, other)| !std::ptr::eq(signature, other)) {
-                let distance = signature.distance(other);
+                let distance = signature.distance(other, way);
                 let least = &mut least[usize::from(label != other_label)];
-                if distance < *least && distance <= 80 && signature.correlation(other) >= MIN_CORRELATION {
+                if distance < *least && distance <= 80 && signature.correlation(other, way) >= MIN_CORRELATION {
                     *least = distance;
                 }
             }
@@ -96,7 +107,7 @@ fn nearest(signed: &[(usize, Signature)]) {
         })
         .collect();
     println!(
-        "{} images; share with a partner within the limit and of correlation {MIN_CORRELATION} or more",
+        "{} images, {way:?}; share with a partner within the limit and of correlation {MIN_CORRELATION} or more",
         signed.len()
     );
     println!("{:>8} {:>12} {:>14}", "limit", "same class", "another class");
@@ -116,7 +127,8 @@ fn recall(samples: Vec<Pixels>) {
             .par_iter()
             .filter_map(|pixels| {
                 let (one, other) = (Signature::of(pixels), Signature::of(&alter(pixels)?));
-                Some((one.distance(&other), one.correlation(&other)))
+                let way = if name.starts_with("mirrored") { Way::Mirrored } else { Way::Plain };
+                Some((one.distance(&other, way), one.correlation(&other, way)))
             })
             .collect();
         let share = |limit: u32| {
@@ -128,11 +140,11 @@ fn recall(samples: Vec<Pixels>) {
     }
 }
 
-fn groups(signed: &[(usize, Signature)]) {
+fn groups(signed: &[(usize, Signature)]) -> Result<(), Box<dyn std::error::Error>> {
     let signatures: Vec<Signature> = signed.iter().map(|(_, signature)| signature.clone()).collect();
     let started = std::time::Instant::now();
     let labels: Vec<usize> = signed.iter().map(|(label, _)| *label).collect();
-    let duplicates = find(&signatures, &labels);
+    let duplicates = find(&signatures, &labels).map_err(|error| error.to_string())?;
     let elapsed = started.elapsed();
     let mut sizes = vec![0usize; signatures.len()];
     for &group in &duplicates.group {
@@ -150,4 +162,5 @@ fn groups(signed: &[(usize, Signature)]) {
         &sizes[..sizes.len().min(8)],
         elapsed.as_secs_f64()
     );
+    Ok(())
 }

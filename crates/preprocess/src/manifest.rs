@@ -75,6 +75,19 @@ pub struct DuplicateCounts {
     pub across_classes: usize,
 }
 
+/// A class that got another number of images of a split than its fraction asks for, by more than rounding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unmet {
+    /// The class's name.
+    pub class: String,
+    /// The split.
+    pub split: Split,
+    /// The images that the fraction asks for.
+    pub wanted: f64,
+    /// The images that it got.
+    pub images: usize,
+}
+
 /// The data set, whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -92,6 +105,12 @@ pub struct Manifest {
     pub counts: indexmap::IndexMap<Split, Vec<usize>>,
     /// What was found about duplicates.
     pub duplicates: DuplicateCounts,
+    /// Fractions that could not be met: too few images, or groups that stay together.
+    #[serde(default)]
+    pub unmet: Vec<Unmet>,
+    /// Fingerprint of the images' splits in the file that `preprocess.split.keep` names, as this run left it.
+    #[serde(default)]
+    pub kept: Option<String>,
     /// Files left out because they could not be decoded; they are listed in `rejected.csv`.
     pub rejected: usize,
     /// Every shard, ordered by split, copy and number.

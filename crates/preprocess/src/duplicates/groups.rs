@@ -26,6 +26,11 @@ impl Groups {
         item
     }
 
+    /// Each item's root: equal for the items of one group.
+    pub fn roots(&mut self) -> Vec<usize> {
+        (0..self.parent.len()).map(|item| self.root(item)).collect()
+    }
+
     /// Each item's group, numbered in the order of their first items.
     pub fn numbered(mut self) -> Vec<usize> {
         let mut number = vec![usize::MAX; self.parent.len()];

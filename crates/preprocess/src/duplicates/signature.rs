@@ -3,9 +3,10 @@
 //! ```text
 //! Y = brightness (BT.601) of the image resized to 32x32
 //! D = C Y C^T, C[k, i] = cos(pi k (2 i + 1) / 64), k < 16        the 16x16 lowest frequencies
-//! bit (k, l) = D[k, l] > median of D without D[0, 0], for (k, l) != (0, 0)
+//! bit (k, l) = D[k, l] > t, for (k, l) != (0, 0); t = 0 where l is odd, else the median of these D[k, l] with l even
 //! ```
-//! It ignores brightness and contrast, and bends little under recompression, resizing and shifts of a pixel or two. An image of
+//! Mirroring an image turns the sign of the frequencies with an odd l, and leaves the others and their median as they are. So the hash of the
+//! mirrored image is this one with those bits flipped ([`MIRROR`]), and costs the search no second hash. The hash ignores brightness and contrast, and bends little under recompression, resizing and shifts of a pixel or two. An image of
 //! next to no contrast has a hash of noise; such images match only exact copies.
 
 use crate::image::{Pixels, scale};
@@ -18,6 +19,18 @@ const SIDE: usize = 32;
 const FREQUENCIES: usize = 16;
 /// Below this standard deviation, in levels of 255, a thumbnail is taken for one without content.
 const MIN_DEVIATION: f64 = 2.0;
+
+/// The bits of frequencies with an odd horizontal index: mirrored, an image has the others' complement there.
+const MIRROR: u64 = 0xaaaa_aaaa_aaaa_aaaa;
+
+/// How two images may be copies of one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// As they are.
+    Plain,
+    /// One of them mirrored, left to right.
+    Mirrored,
+}
 
 /// What is kept of an image to compare it with others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,15 +63,22 @@ impl Signature {
     }
 
     /// Pearson's correlation of the thumbnails.
-    pub fn correlation(&self, other: &Self) -> f64 {
-        let products = std::iter::zip(&self.thumbnail, &other.thumbnail).map(|(&a, &b)| i64::from(a) * i64::from(b));
-        let covariance = products.sum::<i64>() * (SIDE * SIDE) as i64 - self.sum * other.sum;
+    pub fn correlation(&self, other: &Self, way: Way) -> f64 {
+        let product = |(&a, &b): (&u8, &u8)| i64::from(a) * i64::from(b);
+        let products: i64 = match way {
+            Way::Plain => std::iter::zip(&self.thumbnail, &other.thumbnail).map(product).sum(),
+            Way::Mirrored => {
+                let lines = std::iter::zip(self.thumbnail.chunks_exact(SIDE), other.thumbnail.chunks_exact(SIDE));
+                lines.map(|(one, other)| std::iter::zip(one, other.iter().rev()).map(product).sum::<i64>()).sum()
+            }
+        };
+        let covariance = products * (SIDE * SIDE) as i64 - self.sum * other.sum;
         covariance as f64 / (self.spread as f64 * other.spread as f64).sqrt().max(1.0)
     }
 
     /// The number of bits in which the hashes differ.
-    pub fn distance(&self, other: &Self) -> u32 {
-        distance(&self.hash, &other.hash)
+    pub fn distance(&self, other: &Self, way: Way) -> u32 {
+        distances(&self.hash, &other.hash)[way as usize]
     }
 
     /// Whether there is something to compare.
@@ -68,34 +88,44 @@ impl Signature {
     }
 }
 
+/// Bits in which two hashes differ, as they are and with one image mirrored.
 #[inline(always)]
-fn distance(a: &[u64; 4], b: &[u64; 4]) -> u32 {
-    std::iter::zip(a, b).map(|(a, b)| (a ^ b).count_ones()).sum()
+fn distances(a: &[u64; 4], b: &[u64; 4]) -> [u32; 2] {
+    let mut distances = [0; 2];
+    for (a, b) in std::iter::zip(a, b) {
+        let differ = a ^ b;
+        distances[0] += differ.count_ones();
+        distances[1] += (differ ^ MIRROR).count_ones();
+    }
+    distances
 }
 
-/// Indices of the signatures in `others` that are at most `limit` bits away from `one`.
-pub fn within(one: &Signature, others: &[Signature], limit: u32) -> Vec<usize> {
+/// Indices of the signatures in `others` that are at most `limits` bits away from `one` (as they are, and mirrored).
+pub fn within(one: &Signature, others: &[Signature], limits: [u32; 2]) -> Vec<usize> {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("popcnt") {
         // SAFETY: the processor has the instruction, as just detected.
-        return unsafe { within_popcnt(one, others, limit) };
+        return unsafe { within_popcnt(one, others, limits) };
     }
-    within_portable(one, others, limit)
+    within_portable(one, others, limits)
 }
 
 /// The portable code with the instruction that counts bits, which x86-64's base line lacks.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "popcnt")]
-fn within_popcnt(one: &Signature, others: &[Signature], limit: u32) -> Vec<usize> {
-    within_portable(one, others, limit)
+fn within_popcnt(one: &Signature, others: &[Signature], limits: [u32; 2]) -> Vec<usize> {
+    within_portable(one, others, limits)
 }
 
 #[inline(always)]
-fn within_portable(one: &Signature, others: &[Signature], limit: u32) -> Vec<usize> {
+fn within_portable(one: &Signature, others: &[Signature], limits: [u32; 2]) -> Vec<usize> {
     if !one.has_content() {
         return Vec::new();
     }
-    let near = |other: &Signature| distance(&one.hash, &other.hash) <= limit && other.has_content();
+    let near = |other: &Signature| {
+        let [plain, mirrored] = distances(&one.hash, &other.hash);
+        (plain <= limits[0] || mirrored <= limits[1]) && other.has_content()
+    };
     others.iter().enumerate().filter(|(_, other)| near(other)).map(|(index, _)| index).collect()
 }
 
@@ -128,11 +158,14 @@ fn hash(thumbnail: &[u8]) -> [u64; 4] {
         let (k, l) = (index / FREQUENCIES, index % FREQUENCIES);
         *coefficient = std::iter::zip(&half, &cosines[k]).map(|(half, cosine)| half[l] * cosine).sum();
     }
-    let mut sorted: Vec<f32> = coefficients[1..].to_vec();
-    let (_, median, _) = sorted.select_nth_unstable_by(coefficients.len() / 2 - 1, f32::total_cmp);
+    // Without the mean, the first of them.
+    let mut even: Vec<f32> = coefficients.iter().step_by(2).skip(1).copied().collect();
+    let middle = even.len() / 2;
+    let (_, &mut median, _) = even.select_nth_unstable_by(middle, f32::total_cmp);
     let mut hash = [0; 4];
-    for (index, coefficient) in coefficients.iter().enumerate().skip(1) {
-        hash[index / 64] |= u64::from(coefficient > median) << (index % 64);
+    for (index, &coefficient) in coefficients.iter().enumerate().skip(1) {
+        let threshold = if index % 2 == 1 { 0.0 } else { median };
+        hash[index / 64] |= u64::from(coefficient > threshold) << (index % 64);
     }
     hash
 }

@@ -22,6 +22,11 @@ fn map(pixels: &Pixels, change: impl Fn(usize, u8) -> u8) -> Pixels {
     Pixels { data, ..*pixels }
 }
 
+fn mirrored(pixels: &Pixels) -> Pixels {
+    let rows = pixels.data.chunks_exact(pixels.width * 3);
+    Pixels { data: rows.flat_map(|row| row.rchunks_exact(3).flatten().copied()).collect(), ..*pixels }
+}
+
 fn shifted(pixels: &Pixels, by: usize) -> Pixels {
     let transform = crate::augment::Transform {
         affine: crate::augment::Affine::translation(by as f64, by as f64),
@@ -46,13 +51,17 @@ fn altered_copies_are_near_and_others_are_not() {
     let one = Signature::of(&original);
     for (name, altered) in cases {
         let other = Signature::of(&altered);
-        let (distance, correlation) = (one.distance(&other), one.correlation(&other));
+        let (distance, correlation) = (one.distance(&other, Way::Plain), one.correlation(&other, Way::Plain));
         assert!(distance <= MIN_DISTANCE && correlation >= MIN_CORRELATION, "{name}: {distance}, {correlation}");
     }
     let two_pixels = Signature::of(&shifted(&original, 2));
-    assert!(one.distance(&two_pixels) <= MAX_DISTANCE, "shifted by two pixels: {}", one.distance(&two_pixels));
+    assert!(
+        one.distance(&two_pixels, Way::Plain) <= MAX_DISTANCE,
+        "shifted by two pixels: {}",
+        one.distance(&two_pixels, Way::Plain)
+    );
     for seed in 2..40 {
-        let distance = one.distance(&Signature::of(&picture(seed, 160, 120)));
+        let distance = one.distance(&Signature::of(&picture(seed, 160, 120)), Way::Plain);
         assert!(distance > MAX_DISTANCE, "picture {seed}: {distance}");
     }
 }
@@ -63,7 +72,7 @@ fn groups_are_numbered_in_order_and_count_exact_copies() {
     let brighter = map(&b, |_, value| value / 2 + 70);
     let images = [&a, &b, &c, &brighter, &a];
     let signatures: Vec<Signature> = images.map(Signature::of).to_vec();
-    let found = find(&signatures, &[0, 0, 0, 0, 0]);
+    let found = find(&signatures, &[0, 0, 0, 0, 0]).expect("found");
     assert_eq!(found.group, [0, 1, 2, 1, 0]);
     assert_eq!((found.exact, found.max_distance), (1, MAX_DISTANCE));
 }
@@ -74,7 +83,7 @@ fn images_without_content_match_only_exact_copies() {
     let speckled = |step: usize| map(&uniform(100), move |index, value| value + u8::from(index % step == 0));
     let images = [uniform(0), uniform(1), uniform(255), uniform(0), speckled(7), speckled(11)];
     let signatures: Vec<Signature> = images.iter().map(Signature::of).collect();
-    let found = find(&signatures, &[0; 6]);
+    let found = find(&signatures, &[0; 6]).expect("found");
     assert_eq!(found.group, [0, 1, 2, 0, 3, 4]);
     assert_eq!(found.exact, 1);
 }
@@ -88,28 +97,37 @@ fn equal_bytes_of_another_shape_are_another_image() {
 }
 
 #[test]
-fn matches_between_classes_lower_the_limit() {
-    let choose_limit = |pairs: &[Pair], labels: &[usize]| {
-        let mut nearest = NearestOfAnotherClass::new(labels);
-        pairs.iter().for_each(|pair| nearest.see(pair));
-        nearest.choose_limit()
-    };
-    let pair = |first, second, distance| Pair { first, second, distance };
-    let labels: Vec<usize> = (0..1000).map(|index| index % 2).collect();
-    let cases: [(&str, Vec<Pair>, u32); 5] = [
-        ("no pairs", vec![], MAX_DISTANCE),
-        ("pairs within a class", (0..200).map(|i| pair(2 * i, 2 * i + 2, 47)).collect(), MAX_DISTANCE),
-        ("one pair between classes", vec![pair(0, 1, 40)], MAX_DISTANCE),
-        ("three far pairs between classes", (0..3).map(|i| pair(2 * i, 2 * i + 1, 41)).collect(), 40),
-        (
-            "many pairs at all distances",
-            (0..200).map(|i| pair(2 * i, 2 * i + 1, 17 + i as u32 % 32)).collect(),
-            MIN_DISTANCE,
-        ),
+fn mirrored_copies_are_near_and_others_are_not() {
+    let original = picture(1, 160, 120);
+    let one = Signature::of(&original);
+    let turned = mirrored(&original);
+    let cases = [
+        ("mirrored", turned.clone()),
+        ("mirrored and brighter", map(&turned, |_, value| (f64::from(value) * 1.2) as u8)),
+        ("mirrored, another size", mirrored(&picture(1, 96, 80))),
     ];
-    for (name, pairs, limit) in cases {
-        assert_eq!(choose_limit(&pairs, &labels), limit, "{name}");
+    for (name, altered) in cases {
+        let other = Signature::of(&altered);
+        let (distance, correlation) = (one.distance(&other, Way::Mirrored), one.correlation(&other, Way::Mirrored));
+        assert!(distance <= MIN_DISTANCE && correlation >= MIN_CORRELATION, "{name}: {distance}, {correlation}");
+        assert_eq!(distance, other.distance(&one, Way::Mirrored), "{name}: whichever comes first");
+        assert_eq!(correlation, other.correlation(&one, Way::Mirrored), "{name}: whichever comes first");
+        assert!(one.distance(&other, Way::Plain) > MAX_DISTANCE, "{name}: an asymmetric picture");
     }
-    let mislabelled: Vec<Pair> = (0..200).map(|i| pair(2 * i, 2 * i + 1, 3)).collect();
-    assert_eq!(choose_limit(&mislabelled, &labels), MAX_DISTANCE, "plain copies under two labels");
+    for seed in 2..40 {
+        let distance = one.distance(&Signature::of(&picture(seed, 160, 120)), Way::Mirrored);
+        assert!(distance > MAX_DISTANCE, "picture {seed}: {distance}");
+    }
+}
+
+#[test]
+fn each_image_is_told_by_what_it_hangs_together_with_its_group() {
+    let [a, b, c] = [1, 2, 3].map(|seed| picture(seed, 64, 64));
+    let brighter = map(&b, |_, value| value / 2 + 70);
+    let images = [&a, &a, &b, &brighter, &mirrored(&b), &c];
+    let signatures: Vec<Signature> = images.map(Signature::of).to_vec();
+    let found = find(&signatures, &[0, 0, 0, 0, 1, 1]).expect("found");
+    assert_eq!(found.group, [0, 0, 1, 1, 1, 2]);
+    let expected = [Kind::Exact, Kind::Exact, Kind::Near, Kind::Near, Kind::Mirrored];
+    assert_eq!(found.kind, expected.map(Some).into_iter().chain([None]).collect::<Vec<_>>());
 }

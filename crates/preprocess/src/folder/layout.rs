@@ -3,20 +3,28 @@
 use super::natural_order;
 use crate::manifest::Split;
 use crate::stage::error::Context;
-use crate::stage::names;
-use crate::{Error, Result};
+use crate::stage::names::{self, shown};
+use crate::{Error, Result, note};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Names that a split's directory may have.
-const SPLIT_NAMES: [(&str, Split); 5] = [
-    ("train", Split::Train),
-    ("validation", Split::Validation),
-    ("valid", Split::Validation),
-    ("val", Split::Validation),
-    ("test", Split::Test),
+/// Names that a split's directory may have, in lower case and letters alone (`train2017` is `train`). `None`: one of validation and test, nobody knows which.
+const SPLIT_NAMES: [(&str, Option<Split>); 10] = [
+    ("train", Some(Split::Train)),
+    ("training", Some(Split::Train)),
+    ("validation", Some(Split::Validation)),
+    ("valid", Some(Split::Validation)),
+    ("val", Some(Split::Validation)),
+    ("dev", Some(Split::Validation)),
+    ("test", Some(Split::Test)),
+    ("testing", Some(Split::Test)),
+    ("eval", None),
+    ("holdout", None),
 ];
+
+/// What may stand before or behind such a name: `train_set`, `images-test`.
+const SPLIT_AFFIXES: [&str; 9] = ["", "set", "data", "dataset", "images", "imgs", "split", "folder", "dir"];
 
 /// One directory of images of one class.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,32 +51,39 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Looks at the directories of `root`. They are splits when `train` is among them, all of them have a split's name, and
-    /// `train` holds directories; otherwise they are classes (a class may be called `test`).
+    /// Looks at the directories of `root`. They are splits when all of them have a split's name (`train`, `Training`, `val`, `test_set`) and
+    /// hold directories; they are classes when none has, or one has and holds images like the others (a vehicle may be called `train`).
     ///
     /// # Errors
-    /// `root` is missing, no directory or unreadable; two directories claim to be the validation split.
+    /// `root` is missing, no directory or unreadable. The names speak of splits, and something else speaks against it: then nothing is
+    /// guessed.
     pub fn detect(root: &Path) -> Result<Self> {
         let top = list(root)?;
-        let splits: Option<Vec<Split>> = top.directories.iter().map(|(name, _)| split_named(name)).collect();
-        let train = top.directories.iter().find(|(name, _)| name == "train");
         let mut layout =
             Self { class_directories: Vec::new(), is_split: false, hidden: top.hidden, loose_files: top.files };
-        match (splits, train) {
-            (Some(splits), Some((_, train))) if !list(train)?.directories.is_empty() => {
+        let mut splits = Vec::new();
+        for (name, path) in &top.directories {
+            if let Some(split) = split_named(name) {
+                splits.push(SplitDirectory { name: name.clone(), split, inside: list(path)? });
+            }
+        }
+        let others: Vec<&String> =
+            top.directories.iter().map(|(name, _)| name).filter(|name| split_named(name).is_none()).collect();
+        match splits.as_slice() {
+            [] => layout.add(top.directories, None),
+            [one] if !others.is_empty() && one.inside.directories.is_empty() => {
+                note!("`{}` has a split's name; here it is taken for a class like the others", shown(&one.name));
+                layout.add(top.directories, None);
+            }
+            _ => {
+                check_splits(root, &splits, &others)?;
                 layout.is_split = true;
-                if splits.iter().filter(|&&split| split == Split::Validation).count() > 1 {
-                    return Err(Error::new(format!("`{}` holds more than one validation split", root.display()))
-                        .hint("keep one of `validation`, `valid` and `val`"));
-                }
-                for ((_, path), split) in std::iter::zip(&top.directories, splits) {
-                    let inside = list(path)?;
-                    layout.hidden += inside.hidden;
-                    layout.loose_files.extend(inside.files);
-                    layout.add(inside.directories, Some(split));
+                for directory in splits {
+                    layout.hidden += directory.inside.hidden;
+                    layout.loose_files.extend(directory.inside.files);
+                    layout.add(directory.inside.directories, directory.split);
                 }
             }
-            _ => layout.add(top.directories, None),
         }
         Ok(layout)
     }
@@ -86,8 +101,69 @@ impl Layout {
     }
 }
 
-fn split_named(name: &str) -> Option<Split> {
-    SPLIT_NAMES.iter().find(|(known, _)| *known == name).map(|&(_, split)| split)
+/// A directory with a split's name.
+struct SplitDirectory {
+    name: String,
+    /// None where the name does not say which.
+    split: Option<Split>,
+    inside: Listing,
+}
+
+/// Refuses what is neither plainly splits nor plainly classes.
+fn check_splits(root: &Path, splits: &[SplitDirectory], others: &[&String]) -> Result<()> {
+    let list =
+        |names: Vec<&String>| names.iter().map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>().join(", ");
+    let named = list(splits.iter().map(|directory| &directory.name).collect());
+    let refuse = |because: String, hint: &str| {
+        let error = Error::new(format!("`{}` holds {named}: splits, or classes?", shown(&root.to_string_lossy())));
+        Err(error.because(because).hint(hint.to_owned()))
+    };
+    if !others.is_empty() {
+        return refuse(
+            format!(
+                "they have the names of splits, but {} beside them have not",
+                list(others.iter().copied().take(3).collect())
+            ),
+            AS_CLASSES,
+        );
+    }
+    if let Some(flat) = splits.iter().find(|directory| directory.inside.directories.is_empty()) {
+        return refuse(format!("`{}` holds no class directories", shown(&flat.name)), AS_CLASSES);
+    }
+    if let Some(unclear) = splits.iter().find(|directory| directory.split.is_none()) {
+        return refuse(
+            format!("`{}` may be the validation or the test split", shown(&unclear.name)),
+            "call it `validation` (epochs are compared on it) or `test` (models are measured on it)",
+        );
+    }
+    for split in Split::ALL {
+        let same: Vec<&String> =
+            splits.iter().filter(|directory| directory.split == Some(split)).map(|directory| &directory.name).collect();
+        if same.len() > 1 {
+            return refuse(format!("more than one {} split: {}", split.name(), list(same)), "keep one of them");
+        }
+    }
+    if !splits.iter().any(|directory| directory.split == Some(Split::Train)) {
+        return refuse(
+            "there is no training split among them".to_owned(),
+            "add `train`, with a directory for each class",
+        );
+    }
+    Ok(())
+}
+
+/// The way out for classes with such names.
+const AS_CLASSES: &str = "splits: put one directory a class into each, and nothing else beside them. Classes: put all class directories into \
+                          one directory `train`; what lies in it are classes, whatever they are called, and validation and test are \
+                          taken from it by their fractions";
+
+/// The split that a directory's name speaks of; the inner `None` where it does not say which.
+fn split_named(name: &str) -> Option<Option<Split>> {
+    let letters: String = name.chars().filter(|c| c.is_alphabetic()).flat_map(char::to_lowercase).collect();
+    let is_affix = |rest: Option<&str>| rest.is_some_and(|rest| SPLIT_AFFIXES.contains(&rest));
+    let speaks =
+        |known: &&(&str, _)| is_affix(letters.strip_prefix(known.0)) || is_affix(letters.strip_suffix(known.0));
+    SPLIT_NAMES.iter().find(speaks).map(|&(_, split)| split)
 }
 
 /// What lies directly in a directory.

@@ -65,13 +65,66 @@ fn split_directories_are_told_from_classes_of_such_names() {
     ];
     assert_eq!(splits, expected);
 
-    let vehicles = tree(&[("train/1.png", PNG), ("test/1.png", PNG)]);
+    let vehicles = tree(&[("train/1.png", PNG), ("bus/1.png", PNG), ("car/1.png", PNG)]);
     let folder = Folder::discover(vehicles.path()).expect("found");
-    assert_eq!(folder.classes, ["test", "train"]);
+    assert_eq!(folder.classes, ["bus", "car", "train"]);
     assert_eq!(folder.images[0].split, None);
 
-    let with_another = tree(&[("train/a/1.png", PNG), ("bus/1.png", PNG)]);
-    assert_eq!(Folder::discover(with_another.path()).expect("found").classes, ["bus", "train"]);
+    // The way out for classes of such names: everything below `train` is a class.
+    let within = tree(&[("train/train/1.png", PNG), ("train/test/1.png", PNG), ("train/bus/a/1.png", PNG)]);
+    let folder = Folder::discover(within.path()).expect("found");
+    assert_eq!(folder.classes, ["bus", "test", "train"]);
+    assert!(folder.images.iter().all(|image| image.split == Some(Split::Train)));
+}
+
+#[test]
+fn names_near_those_of_splits_are_recognised() {
+    use Split::{Test, Train, Validation};
+    let cases: [(&[&str], &[Split]); 8] = [
+        (&["Train", "Test"], &[Train, Test]),
+        (&["TRAIN", "VAL", "TEST"], &[Train, Validation, Test]),
+        (&["training", "testing"], &[Train, Test]),
+        (&["training", "validation"], &[Train, Validation]),
+        (&["train_set", "dev-set", "Test Set"], &[Train, Validation, Test]),
+        (&["train_images", "images-test"], &[Train, Test]),
+        (&["Training Data", "valid"], &[Train, Validation]),
+        (&["train"], &[Train]),
+    ];
+    for (names, splits) in cases {
+        let files: Vec<String> =
+            names.iter().flat_map(|name| ["a", "b"].map(|class| format!("{name}/{class}/1.png"))).collect();
+        let root = tree(&files.iter().map(|file| (file.as_str(), PNG)).collect::<Vec<_>>());
+        let folder = Folder::discover(root.path()).unwrap_or_else(|error| panic!("{names:?}: {error}"));
+        assert_eq!(folder.classes, ["a", "b"], "{names:?}");
+        for image in &folder.images {
+            let of = names.iter().position(|name| image.source.starts_with(&format!("{name}/"))).expect("a directory");
+            assert_eq!(image.split, Some(splits[of]), "{}", image.source);
+        }
+    }
+    // Words that only begin like one, or hold one.
+    let classes =
+        tree(&[("trainer/a.png", PNG), ("testament/a.png", PNG), ("valley/a/1.png", PNG), ("latest/a.png", PNG)]);
+    assert_eq!(Folder::discover(classes.path()).expect("found").classes, ["latest", "testament", "trainer", "valley"]);
+}
+
+#[test]
+fn what_may_be_splits_or_classes_is_refused_with_the_reason() {
+    let cases: [(&[&str], &str); 9] = [
+        (&["train/a/1.png", "bus/1.png"], "they have the names of splits, but `bus` beside them have not"),
+        (&["train/a/1.png", "test/a/1.png", "annotations/1.png"], "but `annotations` beside them have not"),
+        (&["train/1.png", "test/1.png", "bus/1.png"], "but `bus` beside them have not"),
+        (&["train/1.png", "test/1.png"], "`test` holds no class directories"),
+        (&["train/a/1.png", "train/b/1.png", "test/1.png"], "`test` holds no class directories"),
+        (&["Train/a/1.png", "train/b/1.png"], "more than one train split: `Train`, `train`"),
+        (&["train/a/1.png", "val/a/1.png", "dev/a/1.png"], "more than one validation split: `dev`, `val`"),
+        (&["val/a/1.png", "test/a/1.png"], "there is no training split"),
+        (&["train/a/1.png", "holdout/a/1.png"], "`holdout` may be the validation or the test split"),
+    ];
+    for (files, expected) in cases {
+        let root = tree(&files.iter().map(|file| (*file, PNG)).collect::<Vec<_>>());
+        let error = Folder::discover(root.path()).expect_err(expected).to_string();
+        assert!(error.contains(expected) && error.contains("hint: "), "{files:?}: {error}");
+    }
 }
 
 #[test]

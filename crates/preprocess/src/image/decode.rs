@@ -24,8 +24,9 @@ pub const MAX_PIXELS: u64 = 200_000_000;
 /// The most pixels of a side: no picture is so long, and weights of its resampling would take more memory than its pixels.
 pub const MAX_SIDE: u64 = 500_000;
 
-/// The least that a side is reduced to: twice that of the thumbnails by which near-copies are found.
-const LEAST_SIDE: usize = 64;
+/// The least that a side is reduced to. Four times that of the thumbnails by which near-copies are found, and the default size of a model's
+/// images: at that size, and below it, one decoding serves both.
+const LEAST_SIDE: usize = 128;
 
 /// Decodes `bytes` in whatever format they show themselves to be, at full size.
 ///
@@ -45,16 +46,47 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
 pub fn decode_for(bytes: &[u8], settings: &ImageSettings) -> Result<Decoded, ImageError> {
     let format = recognise(bytes)?;
     let beside = |size| resizing_need(size, settings);
+    without_panics(|| at_scale(bytes, format, settings, &beside).map(|(decoded, _)| decoded))
+}
+
+/// As [`decode_for`], and what copies are recognised by: the picture at a scale that follows from the file alone, whatever `settings` say.
+/// None if that is what was decoded for the model; otherwise the file is decoded a second time.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_to_compare(bytes: &[u8], settings: &ImageSettings) -> Result<(Decoded, Option<Decoded>), ImageError> {
+    let format = recognise(bytes)?;
+    let beside = |size| resizing_need(size, settings);
     without_panics(|| {
-        if format == ImageFormat::Jpeg && settings.filter != Filter::Nearest {
-            let least = |width, height| {
-                let (width, height) = shown_size(width, height, settings);
-                (width.max(LEAST_SIDE), height.max(LEAST_SIDE))
-            };
-            return jpeg::decode_at_least(bytes, least, &beside);
-        }
-        decode_as(bytes, format, &beside)
+        let (decoded, [width, height]) = at_scale(bytes, format, settings, &beside)?;
+        let least = (LEAST_SIDE, LEAST_SIDE);
+        let own = if format == ImageFormat::Jpeg { jpeg::points(width, height, least) } else { 8 };
+        let is_own = own * width == (decoded.covered_width() * 8.0) as usize;
+        let compared = if is_own { None } else { Some(jpeg::decode_at_least(bytes, |_, _| least, &|_| 0)?) };
+        Ok((decoded, compared))
     })
+}
+
+/// Decoded for the model's size, and the size that the whole picture has, as it is seen.
+fn at_scale(
+    bytes: &[u8],
+    format: ImageFormat,
+    settings: &ImageSettings,
+    beside: Beside,
+) -> Result<(Decoded, [usize; 2]), ImageError> {
+    let size = Cell::new([0; 2]);
+    let least = |width, height| {
+        size.set([width, height]);
+        let (width, height) = shown_size(width, height, settings);
+        (width.max(LEAST_SIDE), height.max(LEAST_SIDE))
+    };
+    if format == ImageFormat::Jpeg && settings.filter != Filter::Nearest {
+        let decoded = jpeg::decode_at_least(bytes, least, beside)?;
+        return Ok((decoded, size.get()));
+    }
+    let decoded = decode_as(bytes, format, beside)?;
+    let size = [decoded.pixels().width, decoded.pixels().height];
+    Ok((decoded, size))
 }
 
 fn recognise(bytes: &[u8]) -> Result<ImageFormat, ImageError> {

@@ -12,7 +12,7 @@ mod orientation;
 pub mod png;
 mod resize;
 
-pub use decode::{MAX_PIXELS, decode, decode_for};
+pub use decode::{MAX_PIXELS, decode, decode_for, decode_to_compare};
 pub use resize::resize;
 pub(crate) use resize::scale;
 
@@ -74,6 +74,11 @@ impl Decoded {
     /// What was decoded.
     pub fn pixels(&self) -> &Pixels {
         &self.pixels
+    }
+
+    /// Pixels of `pixels` that the picture is wide.
+    fn covered_width(&self) -> f64 {
+        self.covered.width
     }
 
     /// Brought to exactly `settings.width` x `settings.height`.

@@ -5,6 +5,7 @@ use super::limits::{
 };
 use super::problem::{KeyPath, Problem};
 use super::{AugmentSettings, CopyOrder, ImageSettings, ModelSettings, Pipeline, SplitSettings};
+use crate::split::GroupBy;
 use crate::stage::names;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -220,6 +221,16 @@ impl Checks {
         self.fraction(&["preprocess", "split", "validation"], split.validation);
         self.fraction(&["preprocess", "split", "test"], split.test);
         self.within(KeyPath::of(&["preprocess", "split", "seed"]), split.seed, SEED);
+        if let Some(file) = &split.keep {
+            self.path(&["preprocess", "split", "keep"], file);
+        }
+        if let Some(Err(error)) = split.group_by.as_deref().map(GroupBy::parse) {
+            self.add(
+                KeyPath::of(&["preprocess", "split", "group_by"]),
+                format!("`preprocess.split.group_by` is {error}"),
+                "give a pattern as '(?P<group>[^/_]+)_\\d+', searched in each image's path, or a CSV file with the columns `path` and `group`",
+            );
+        }
     }
 
     fn augment(&mut self, augment: &AugmentSettings) {

@@ -101,6 +101,11 @@ pub struct SplitSettings {
     pub seed: u64,
     /// Default `together`.
     pub near_duplicates: NearDuplicates,
+    /// A file in which the images' splits are kept for ever. Default: none.
+    pub keep: Option<PathBuf>,
+    /// Which images belong together: a regular expression with a group named `group`, searched in their paths, or a CSV file with the
+    /// columns `path` and `group`. Default: none.
+    pub group_by: Option<String>,
 }
 
 /// Whether near-copies of an image may lie in different splits.
@@ -334,7 +339,14 @@ fn default_memory() -> usize {
 
 impl Default for SplitSettings {
     fn default() -> Self {
-        Self { validation: 0.2, test: 0.1, seed: 1, near_duplicates: NearDuplicates::default() }
+        Self {
+            validation: 0.2,
+            test: 0.1,
+            seed: 1,
+            near_duplicates: NearDuplicates::default(),
+            keep: None,
+            group_by: None,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::inputs::Inputs;
 use super::pixel_store::PixelStore;
 use super::{Place, summary};
-use crate::duplicates::{self, Signature};
+use crate::duplicates::{self, Kind, Signature};
 use crate::folder::{Folder, ImageFile};
 use crate::image::{self, ImageError, Pixels};
 use crate::pipeline::{ImageSettings, PreprocessSettings, Unreadable};
@@ -26,6 +26,8 @@ pub struct Examined {
     key: String,
     /// For each image its group, or why it could not be decoded.
     images: Vec<Result<usize, String>>,
+    /// By what each image hangs together with its group; none for one that stands alone or cannot be decoded.
+    kinds: Vec<Option<Kind>>,
     /// Images whose pixels equal an earlier image's.
     pub exact: usize,
     /// The limit on the hash's distance that was used.
@@ -44,6 +46,11 @@ impl Examined {
     /// The group of each image; none for those that cannot be decoded.
     pub fn group_of_each(&self) -> &[Option<usize>] {
         &self.group
+    }
+
+    /// By what each image hangs together with its group.
+    pub fn kinds(&self) -> &[Option<Kind>] {
+        &self.kinds
     }
 
     /// Index and reason of each image that cannot be decoded.
@@ -99,7 +106,7 @@ pub fn examine<'a>(
         Some(examined) => examined,
         None => {
             let images = decode_all(folder, inputs, settings, &store)?;
-            let examined = group(images, folder, key.clone());
+            let examined = group(images, folder, key.clone())?;
             store.save(place, &key)?;
             sealed::write(&place.state(FILE), &examined)?;
             examined
@@ -158,20 +165,24 @@ fn decode(
 ) -> Result<Result<(Signature, Pixels), ImageError>> {
     let bytes = image::read(&file.path);
     inputs.confirm(index, file, bytes.as_deref())?;
-    let decoded = bytes.and_then(|bytes| image::decode_for(&bytes, settings));
-    Ok(decoded.map(|decoded| (Signature::of(decoded.pixels()), decoded.resize(settings))))
+    let decoded = bytes.and_then(|bytes| image::decode_to_compare(&bytes, settings));
+    Ok(decoded.map(|(decoded, compared)| {
+        (Signature::of(compared.as_ref().unwrap_or(&decoded).pixels()), decoded.resize(settings))
+    }))
 }
 
-fn group(findings: Findings, folder: &Folder, key: String) -> Examined {
+fn group(findings: Findings, folder: &Folder, key: String) -> Result<Examined> {
     let (labels, readable): (Vec<usize>, Vec<Signature>) = std::iter::zip(&folder.images, &findings)
         .filter_map(|(image, finding)| Some((image.label, finding.as_ref().ok()?.clone())))
         .unzip();
-    let duplicates = duplicates::find(&readable, &labels);
-    let mut groups = duplicates.group.into_iter();
-    let images = findings
-        .into_iter()
-        .map(|finding| finding.map(|_| groups.next().unwrap_or_default()).map_err(|error| error.reason))
-        .collect();
+    let duplicates = duplicates::find(&readable, &labels)?;
+    let mut found = std::iter::zip(duplicates.group, duplicates.kind);
+    let (mut images, mut kinds) = (Vec::new(), Vec::new());
+    for finding in findings {
+        let image = finding.map(|_| found.next().unwrap_or_default());
+        kinds.push(image.as_ref().ok().and_then(|(_, kind)| *kind));
+        images.push(image.map(|(group, _)| group).map_err(|error| error.reason));
+    }
     let (exact, max_distance) = (duplicates.exact, duplicates.max_distance);
-    Examined { key, images, exact, max_distance, group: Vec::new() }.with_groups()
+    Ok(Examined { key, images, kinds, exact, max_distance, group: Vec::new() }.with_groups())
 }

@@ -1,6 +1,7 @@
 //! The stage, from a checked pipeline file to a finished data set.
 
 mod examine;
+mod grouping;
 mod inputs;
 mod ledger;
 mod pixel_store;
@@ -11,17 +12,18 @@ mod summary;
 use crate::augment::AUGMENT_VERSION;
 use crate::duplicates::DUPLICATES_VERSION;
 use crate::folder::Folder;
-use crate::manifest::{DuplicateCounts, FILE_NAME, FORMAT, Manifest, ShardEntry, Split};
+use crate::manifest::{DuplicateCounts, FILE_NAME, FORMAT, Manifest, ShardEntry, Split, Unmet};
 use crate::pipeline::{Pipeline, PreprocessSettings};
 use crate::shard::{self, PlannedShard, Row, StoredRow, Written};
-use crate::split::{self, Item, SPLIT_VERSION};
+use crate::split::{self, GroupBy, Item, Keep, SPLIT_VERSION};
 use crate::stage::error::Context;
 use crate::stage::lock::OutputLock;
 use crate::stage::owned::Owned;
 use crate::stage::progress::Progress;
 use crate::stage::{files, fingerprint, interrupt, random};
-use crate::{Result, augment, image, note, say};
+use crate::{Error, Result, augment, image, note, say};
 use examine::Examined;
+use grouping::Grouping;
 use inputs::Inputs;
 use ledger::Ledger;
 use pixel_store::PixelStore;
@@ -70,8 +72,12 @@ fn make(
     place: &Place,
     started: Instant,
 ) -> Result<()> {
-    let fingerprint = fingerprint_of(folder, inputs, settings)?;
-    if publish::is_up_to_date(place, &fingerprint, &folder.classes, settings)? {
+    let given = given_groups(folder, settings)?;
+    let mut keep = settings.split.keep.as_deref().map(|file| read_keep(file, folder)).transpose()?;
+    let fingerprint = fingerprint_of(folder, inputs, &given, settings)?;
+    let kept = kept_splits(&keep, folder, inputs);
+    let listed = keep.as_ref().map(|_| kept.as_slice());
+    if publish::is_up_to_date(place, &fingerprint, &folder.classes, settings, listed)? {
         say!("up to date: `{}` holds the data set of these images and settings", place.shards.display());
         return Ok(());
     }
@@ -83,21 +89,57 @@ fn make(
     let (examined, pixels) = examine::examine(folder, inputs, settings, place)?;
     // Before anything that may refuse for want of images: its hint points here.
     publish::rejected(folder, &examined, place)?;
-    let splits = assign(folder, &examined, settings)?;
-    let work = Work { folder, settings, inputs, examined: &examined, splits: &splits, pixels: &pixels };
+    let grouping = Grouping::new(&examined, inputs, &given, settings.split.near_duplicates);
+    let (splits, unmet) = assign(folder, inputs, &grouping, &kept, settings)?;
+    let work =
+        Work { folder, settings, inputs, examined: &examined, grouping: &grouping, splits: &splits, pixels: &pixels };
     let (shards, sheet) = rayon::join(|| work.write_shards(place), || publish::contact_sheet(&work, place));
-    let manifest = work.manifest(fingerprint, shards.and_then(|shards| sheet.map(|()| shards))?);
+    let mut manifest = work.manifest(fingerprint, unmet, shards.and_then(|shards| sheet.map(|()| shards))?);
+    publish::duplicates(&work, place)?;
+    if let Some(keep) = &mut keep {
+        manifest.kept = Some(publish::keep(keep, &work)?);
+    }
     publish::manifest(&manifest, &mut owned, place)?;
-    summary::finished(&manifest, &examined, folder, &place.shards, started.elapsed());
+    summary::finished(&manifest, &work, &place.shards, started.elapsed());
     Ok(())
 }
 
+/// The group that the user gives each image; none at all without `group_by`.
+fn given_groups(folder: &Folder, settings: &PreprocessSettings) -> Result<Vec<Option<String>>> {
+    let Some(text) = &settings.split.group_by else { return Ok(Vec::new()) };
+    let by = GroupBy::parse(text).map_err(|error| Error::new(format!("`preprocess.split.group_by` is {error}")))?;
+    let paths: Vec<&str> = folder.images.iter().map(|image| image.source.as_str()).collect();
+    by.groups(&paths)
+}
+
+/// Reads the list of kept splits; directories that are split already need none.
+fn read_keep(file: &Path, folder: &Folder) -> Result<Keep> {
+    if folder.images.iter().any(|image| image.split.is_some()) {
+        return Err(Error::new("`preprocess.split.keep` cannot be used with directories that are split already")
+            .because("the directories `train`, `validation` and `test` say where each image goes, and a list could contradict them")
+            .hint("take the key away; or move the classes of all splits together and let the list say what was where"));
+    }
+    Keep::read(file)
+}
+
+/// The split that each image is known to have.
+fn kept_splits(keep: &Option<Keep>, folder: &Folder, inputs: &Inputs) -> Vec<Option<Split>> {
+    let images = folder.images.iter().enumerate();
+    let images = images.map(|(index, image)| (image.source.as_str(), inputs.content(index)));
+    keep.as_ref().map_or_else(|| vec![None; folder.images.len()], |keep| keep.splits(images))
+}
+
 /// BLAKE3 over the names, labels and contents of all images, the settings (but not where the source lies) and the version.
-fn fingerprint_of(folder: &Folder, inputs: &Inputs, settings: &PreprocessSettings) -> Result<String> {
+fn fingerprint_of(
+    folder: &Folder,
+    inputs: &Inputs,
+    given: &[Option<String>],
+    settings: &PreprocessSettings,
+) -> Result<String> {
     let settings = PreprocessSettings { source: PathBuf::new(), ..settings.clone() };
     let version = (FORMAT, env!("CARGO_PKG_VERSION"));
     let versions = (image::PIXELS_VERSION, DUPLICATES_VERSION, SPLIT_VERSION, AUGMENT_VERSION);
-    fingerprint::of_value(&(version, versions, &folder.classes, inputs.listing(folder), settings))
+    fingerprint::of_value(&(version, versions, &folder.classes, inputs.listing(folder), given, settings))
 }
 
 /// Where the data set goes.
@@ -140,21 +182,31 @@ fn remove_if_present(path: &Path) -> Result<()> {
     }
 }
 
-/// The split of each image of the folder; none for those that could not be decoded.
-fn assign(folder: &Folder, examined: &Examined, settings: &PreprocessSettings) -> Result<Vec<Option<Split>>> {
-    let readable: Vec<(usize, usize)> = examined.groups().collect();
+/// The split of each image of the folder, none for those that could not be decoded; and the fractions that could not be met.
+fn assign(
+    folder: &Folder,
+    inputs: &Inputs,
+    grouping: &Grouping,
+    kept: &[Option<Split>],
+    settings: &PreprocessSettings,
+) -> Result<(Vec<Option<Split>>, Vec<Unmet>)> {
+    let bound = grouping.bound.iter().enumerate();
+    let readable: Vec<(usize, usize)> = bound.filter_map(|(index, group)| Some((index, (*group)?))).collect();
     let items: Vec<Item> = readable
         .iter()
         .map(|&(index, group)| {
             let image = &folder.images[index];
-            Item { source: &image.source, label: image.label, group, given: image.split }
+            let content = inputs.content(index);
+            Item { content, label: image.label, group, given: image.split, kept: kept[index] }
         })
         .collect();
+    let assigned = split::assign(&items, &folder.classes, &settings.split)?;
+    let unmet = split::unmet(&items, &assigned, &folder.classes, &settings.split);
     let mut splits = vec![None; folder.images.len()];
-    for ((index, _), split) in std::iter::zip(&readable, split::assign(&items, &folder.classes, &settings.split)?) {
+    for ((index, _), split) in std::iter::zip(&readable, assigned) {
         splits[*index] = Some(split);
     }
-    Ok(splits)
+    Ok((splits, unmet))
 }
 
 /// A finished shard as the manifest lists it.
@@ -175,6 +227,7 @@ struct Work<'a> {
     settings: &'a PreprocessSettings,
     inputs: &'a Inputs,
     examined: &'a Examined,
+    grouping: &'a Grouping,
     splits: &'a [Option<Split>],
     pixels: &'a PixelStore<'a>,
 }
@@ -236,7 +289,7 @@ impl Work<'_> {
 
     /// Whether the rows of a shard are those of the planned one.
     fn holds(&self, shard: &PlannedShard, rows: &[StoredRow]) -> bool {
-        let groups = self.examined.group_of_each();
+        let groups = &self.grouping.group;
         let same = |(&index, row): (&usize, &StoredRow)| {
             let image = &self.folder.images[index];
             let group = groups[index].unwrap_or_default() as u64;
@@ -248,7 +301,7 @@ impl Work<'_> {
 
     /// All that determines a shard's bytes, but not its name.
     fn key(&self, shard: &PlannedShard) -> Result<String> {
-        let groups = self.examined.group_of_each();
+        let groups = &self.grouping.group;
         let rows: Vec<_> = shard
             .images
             .iter()
@@ -276,12 +329,12 @@ impl Work<'_> {
             pixels = augment::augment(&pixels, &self.settings.augment, seed, &found.source, copy);
         }
         let png = image::png::encode(&pixels).context(|| format!("cannot encode a copy of `{}`", found.source))?;
-        let group = self.examined.group_of_each()[index].unwrap_or_default();
+        let group = self.grouping.group[index].unwrap_or_default();
         let content = self.inputs.content(index).to_owned();
         Ok(Row { png, source: found.source.clone(), label: found.label, group, content })
     }
 
-    fn manifest(&self, fingerprint: String, shards: Vec<ShardEntry>) -> Manifest {
+    fn manifest(&self, fingerprint: String, unmet: Vec<Unmet>, shards: Vec<ShardEntry>) -> Manifest {
         let placed: Vec<(Split, usize)> = std::iter::zip(self.splits, &self.folder.images)
             .filter_map(|(split, image)| split.map(|split| (split, image.label)))
             .collect();
@@ -293,26 +346,40 @@ impl Work<'_> {
             classes: self.folder.classes.clone(),
             counts: split::counts(&placed, self.folder),
             duplicates: self.duplicate_counts(),
+            unmet,
+            kept: None,
             rejected: self.examined.rejected().count(),
             shards,
         }
     }
 
-    fn duplicate_counts(&self) -> DuplicateCounts {
+    /// The images of each group of two or more, by its number.
+    fn groups(&self) -> BTreeMap<usize, Vec<usize>> {
         let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (index, group) in self.examined.groups() {
-            groups.entry(group).or_default().push(index);
+        for (index, group) in self.grouping.group.iter().enumerate() {
+            if let Some(group) = group {
+                groups.entry(*group).or_default().push(index);
+            }
         }
         groups.retain(|_, members| members.len() > 1);
-        let across = |differ: &dyn Fn(usize, usize) -> bool| {
-            groups.values().filter(|members| members.iter().any(|&member| differ(members[0], member))).count()
-        };
+        groups
+    }
+
+    /// Whether the images of a group differ in something.
+    fn differ<T: PartialEq>(members: &[usize], of: impl Fn(usize) -> T) -> bool {
+        members.iter().any(|&member| of(member) != of(members[0]))
+    }
+
+    fn duplicate_counts(&self) -> DuplicateCounts {
+        let groups = self.groups();
+        let across_splits = |members: &&Vec<usize>| Self::differ(members, |index| self.splits[index]);
+        let across_classes = |members: &&Vec<usize>| Self::differ(members, |index| self.folder.images[index].label);
         DuplicateCounts {
             exact: self.examined.exact,
             near: groups.values().map(Vec::len).sum(),
             groups: groups.len(),
-            across_splits: across(&|a, b| self.splits[a] != self.splits[b]),
-            across_classes: across(&|a, b| self.folder.images[a].label != self.folder.images[b].label),
+            across_splits: groups.values().filter(across_splits).count(),
+            across_classes: groups.values().filter(across_classes).count(),
         }
     }
 }

@@ -7,32 +7,40 @@ use super::{Place, Work};
 use crate::Result;
 use crate::contact_sheet;
 use crate::dataset::is_intact;
+use crate::duplicates::Kind;
 use crate::folder::Folder;
-use crate::manifest::{FILE_NAME, Manifest};
+use crate::manifest::{FILE_NAME, Manifest, Split};
 use crate::pipeline::PreprocessSettings;
+use crate::split::Keep;
 use crate::stage::atomic_file::write_atomically;
 use crate::stage::error::Context;
-use crate::stage::interrupt;
 use crate::stage::names::csv_cell;
 use crate::stage::owned::Owned;
+use crate::stage::{fingerprint, interrupt};
 use crate::{augment, image, note};
 use rayon::prelude::*;
 
 /// The list of files that could not be decoded, in `shards/`.
 pub const REJECTED: &str = "rejected.csv";
 
+/// The list of copies, in `shards/`.
+pub const DUPLICATES: &str = "duplicates.csv";
+
 /// The picture of sample images, in `shards/`.
 pub const CONTACT_SHEET: &str = "contact-sheet.png";
 
 /// All files that lie in `shards/` itself.
-pub const FILES: &[&str] = &[REJECTED, CONTACT_SHEET, "duplicates.csv", FILE_NAME];
+pub const FILES: &[&str] = &[REJECTED, CONTACT_SHEET, DUPLICATES, FILE_NAME];
 
 /// Whether the directory holds the whole data set of these inputs and settings, every shard as it was written.
+///
+/// `kept` are the images' splits in the list of kept ones, where there is one: the run that made the data set wrote them there.
 pub fn is_up_to_date(
     place: &Place,
     fingerprint: &str,
     classes: &[String],
     settings: &PreprocessSettings,
+    kept: Option<&[Option<Split>]>,
 ) -> Result<bool> {
     // A manifest that is missing or damaged means work to do, not an error.
     let manifest = match Manifest::read(&place.shards) {
@@ -47,7 +55,10 @@ pub fn is_up_to_date(
     if manifest.fingerprint != fingerprint || manifest.classes != classes || manifest.settings != *settings {
         return Ok(false);
     }
-    let beside = [REJECTED, CONTACT_SHEET].iter().all(|file| place.shards.join(file).is_file());
+    if manifest.kept != kept.map(fingerprint::of_value).transpose()? {
+        return Ok(false);
+    }
+    let beside = [REJECTED, DUPLICATES, CONTACT_SHEET].iter().all(|file| place.shards.join(file).is_file());
     let intact = is_intact(&place.shards, &manifest);
     interrupt::check()?;
     Ok(beside && intact)
@@ -63,6 +74,37 @@ pub fn rejected(folder: &Folder, examined: &Examined, place: &Place) -> Result<(
     }
     let text = csv.into_inner().context(cannot)?;
     write_atomically(&place.shards.join(REJECTED), |writer| writer.write_all(&text))
+}
+
+/// Writes the list of groups: every image that has a copy or shares a given group; only a head line where there are none.
+pub fn duplicates(work: &Work, place: &Place) -> Result<()> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    let cannot = || format!("cannot write `{DUPLICATES}`");
+    csv.write_record(["group", "path", "class", "split", "kind"]).context(cannot)?;
+    for (group, members) in work.groups() {
+        for index in members {
+            let image = &work.folder.images[index];
+            let split = work.splits[index].map_or("", Split::name);
+            let kind = work.grouping.kind[index].map_or("", Kind::name);
+            let class = csv_cell(&work.folder.classes[image.label]);
+            csv.write_record([group.to_string().as_str(), &*csv_cell(&image.source), &*class, split, kind])
+                .context(cannot)?;
+        }
+    }
+    let text = csv.into_inner().context(cannot)?;
+    write_atomically(&place.shards.join(DUPLICATES), |writer| writer.write_all(&text))
+}
+
+/// Adds the images to the list of kept splits; returns the fingerprint of what the list says of them now.
+pub fn keep(keep: &mut Keep, work: &Work) -> Result<String> {
+    let images = || work.folder.images.iter().enumerate();
+    let placed = images().filter_map(|(index, image)| {
+        let split = work.splits[index]?;
+        Some((image.source.as_str(), work.inputs.content(index), split))
+    });
+    keep.extend(placed)?;
+    let known = keep.splits(images().map(|(index, image)| (image.source.as_str(), work.inputs.content(index))));
+    fingerprint::of_value(known.as_slice())
 }
 
 /// Draws the picture of sample images.

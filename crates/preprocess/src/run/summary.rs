@@ -1,16 +1,19 @@
 //! What the stage prints.
 
+use super::Work;
 use super::examine::Examined;
 use crate::folder::Folder;
 use crate::manifest::{Manifest, Split};
 use crate::stage::names::shown;
 use crate::{note, say};
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
 /// Rejected files that are named on the screen; all are in `rejected.csv`.
 const SHOWN: usize = 10;
+
+/// Classes and groups that are named in one warning.
+const FEW: usize = 5;
 
 /// The first line, as Keras prints it, and what was passed over.
 pub fn found(folder: &Folder, source: &Path) {
@@ -44,10 +47,11 @@ pub fn rejected(examined: &Examined, folder: &Folder) {
 }
 
 /// The table of counts, the duplicates, and where everything is.
-pub fn finished(manifest: &Manifest, examined: &Examined, folder: &Folder, shards: &Path, elapsed: Duration) {
+pub fn finished(manifest: &Manifest, work: &Work, shards: &Path, elapsed: Duration) {
     say!("{}", table(manifest));
-    warn_of_unmeasured_classes(manifest);
-    say!("{}", duplicates(manifest, examined));
+    warn_of_unmet_fractions(manifest);
+    say!("{}", duplicates(manifest, work));
+    name_mixed_groups(work);
     let rows: usize = manifest.shards.iter().map(|shard| shard.rows).sum();
     let bytes: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
     say!(
@@ -56,7 +60,7 @@ pub fn finished(manifest: &Manifest, examined: &Examined, folder: &Folder, shard
         manifest.shards.len(),
         bytes as f64 / 1e6,
         manifest.rejected,
-        folder.images.len()
+        work.folder.images.len()
     );
     say!(
         "Took {:.1} s. The data set is in `{}`, sample images in `contact-sheet.png` there.",
@@ -65,45 +69,85 @@ pub fn finished(manifest: &Manifest, examined: &Examined, folder: &Folder, shard
     );
 }
 
-/// A class may be missing from a split that the settings ask for: too few images, or all of them near-copies of one another.
-fn warn_of_unmeasured_classes(manifest: &Manifest) {
+/// A class may have none of a split that the settings ask for, or too few or many: it has too few images, or groups that stay together.
+fn warn_of_unmet_fractions(manifest: &Manifest) {
     for split in [Split::Validation, Split::Test] {
-        let Some(counts) = manifest.counts.get(&split).filter(|counts| counts.iter().any(|count| *count > 0)) else {
-            continue;
-        };
-        let missing: Vec<String> = std::iter::zip(&manifest.classes, counts)
-            .filter(|(_, count)| **count == 0)
-            .map(|(class, _)| format!("`{}`", shown(class)))
-            .collect();
-        if !missing.is_empty() {
+        let unmet = || manifest.unmet.iter().filter(move |unmet| unmet.split == split);
+        let none: Vec<String> = unmet().filter(|unmet| unmet.images == 0).map(|unmet| quoted(&unmet.class)).collect();
+        if !none.is_empty() {
+            let whole = if none.len() == manifest.classes.len() { ": the split is empty" } else { "" };
             note!(
-                "warning: no image of {} is in the {} split, so nothing is measured there: the class has too few images, or its \
-                 images are near-copies of one another (see `preprocess.split.near_duplicates`)",
-                missing.join(", "),
-                split.name()
+                "warning: {} of {} classes have no image in the {} split, so nothing is measured there ({}){whole}; a class has too few \
+                 images, or they stay together (see `preprocess.split`)",
+                none.len(),
+                manifest.classes.len(),
+                split.name(),
+                first_few(&none)
+            );
+        }
+        let off: Vec<String> = unmet()
+            .filter(|unmet| unmet.images > 0)
+            .map(|unmet| format!("{}: {} of {:.1}", quoted(&unmet.class), unmet.images, unmet.wanted))
+            .collect();
+        if !off.is_empty() {
+            note!(
+                "warning: the {} split has not the asked-for number of images of {} of {} classes, because groups stay together ({})",
+                split.name(),
+                off.len(),
+                manifest.classes.len(),
+                first_few(&off)
             );
         }
     }
 }
 
-fn duplicates(manifest: &Manifest, examined: &Examined) -> String {
-    let counts = &manifest.duplicates;
-    let mut sizes = HashMap::new();
-    for (_, group) in examined.groups() {
-        *sizes.entry(group).or_insert(0usize) += 1;
+fn quoted(name: &str) -> String {
+    format!("`{}`", shown(name))
+}
+
+/// The first of a list, and how many more there are.
+fn first_few(list: &[String]) -> String {
+    let more = list.len().saturating_sub(FEW);
+    let rest = if more > 0 { format!(", and {more} more: `manifest.json` lists all") } else { String::new() };
+    format!("{}{rest}", list[..list.len() - more].join(", "))
+}
+
+/// Copies under two labels are mistakes of labelling, or classes that images can share: worth a look either way.
+fn name_mixed_groups(work: &Work) {
+    let groups = work.groups();
+    let mixed: Vec<(&usize, &Vec<usize>)> =
+        groups.iter().filter(|(_, members)| Work::differ(members, |index| work.folder.images[index].label)).collect();
+    for (group, members) in mixed.iter().take(FEW) {
+        // One image of each class.
+        let mut labels = Vec::new();
+        let one_each = members.iter().filter(|&&index| {
+            let label = work.folder.images[index].label;
+            let is_new = !labels.contains(&label);
+            labels.push(label);
+            is_new
+        });
+        let names: Vec<String> = one_each.map(|&index| quoted(&work.folder.images[index].source)).collect();
+        note!("warning: group {group} mixes classes: {}", names.join(", "));
     }
+    if mixed.len() > FEW {
+        note!("warning: {} more groups mix classes; `duplicates.csv` lists all", mixed.len() - FEW);
+    }
+}
+
+fn duplicates(manifest: &Manifest, work: &Work) -> String {
+    let counts = &manifest.duplicates;
     let across = match counts.across_splits {
         0 => "none lies in more than one split".to_owned(),
         across => format!("{across} lie in more than one split and flatter the scores"),
     };
     format!(
-        "Duplicates: {} exact copies; {} images have an exact or near copy (hash distance up to {} of 255); groups: {}, of at \
-         most {} images; {} of them mix classes, {across}.",
+        "Duplicates: {} exact copies; {} images have an exact or near copy or share a given group (hash distance up to {} of 255); groups: {}, \
+         of at most {} images; {} of them mix classes, {across}; `duplicates.csv` lists them.",
         counts.exact,
         counts.near,
-        examined.max_distance,
+        work.examined.max_distance,
         counts.groups,
-        sizes.values().max().copied().unwrap_or_default(),
+        work.groups().values().map(Vec::len).max().unwrap_or_default(),
         counts.across_classes,
     )
 }

@@ -63,8 +63,7 @@ pub fn decode_at_least(
     let swap = |(a, b): (usize, usize)| if turned { (b, a) } else { (a, b) };
     let (seen_width, seen_height) = swap((width, height));
     let (least_width, least_height) = swap(least(seen_width, seen_height));
-    let enough = |points: &usize| width * points >= least_width * 8 && height * points >= least_height * 8;
-    let points = [1, 2, 4].into_iter().find(enough).unwrap_or(8);
+    let points = points(width, height, (least_width, least_height));
     let streamed = streamed::covers(&headers, &scan);
     let need = |points: usize| need(&headers, streamed, turned, points) + bytes.len() as u64;
     // At a reduced scale it takes less, but a file that would be refused at its full size is refused at every scale.
@@ -76,6 +75,13 @@ pub fn decode_at_least(
     };
     let covered = [width, height].map(|side| (side * points) as f64 / 8.0);
     Ok(apply(Decoded::part(pixels, covered), orientation).holding(held))
+}
+
+/// The smallest number of pixels for every 8 of a side (1, 2, 4 or 8) that leaves a picture of this size at least as large as `least`,
+/// width and height.
+pub fn points(width: usize, height: usize, least: (usize, usize)) -> usize {
+    let enough = |points: &usize| width * points >= least.0 * 8 && height * points >= least.1 * 8;
+    [1, 2, 4].into_iter().find(enough).unwrap_or(8)
 }
 
 /// Bytes that the picture takes with `points` pixels for every 8 of a side, and its coefficients where they are kept until the last
