@@ -2,8 +2,7 @@
 
 use super::headers::next_marker;
 use super::kinds_tests::kinds;
-use super::tests::{fixture, reduced};
-use super::*;
+use super::tests::{decode, fixture, reduced};
 use proptest::prelude::*;
 
 const END: [u8; 2] = [0xff, 0xd9];

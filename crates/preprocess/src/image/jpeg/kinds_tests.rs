@@ -1,8 +1,7 @@
 //! What is intact is read, with the colours that viewers show; what is not supported is named.
 
 use super::colour::ycc_to_rgb;
-use super::tests::{both_ways, difference, fixture, reduced, with_segment};
-use super::*;
+use super::tests::{both_ways, decode, difference, fixture, reduced, with_segment};
 use crate::pipeline::Fit;
 
 /// All files in `fixtures/jpeg`, with their names.

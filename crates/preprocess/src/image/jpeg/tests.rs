@@ -12,9 +12,14 @@ pub fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The whole picture.
+pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
+    super::decode(bytes, &|_| 0).map(|decoded| decoded.pixels)
+}
+
 /// Decoded with at least a `factor`-th of each side.
 pub fn reduced(bytes: &[u8], factor: usize) -> Result<Decoded, ImageError> {
-    decode_at_least(bytes, |width, height| (width / factor, height / factor))
+    decode_at_least(bytes, |width, height| (width / factor, height / factor), &|_| 0)
 }
 
 /// Mean and largest difference of two pictures' values.
@@ -53,8 +58,9 @@ fn reduced_pictures_are_those_of_full_size_shrunk() {
 #[test]
 fn the_scale_is_the_smallest_that_is_large_enough() {
     let bytes = fixture("large-420.jpg");
-    let size =
-        |least| decode_at_least(&bytes, |_, _| least).map(|decoded| (decoded.pixels.width, decoded.pixels.height)).ok();
+    let size = |least| {
+        decode_at_least(&bytes, |_, _| least, &|_| 0).map(|decoded| (decoded.pixels.width, decoded.pixels.height)).ok()
+    };
     assert_eq!(size((71, 53)), Some((141, 107)));
     assert_eq!(size((70, 54)), Some((141, 107)));
     assert_eq!(size((70, 53)), Some((71, 54)));
