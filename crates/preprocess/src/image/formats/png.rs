@@ -1,7 +1,7 @@
 //! PNG files as people have them.
 //!
 //! Row by row, so that 16 bits and alpha take no more memory than what is kept. A file that ends after the last of its pixels' chunks is
-//! whole for every viewer, and for us if the compressed data end properly; one that ends within a chunk before is cut short.
+//! whole for every viewer, and for us if the compressed data end properly; one that ends within another chunk is cut short.
 
 use super::{cut_short, turns};
 use crate::image::budget::{Beside, Held, reserve};
@@ -129,16 +129,12 @@ impl<'a> Chunks<'a> {
         if self.ended {
             return Ok(Cow::Borrowed(bytes));
         }
-        if !self.has_data || within_data(&bytes[self.end..]) {
+        // Nothing more, or the beginning of the end; any other chunk was to say something.
+        if !self.has_data || !END.starts_with(&bytes[self.end..]) {
             return Err(cut_short("PNG", bytes));
         }
         Ok(Cow::Owned([&bytes[..self.end], &END].concat()))
     }
-}
-
-/// Whether a chunk that is not whole is one of the pixels'.
-fn within_data(rest: &[u8]) -> bool {
-    rest.get(4..8) == Some(b"IDAT")
 }
 
 /// The first chunk's name and data; none if it is not whole.
