@@ -45,10 +45,11 @@ impl Run {
             "batch_size: 8\ndevice: cpu\nmodels:\n  small: { architecture: resnet, augmented: true, epochs: 3 }",
             "",
         );
-        // The contact sheet cannot be written: what a run keeps until it is finished stays.
-        std::fs::create_dir_all(bench.path("out/shards/contact-sheet.png/in-the-way")).unwrap();
+        // A shard cannot be written: what a run keeps until it is finished stays.
+        let in_the_way = bench.path("out/shards/data/train-00000-of-00002.parquet");
+        std::fs::create_dir_all(in_the_way.join("directory")).unwrap();
         bench.stage("preprocess", &[]).ends_with(2);
-        std::fs::remove_dir_all(bench.path("out/shards/contact-sheet.png")).unwrap();
+        std::fs::remove_dir_all(&in_the_way).unwrap();
         let unfinished = all_files(&bench.path("out"));
         assert!(unfinished.contains_key(Path::new("shards/.state/pixels.json")), "{:?}", unfinished.keys());
         let all = |bench: &Bench, arguments: &[&str]| {

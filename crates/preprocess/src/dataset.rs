@@ -108,7 +108,7 @@ fn damaged(path: &Path, cause: String) -> Error {
 
 /// The rows of a shard that is as the manifest says.
 fn read_verified(path: &Path, entry: &ShardEntry, classes: &[String]) -> Result<Vec<StoredRow>> {
-    let content = std::fs::read(path).map_err(|error| damaged(path, error.to_string()))?;
+    let content = files::read(path).map_err(|error| damaged(path, error.to_string()))?;
     let checksum = blake3::hash(&content).to_hex();
     if checksum.as_str() != entry.blake3 {
         return Err(damaged(path, format!("its checksum is {checksum}, the manifest says {}", entry.blake3)));

@@ -38,7 +38,7 @@ fn header_of_png(width: u32, height: u32, depth: u8, kind: u8, interlaced: u8) -
 /// A TIFF of that size in one strip of no compression that the file does not hold.
 fn header_of_tiff(width: u32, height: u32) -> Vec<u8> {
     let tags: [(u16, u16, u32); 7] =
-        [(256, 4, width), (257, 4, height), (258, 3, 16), (262, 3, 1), (273, 4, 8), (277, 3, 4), (279, 4, 100)];
+        [(256, 4, width), (257, 4, height), (258, 3, 16), (262, 3, 2), (273, 4, 8), (277, 3, 3), (279, 4, 100)];
     let mut file = b"II*\0\x08\0\0\0\x07\0".to_vec();
     for (tag, kind, value) in tags {
         file.extend([&tag.to_le_bytes()[..], &kind.to_le_bytes(), &1u32.to_le_bytes(), &value.to_le_bytes()].concat());

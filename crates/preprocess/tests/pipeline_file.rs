@@ -382,7 +382,7 @@ const MISTAKES: &[Mistake] = &[
         "a number longer than a machine word",
         "epochs: 40",
         "epochs: 99999999999999999999999999",
-        "error: `train.models.resnet.epochs` is `1e26`; it must be a whole number from 1 to 1000000 (FILE, line 17)",
+        "error: `train.models.resnet.epochs` in the pipeline file `FILE` is beyond all numbers (line 17)\n  caused by: whole numbers end at 18446744073709551615\n  hint: docs/pipeline-file.md says what each key may be",
     ),
     in_file(
         "a patience without end",
@@ -567,7 +567,7 @@ const MISTAKES: &[Mistake] = &[
         "several at once",
         "    validation: 0.2\n    test: 0.1",
         "    validaton: 0.2\n    test: lots\n    seed: -1",
-        "error: the pipeline file `FILE` has 3 problems\n  caused by: line 6: unknown key `preprocess.split.validaton`; did you mean `validation`? the keys of `preprocess.split` are `validation`, `test`, `seed`, `near_duplicates`\n  caused by: line 7: `preprocess.split.test` is the text `lots`; it must be a number\n  caused by: line 8: `preprocess.split.seed` is `-1`; it must be a whole number from 0 to 9007199254740991\n  hint: docs/pipeline-file.md describes every key",
+        "error: the pipeline file `FILE` has 3 problems\n  caused by: line 6: unknown key `preprocess.split.validaton`; did you mean `validation`? the keys of `preprocess.split` are `validation`, `test`, `seed`, `near_duplicates`, `keep`, `group_by`\n  caused by: line 7: `preprocess.split.test` is the text `lots`; it must be a number\n  caused by: line 8: `preprocess.split.seed` is `-1`; it must be a whole number from 0 to 9007199254740991\n  hint: docs/pipeline-file.md describes every key",
     ),
     in_set(
         "no equals sign",

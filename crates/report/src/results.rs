@@ -7,7 +7,7 @@ use preprocess::stage::fingerprint;
 use preprocess::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
-use train::history::{self, EpochScores, EpochTiming, HISTORY_FILE, TIMINGS_FILE};
+use train::history::{self, EpochScores, EpochTiming, HISTORY_FILE};
 use train::model_directory::Config;
 use train::predictions::{Prediction, Predictions, predictions_file};
 use train::succession::Succession;
@@ -156,8 +156,6 @@ impl ModelResults {
             }
         }
         vouched_for(&config, directory, Path::new(HISTORY_FILE))?;
-        // No two runs share their timings: a configuration need not vouch for them.
-        config.verify(directory, TIMINGS_FILE)?;
         Ok(Self {
             name: name.to_string(),
             config,

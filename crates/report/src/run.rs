@@ -91,7 +91,8 @@ fn write_files(output: &Path, document: &Document, metrics: &Metrics) -> Result<
 }
 
 const METRICS: &str = "metrics.json";
-const JUNIT: &str = "junit.xml";
+/// Written by the gate.
+pub const JUNIT: &str = "junit.xml";
 
 /// All files but `metrics.json`, by their names within the report's directory.
 fn contents(document: &Document, metrics: &Metrics) -> Result<Vec<(String, Vec<u8>)>> {

@@ -130,14 +130,7 @@ impl Succession {
         // Checkpoints first: without a `config.json` they would pass for those of an unfinished run after a kill.
         Checkpoint::remove_all(directory)?;
         model_directory::clear(directory)?;
-        let cannot = || format!("cannot list `{}`", directory.display());
-        for entry in fs::read_dir(directory).context(cannot)? {
-            let entry = entry.context(cannot)?;
-            let target = self.model.join(entry.file_name());
-            if fs::symlink_metadata(&target).is_err() {
-                rename(&entry.path(), &target)?;
-            }
-        }
+        move_entries(directory, &self.model)?;
         match fs::remove_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 note!("warning: `{}` holds files that training did not write, and stays", directory.display());
@@ -146,6 +139,24 @@ impl Succession {
             removed => removed.context(|| format!("cannot remove `{}`", directory.display())),
         }
     }
+}
+
+/// Moves what is in one directory into another, except what has a name there already; of two directories of one name, what is in them.
+fn move_entries(from: &Path, to: &Path) -> Result<()> {
+    let cannot = || format!("cannot list `{}`", from.display());
+    for entry in fs::read_dir(from).context(cannot)? {
+        let entry = entry.context(cannot)?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        let is_directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        if fs::symlink_metadata(&target).is_err() {
+            rename(&path, &target)?;
+        } else if is_directory(&path) && is_directory(&target) {
+            move_entries(&path, &target)?;
+            // One that is not empty stays, and is told.
+            let _ = fs::remove_dir(&path);
+        }
+    }
+    Ok(())
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {

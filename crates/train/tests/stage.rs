@@ -277,7 +277,9 @@ fn what_stands_in_the_way_of_training_is_named() {
     assert!(message.contains("manifest.json") && message.contains("preprocess"), "{message}");
     fs::write(shards.join("manifest.json"), manifest).unwrap();
 
-    let message = fail(&mut run.train(&["--set", "train.models.residual.learning_rate=1e38", "--model", "residual"]));
+    let beyond = ["learning_rate", "weight_decay"].map(|key| format!("train.models.residual.{key}=100"));
+    let beyond = ["--set", &beyond[0], "--set", &beyond[1], "--model", "residual"];
+    let message = fail(&mut run.train(&beyond));
     assert!(message.contains("diverged") && message.contains("epoch 1, step"), "{message}");
     let lock = OutputLock::acquire(&run.path("out"), "preprocess").unwrap();
     let message = fail(&mut run.train(&[]));

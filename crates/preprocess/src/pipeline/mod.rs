@@ -144,7 +144,16 @@ fn parse(text: &str, sources: &Sources<'_>) -> Result<Value> {
         } else {
             "check the indentation, the colons (`key: value`) and the brackets around that line"
         };
-        invalid(place).caused_by(error).hint(hint)
+        let text = error.to_string();
+        match text.split_once(": invalid type: integer `") {
+            // YAML has no end of numbers; its reader has.
+            Some((key, _)) if text.contains("` as u128") || text.contains("` as i128") => {
+                Error::new(format!("`{key}` in the pipeline file `{file}` is beyond all numbers{place}"))
+                    .because("whole numbers end at 18446744073709551615")
+                    .hint("docs/pipeline-file.md says what each key may be")
+            }
+            _ => invalid(place).caused_by(error).hint(hint),
+        }
     })?;
     if document.is_null() {
         return Err(Error::new(format!("the pipeline file `{file}` is empty"))

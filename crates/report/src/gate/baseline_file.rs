@@ -90,7 +90,8 @@ pub fn read(file: &Path) -> Result<Baseline> {
 
 /// Why a file is no whole baseline: one of the last format, or altered since it was written.
 fn explain(file: &Path, reason: String) -> Result<Error> {
-    let text = std::fs::read(file).context(|| format!("cannot read the baseline `{}`", file.display()))?;
+    let text =
+        preprocess::stage::files::read(file).context(|| format!("cannot read the baseline `{}`", file.display()))?;
     let format = serde_json::from_slice::<serde_json::Value>(&text).ok().and_then(|value| value["format"].as_u64());
     Ok(match format {
         Some(WITHOUT_IMAGES) => Error::new(format!("the baseline `{}` has format 1", file.display()))

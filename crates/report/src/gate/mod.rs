@@ -27,9 +27,11 @@ pub use verified::verified_results;
 
 use crate::document::{markdown_table, text_table};
 use crate::format::counted;
+use crate::run::JUNIT;
 use preprocess::pipeline::{GateSettings, Pipeline, Undecidable};
 use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::error::Context;
+use preprocess::stage::owned::{self, Owned};
 use preprocess::{Error, Result, note, say};
 use std::io::Write;
 use std::path::Path;
@@ -70,7 +72,9 @@ pub fn check(pipeline: &Pipeline) -> Result<()> {
     }
 
     let report = junit::report(&pipeline.name, &comparison, gate.undecidable);
-    write_atomically(&pipeline.report_dir().join("junit.xml"), |writer| writer.write_all(report.as_bytes()))?;
+    let directory = pipeline.report_dir();
+    Owned::open(&directory, directory.join(owned::FILE_NAME), &[]).claim([JUNIT])?;
+    write_atomically(&directory.join(JUNIT), |writer| writer.write_all(report.as_bytes()))?;
     if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) {
         append(Path::new(&file), &summary(&pipeline.name, verdict, &markdown_table(&table), &sentences, &notes))?;
     }

@@ -42,16 +42,13 @@ fn every_distance_has_the_strictest_limit_that_it_keeps() {
     }
 }
 
-/// Frames of one scene with noise of their own: every pair of them is a near-copy.
+/// Frames of one scene, rich in detail, with noise of their own: every pair of them is a near-copy.
 fn noisy_frames(count: usize) -> Vec<Signature> {
     (0..count)
         .map(|frame| {
-            let mut random = random::stream(frame as u64, "noise", &[]);
-            let value = |x: usize, y: usize| {
-                128.0 + 60.0 * (x as f64 / 5.0).sin() + 50.0 * (y as f64 / 7.0 + x as f64 / 9.0).cos()
-            };
-            let pixels = (0..32 * 32)
-                .map(|index| (value(index % 32, index / 32) + random.range(-9.0, 9.0)).clamp(0.0, 255.0) as u8);
+            let mut scene = random::stream(0, "scene", &[]);
+            let mut noise = random::stream(frame as u64, "noise", &[]);
+            let pixels = (0..32 * 32).map(|_| (128.0 + scene.range(-80.0, 80.0) + noise.range(-20.0, 20.0)) as u8);
             Signature::of(&Pixels { width: 32, height: 32, data: pixels.flat_map(|value| [value; 3]).collect() })
         })
         .collect()
