@@ -126,7 +126,7 @@ fn each_image_is_told_by_what_it_hangs_together_with_its_group() {
     let brighter = map(&b, |_, value| value / 2 + 70);
     let images = [&a, &a, &b, &brighter, &mirrored(&b), &c];
     let signatures: Vec<Signature> = images.map(Signature::of).to_vec();
-    let found = find(&signatures, &[0, 0, 0, 0, 1, 1]).expect("found");
+    let found = find(&signatures, &[0; 6]).expect("found");
     assert_eq!(found.group, [0, 0, 1, 1, 1, 2]);
     let expected = [Kind::Exact, Kind::Exact, Kind::Near, Kind::Near, Kind::Mirrored];
     assert_eq!(found.kind, expected.map(Some).into_iter().chain([None]).collect::<Vec<_>>());

@@ -286,6 +286,7 @@ fn a_class_without_a_training_image_is_named() {
     set.kept[30..].fill(Some(Split::Test));
     let error = assign(&set.items(), &names(2), &settings(0.8, 0.1)).expect_err("refused").to_string();
     assert!(error.contains("leaves the class `class 1` without a training image"), "{error}");
+    set.kept.fill(None);
     let nothing = assign(&set.items(), &names(3), &settings(0.1, 0.1)).expect_err("refused").to_string();
     assert!(nothing.contains("the class `class 2` has no image that can be decoded"), "{nothing}");
 }
