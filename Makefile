@@ -5,6 +5,7 @@
 #   make preprocess|train|report        one stage; ARGS='…' is passed on, e.g. make train ARGS='--model resnet'
 #   make check | make accept            compare the results with the committed baseline | make them the new baseline
 #   make test                           every test
+#   make fuzz                           alters what one stage writes and another reads, FUZZ_ROUNDS times (not in CI)
 #   make lint                           formatting and clippy
 #   make bench                          what every stage and op does on this machine, beside what the machine could do
 #   make bench-peers                    ours beside PyTorch, Keras, Pillow, OpenCV; needs PEERS_PYTHON (docs/performance.md)
@@ -30,7 +31,7 @@ GPUS ?= sm_80 sm_90
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/release
 
-.PHONY: build pipeline preprocess train report check accept test lint bench bench-peers clean
+.PHONY: build pipeline preprocess train report check accept test fuzz lint bench bench-peers clean
 .PHONY: cuda-root cuda-toolkit cuda-kernels cuda-emulator test-cuda cuda-check
 
 # With CUDA=1, what cargo builds needs the toolkit. dfdx and cudarc find it by CUDA_ROOT, but look at the unset ones first.
@@ -66,6 +67,9 @@ check accept: build
 # The end-to-end tests start the binaries that `build` makes.
 test: build
 	$(CARGO_TEST) --release --locked --workspace $(FEATURES)
+
+fuzz: build
+	cargo test --release --locked -p report --test pipeline -- --ignored --nocapture artefacts::fuzz
 
 lint:
 	cargo fmt --all --check

@@ -178,7 +178,31 @@ fn models_that_do_not_fit_are_refused() {
     let config = bench.path(model).join("config.json");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("\"width\": 28", "\"width\": 64")).unwrap();
-    bench.run("train", &["predict", "--model", model, "images/bag"]).fails_naming(&["model.safetensors"]);
+    bench.run("train", &["predict", "--model", model, "images/bag"]).fails_naming(&["config.json", "undo the change"]);
+    // As a program would that computes the checksum too.
+    for (width, word) in [("64", "model.safetensors"), ("4000", "model.safetensors"), ("4294967296", "image.width")] {
+        let mut forged: serde_json::Value = serde_json::from_str(&text).unwrap();
+        forged.as_object_mut().unwrap().shift_remove("checksum");
+        let forged = format!("{forged:#}").replace("\"width\": 28", &format!("\"width\": {width}"));
+        std::fs::write(&config, preprocess::stage::sealed::seal(&forged).unwrap()).unwrap();
+        bench.run("train", &["predict", "--model", model, "images/bag"]).fails_naming(&[word]);
+    }
+    // Likewise weights that are no numbers, or so large that sums overflow.
+    for (value, word) in
+        [(f32::NAN, "not finite numbers"), (f32::INFINITY, "not finite numbers"), (f32::MAX, "overflow")]
+    {
+        let mut bytes = weights.clone();
+        let floats = bytes.len() - 4096;
+        bytes[floats..].as_chunks_mut::<4>().0.fill(value.to_le_bytes());
+        let mut forged: serde_json::Value = serde_json::from_str(&text).unwrap();
+        forged.as_object_mut().unwrap().shift_remove("checksum");
+        forged["run"]["files"]["model.safetensors"] = preprocess::stage::fingerprint::of_bytes(&bytes).into();
+        std::fs::write(bench.path(model).join("model.safetensors"), &bytes).unwrap();
+        std::fs::write(&config, preprocess::stage::sealed::seal(&format!("{forged:#}")).unwrap()).unwrap();
+        let images = ["predict", "--model", model, "images/bag"];
+        bench.run("train", &images).fails_naming(&[word]);
+        bench.run("train", &["evaluate", "--model", model, "--images", "images"]).fails_naming(&[word]);
+    }
 }
 
 #[test]

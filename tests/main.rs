@@ -5,11 +5,15 @@
 
 mod harness;
 
+mod artefacts;
 mod bad_input;
+mod changed_files;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod foreign_files;
 mod gate;
 mod interruption;
 mod preprocess;
 mod train;
+mod training_beside;
 mod whole_pipeline;

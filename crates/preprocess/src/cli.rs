@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::stage::cli::{PipelineArgs, run};
+use crate::stage::cli::{self, PipelineArgs, run};
 use crate::stage::error::Context;
 use clap::Parser;
 use std::process::ExitCode;
@@ -12,8 +12,8 @@ struct Args {
     #[command(flatten)]
     pipeline: PipelineArgs,
     /// Worker threads; the number of cores unless given. The output does not depend on it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
+    #[arg(long, value_name = "N", value_parser = cli::threads())]
+    threads: Option<usize>,
 }
 
 /// Runs the stage and turns its outcome into an exit code.
@@ -23,7 +23,7 @@ pub fn main() -> ExitCode {
         let pipeline = args.pipeline.load()?;
         if let Some(threads) = args.threads {
             rayon::ThreadPoolBuilder::new()
-                .num_threads(threads.into())
+                .num_threads(threads)
                 .build_global()
                 .context(|| format!("cannot start {threads} threads"))?;
         }

@@ -3,6 +3,7 @@
 use crate::folder::Folder;
 use crate::image::Pixels;
 use crate::manifest::Split;
+use crate::stage::names::shown;
 use font8x8::UnicodeFonts;
 
 /// The most classes, images a class and copies that are shown: a sheet that fits a screen.
@@ -43,7 +44,8 @@ pub fn draw(samples: &[Sample]) -> Pixels {
     let (cell_width, cell_height) =
         samples.first().map_or((1, 1), |sample| (sample.images[0].width, sample.images[0].height));
     let columns = samples.iter().map(|sample| sample.images.len()).max().unwrap_or(1);
-    let title_width = samples.iter().map(|sample| sample.class.chars().count() * GLYPH).max().unwrap_or(0).min(640);
+    let title_width =
+        samples.iter().map(|sample| shown(&sample.class).chars().count() * GLYPH).max().unwrap_or(0).min(640);
     let width = 2 * MARGIN + (columns * (cell_width + MARGIN) - MARGIN).max(title_width);
     let line_height = TITLE_HEIGHT + cell_height + MARGIN;
     let height = 2 * MARGIN + samples.len() * line_height;
@@ -69,6 +71,7 @@ fn paste(sheet: &mut Pixels, image: &Pixels, left: usize, top: usize) {
 fn write_text(sheet: &mut Pixels, left: usize, top: usize, text: &str) {
     const BOX: [u8; GLYPH] = [0x7e, 0x42, 0x42, 0x42, 0x42, 0x42, 0x7e, 0x00];
     let fitting = (sheet.width - left - MARGIN) / GLYPH;
+    let text = shown(text);
     for (position, character) in text.chars().take(fitting).enumerate() {
         let glyph = glyph(character).unwrap_or(BOX);
         for (row, bits) in glyph.iter().enumerate() {

@@ -1,12 +1,15 @@
 //! What the next stages read: a manifest and the rows of its shards.
 
 use crate::image::png;
-use crate::manifest::{Manifest, ShardEntry, Split};
+use crate::manifest::{self, Manifest, ShardEntry, Split, miscounted};
 use crate::shard::{self, StoredRow};
 use crate::stage::error::Context;
+use crate::stage::{files, interrupt};
 use crate::{Error, Result};
 use bytes::Bytes;
+use rayon::prelude::*;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,12 +25,20 @@ impl Dataset {
     /// Opens the `shards/` directory of a run.
     ///
     /// # Errors
-    /// No manifest (preprocess has not finished), a manifest of another format, a shard missing or of another length.
+    /// No manifest (preprocess has not finished), a manifest of another format or altered, shards that are not those of the images that it
+    /// counts, a shard missing or of another length.
     pub fn open(directory: &Path) -> Result<Self> {
         let manifest = Manifest::read(directory)?;
+        if let Some(reason) = miscounted(&manifest) {
+            let file = directory.join(manifest::FILE_NAME);
+            return Err(Error::new(format!("`{}` contradicts itself", file.display()))
+                .because(reason)
+                .hint("run `preprocess` again with the same pipeline file"));
+        }
         for shard in &manifest.shards {
             let path = directory.join(&shard.file);
-            let bytes = std::fs::metadata(&path).map_err(|error| damaged(&path, error.to_string()))?.len();
+            let opened = files::open(&path).and_then(|file| file.metadata());
+            let bytes = opened.map_err(|error| damaged(&path, error.to_string()))?.len();
             if bytes != shard.bytes {
                 return Err(damaged(&path, format!("it has {bytes} bytes, the manifest says {}", shard.bytes)));
             }
@@ -64,9 +75,27 @@ impl Dataset {
         }
         let mut rows = Rows::default();
         for shard in self.manifest.shards_of(split, copy) {
-            rows.add(&self.directory.join(&shard.file), shard)?;
+            rows.add(&self.directory.join(&shard.file), shard, &self.manifest.classes)?;
         }
+        self.check_labels(&rows, split, copy)?;
         Ok(rows)
+    }
+
+    /// Each class has as many rows as the manifest counts images of it.
+    fn check_labels(&self, rows: &Rows, split: Split, copy: usize) -> Result<()> {
+        let mut counts = vec![0; self.manifest.classes.len()];
+        (0..rows.len()).for_each(|row| counts[rows.label(row)] += 1);
+        if self.manifest.counts.get(&split).is_none_or(|images| *images == counts) {
+            return Ok(());
+        }
+        let file = self.directory.join(manifest::FILE_NAME);
+        Err(Error::new(format!(
+            "the shards of copy {copy} of the {} split are not those of `{}`",
+            split.name(),
+            file.display()
+        ))
+        .because("the classes have other numbers of rows than it counts images")
+        .hint("run `preprocess` again with the same pipeline file"))
     }
 }
 
@@ -75,6 +104,41 @@ fn damaged(path: &Path, cause: String) -> Error {
     Error::new(format!("the shard `{}` is damaged", path.display()))
         .because(cause)
         .hint("run `preprocess` again with the same pipeline file: it rewrites what is damaged and keeps the rest")
+}
+
+/// The rows of a shard that is as the manifest says.
+fn read_verified(path: &Path, entry: &ShardEntry, classes: &[String]) -> Result<Vec<StoredRow>> {
+    let content = std::fs::read(path).map_err(|error| damaged(path, error.to_string()))?;
+    let checksum = blake3::hash(&content).to_hex();
+    if checksum.as_str() != entry.blake3 {
+        return Err(damaged(path, format!("its checksum is {checksum}, the manifest says {}", entry.blake3)));
+    }
+    let rows = shard::read(path, &Bytes::from(content), classes, entry.copy)?;
+    if rows.len() != entry.rows {
+        return Err(damaged(path, format!("it has {} rows, the manifest says {}", rows.len(), entry.rows)));
+    }
+    match rows.iter().find(|row| row.label as usize >= classes.len()) {
+        Some(row) => Err(damaged(path, format!("`{}` is of class {} of {}", row.source, row.label, classes.len()))),
+        None => Ok(rows),
+    }
+}
+
+/// Whether all shards are as the manifest says, and hold the images that it counts.
+pub(crate) fn is_intact(directory: &Path, manifest: &Manifest) -> bool {
+    let counted = |entry: &ShardEntry| {
+        let rows = read_verified(&directory.join(&entry.file), entry, &manifest.classes).ok()?;
+        let mut counts = vec![0usize; manifest.classes.len()];
+        rows.iter().for_each(|row| counts[row.label as usize] += 1);
+        Some(((entry.split, entry.copy), counts))
+    };
+    let counted: Option<Vec<_>> = manifest.shards.par_iter().map(counted).collect();
+    let mut sums: BTreeMap<(Split, usize), Vec<usize>> = BTreeMap::new();
+    for (of, counts) in counted.iter().flatten() {
+        let sum = sums.entry(*of).or_insert_with(|| vec![0; counts.len()]);
+        std::iter::zip(sum, counts).for_each(|(sum, count)| *sum += count);
+    }
+    let is_counted = |((split, _), sum): (&(Split, usize), &Vec<usize>)| manifest.counts.get(split) == Some(sum);
+    counted.is_some() && miscounted(manifest).is_none() && sums.iter().all(is_counted)
 }
 
 /// Rows of one split and copy. Holds labels, names and file offsets, not pixels: flat in the size of the images.
@@ -117,15 +181,12 @@ impl Drop for KeptOpen {
 
 impl Rows {
     /// Verifies a shard and adds its rows.
-    fn add(&mut self, path: &Path, entry: &ShardEntry) -> Result<()> {
-        let content = std::fs::read(path).map_err(|error| damaged(path, error.to_string()))?;
-        let checksum = blake3::hash(&content).to_hex();
-        if checksum.as_str() != entry.blake3 {
-            return Err(damaged(path, format!("its checksum is {checksum}, the manifest says {}", entry.blake3)));
-        }
+    fn add(&mut self, path: &Path, entry: &ShardEntry, classes: &[String]) -> Result<()> {
+        interrupt::check()?;
         let shard = self.shards.len() as u32;
-        self.rows.extend(shard::read(path, &Bytes::from(content))?.into_iter().map(|row| (shard, row)));
-        let file = File::open(path).context(|| format!("cannot open `{}`", path.display()))?;
+        let rows = read_verified(path, entry, classes)?;
+        self.rows.extend(rows.into_iter().map(|row| (shard, row)));
+        let file = files::open(path).context(|| format!("cannot open `{}`", path.display()))?;
         self.shards.push(Shard { path: path.to_owned(), file: KeptOpen::new(file) });
         Ok(())
     }
@@ -197,7 +258,7 @@ impl Rows {
         let read = match &self.shards[*shard as usize] {
             Shard { file: Some(KeptOpen(file)), .. } => shard::read_exact_at(file, bytes, stored.offset),
             Shard { path, file: None } => {
-                File::open(path).and_then(|file| shard::read_exact_at(&file, bytes, stored.offset))
+                files::open(path).and_then(|file| shard::read_exact_at(&file, bytes, stored.offset))
             }
         };
         read.map_err(|error| damaged(self.path(row), error.to_string()))

@@ -1,9 +1,12 @@
 //! `manifest.json`: names every shard with its rows and checksum, the classes, the counts and the settings. Written last, so
 //! that a directory with a manifest is a whole data set.
 
+mod check;
+
+pub(crate) use check::miscounted;
+
 use crate::pipeline::PreprocessSettings;
-use crate::stage::atomic_file::write_atomically;
-use crate::stage::error::Context;
+use crate::stage::sealed::{self, Unsealed};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -118,25 +121,36 @@ impl Manifest {
     /// Reads the manifest of a `shards/` directory.
     ///
     /// # Errors
-    /// There is none, or it is of another format.
+    /// There is none, it is of another format, not as it was written, or not of a data set that can be.
     pub fn read(directory: &Path) -> Result<Self> {
         let path = directory.join(FILE_NAME);
-        let text = std::fs::read(&path).map_err(|error| {
+        let text = crate::stage::files::read(&path).map_err(|error| {
             Error::new(format!("`{}` holds no finished data set", directory.display()))
                 .because(format!("cannot read `{}`: {error}", path.display()))
                 .hint("run `preprocess` with the same pipeline file first")
         })?;
-        let damaged = |error: Error| error.hint("run `preprocess` with the same pipeline file again");
-        let cannot = || format!("`{}` is not a manifest of this program", path.display());
-        let value: serde_json::Value = serde_json::from_slice(&text).context(cannot).map_err(damaged)?;
+        let refuse = |what: &str, reason: String| {
+            Error::new(format!("`{}` {what}", path.display()))
+                .because(reason)
+                .hint("run `preprocess` with the same pipeline file again: it keeps the shards that are whole")
+        };
+        const FOREIGN: &str = "is not a manifest of this program";
+        let value: serde_json::Value =
+            serde_json::from_slice(&text).map_err(|error| refuse(FOREIGN, error.to_string()))?;
         let format = value.get("format").and_then(serde_json::Value::as_u64);
         if format != Some(FORMAT.into()) {
             let found = format.map_or("none".to_owned(), |format| format.to_string());
-            return Err(damaged(
-                Error::new(cannot()).because(format!("its format is {found}, this program's is {FORMAT}")),
-            ));
+            return Err(refuse(FOREIGN, format!("its format is {found}, this program's is {FORMAT}")));
         }
-        serde_json::from_value(value).context(cannot).map_err(damaged)
+        let manifest: Self = sealed::from_bytes(&text).map_err(|unsealed| match unsealed {
+            Unsealed::Altered(reason) => refuse("is not as it was written", reason),
+            Unsealed::Unreadable(reason) => refuse(FOREIGN, reason),
+            Unsealed::Missing => refuse(FOREIGN, "it is gone".to_owned()),
+        })?;
+        match check::impossible(&manifest) {
+            Some(reason) => Err(refuse("describes no possible data set", reason)),
+            None => Ok(manifest),
+        }
     }
 
     /// Writes the manifest, whole or not at all.
@@ -144,10 +158,7 @@ impl Manifest {
     /// # Errors
     /// The disk is full or refuses.
     pub fn write(&self, directory: &Path) -> Result<()> {
-        write_atomically(&directory.join(FILE_NAME), |writer| {
-            serde_json::to_writer_pretty(&mut *writer, self)?;
-            writer.write_all(b"\n")
-        })
+        sealed::write(&directory.join(FILE_NAME), self)
     }
 
     /// The shards of one split and copy, in the order of their rows.

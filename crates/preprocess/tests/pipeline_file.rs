@@ -166,19 +166,19 @@ const MISTAKES: &[Mistake] = &[
         "text for a number",
         "epochs: 40",
         "epochs: forty",
-        "error: `train.models.resnet.epochs` is the text `forty`; it must be a whole number, 0 or more (FILE, line 17)",
+        "error: `train.models.resnet.epochs` is the text `forty`; it must be a whole number from 1 to 1000000 (FILE, line 17)",
     ),
     in_file(
         "a fraction for a count",
         "epochs: 40",
         "epochs: 4.5",
-        "error: `train.models.resnet.epochs` is `4.5`; it must be a whole number, 0 or more (FILE, line 17)",
+        "error: `train.models.resnet.epochs` is `4.5`; it must be a whole number from 1 to 1000000 (FILE, line 17)",
     ),
     in_file(
         "a negative count",
         "epochs: 40",
         "epochs: -1",
-        "error: `train.models.resnet.epochs` is `-1`; it must be a whole number, 0 or more (FILE, line 17)",
+        "error: `train.models.resnet.epochs` is `-1`; it must be a whole number from 1 to 1000000 (FILE, line 17)",
     ),
     in_file(
         "text for a switch",
@@ -226,7 +226,7 @@ const MISTAKES: &[Mistake] = &[
         "a key without a value",
         "epochs: 40",
         "epochs:",
-        "error: `train.models.resnet.epochs` has no value; it must be a whole number, 0 or more (FILE, line 17)\n  hint: leave the key out for its default",
+        "error: `train.models.resnet.epochs` has no value; it must be a whole number from 1 to 1000000 (FILE, line 17)\n  hint: leave the key out for its default",
     ),
     in_file(
         "a misspelt choice",
@@ -280,7 +280,7 @@ const MISTAKES: &[Mistake] = &[
         "a tag",
         "epochs: 40",
         "epochs: !many 40",
-        "error: `train.models.resnet.epochs` is a value with a tag (`!…`); it must be a whole number, 0 or more (FILE, line 17)",
+        "error: `train.models.resnet.epochs` is a value with a tag (`!…`); it must be a whole number from 1 to 1000000 (FILE, line 17)",
     ),
     in_file(
         "a merge of nothing",
@@ -367,28 +367,99 @@ const MISTAKES: &[Mistake] = &[
         "error: `train.models.resnet.epochs` is 0; it must be from 1 to 1000000 (FILE, line 17)",
     ),
     in_file(
+        "a whole number with a point",
+        "epochs: 40",
+        "epochs: 1.0",
+        "error: `train.models.resnet.epochs` is `1.0`; it must be a whole number from 1 to 1000000 (FILE, line 17)\n  hint: write it without a point: `1`",
+    ),
+    in_file(
+        "more epochs than anybody has time for",
+        "epochs: 40",
+        "epochs: 1000001",
+        "error: `train.models.resnet.epochs` is 1000001; it must be from 1 to 1000000 (FILE, line 17)",
+    ),
+    in_file(
+        "a number longer than a machine word",
+        "epochs: 40",
+        "epochs: 99999999999999999999999999",
+        "error: `train.models.resnet.epochs` is `1e26`; it must be a whole number from 1 to 1000000 (FILE, line 17)",
+    ),
+    in_file(
+        "a patience without end",
+        "epochs: 40",
+        "early_stopping: { patience: 18446744073709551615 }",
+        "error: `train.models.resnet.early_stopping.patience` is 18446744073709551615; it must be from 1 to 1000000 (FILE, line 17)",
+    ),
+    in_file(
+        "a learning rate that ends in noise",
+        "epochs: 40",
+        "learning_rate: 1000",
+        "error: `train.models.resnet.learning_rate` is 1000.0; it must be above 0 and at most 100; 0.001 is usual (FILE, line 17)",
+    ),
+    in_file(
+        "a seed that JSON would round",
+        "validation: 0.2",
+        "seed: 18446744073709551615",
+        "error: `preprocess.split.seed` is 18446744073709551615; it must be from 0 to 9007199254740991 (FILE, line 6)",
+    ),
+    in_file(
+        "white whatever the image",
+        "copies: 2",
+        "copies: 2\n    brightness: [1, 1.0e+30]",
+        "error: `preprocess.augment.brightness` is [1, 1000000000000000000000000000000]; it must be two factors from 0 to 255, the lower first (FILE, line 10)",
+    ),
+    in_set(
+        "a batch of large images",
+        &["preprocess.image={width: 4096, height: 4096}", "train.batch_size=65536"],
+        "error: a step of 65536 images of 4096x4096 pixels takes 12288 GiB before the first layer (given with --set train.batch_size=65536)\n  hint: set `train.batch_size` to 85 or less, or make the images smaller; 32 is usual",
+    ),
+    in_file(
+        "a key without a value that has no default",
+        "source: data/pets",
+        "source:",
+        "error: `preprocess.source` has no value; it must be text (FILE, line 3)\n  hint: give it one: it has no default",
+    ),
+    in_file(
+        "a network without a name",
+        "architecture: resnet\n",
+        "architecture:\n",
+        "error: `train.models.resnet.architecture` has no value (FILE, line 15)\n  hint: the values are `baseline-cnn`, `resnet`; it has no default",
+    ),
+    in_file(
+        "a choice without a value",
+        "height: 48",
+        "height: 48, fit: ",
+        "error: `preprocess.image.fit` has no value (FILE, line 4)\n  hint: the values are `stretch`, `crop`, `pad`; leave the key out for its default",
+    ),
+    in_file(
+        "a patience without a value",
+        "epochs: 40",
+        "early_stopping: { patience: }",
+        "error: `train.models.resnet.early_stopping.patience` has no value; it must be a whole number from 1 to 1000000 (FILE, line 17)\n  hint: give it one: it has no default",
+    ),
+    in_file(
         "no patience",
         "epochs: 40",
         "early_stopping: { patience: 0 }",
-        "error: `train.models.resnet.early_stopping.patience` is 0; it must be 1 or more epochs (FILE, line 17)",
+        "error: `train.models.resnet.early_stopping.patience` is 0; it must be from 1 to 1000000 (FILE, line 17)",
     ),
     in_file(
         "a learning rate of nothing",
         "epochs: 40",
         "learning_rate: 0",
-        "error: `train.models.resnet.learning_rate` is 0.0; it must be a number above 0; 0.001 is usual (FILE, line 17)",
+        "error: `train.models.resnet.learning_rate` is 0.0; it must be above 0 and at most 100; 0.001 is usual (FILE, line 17)",
     ),
     in_file(
         "an infinite learning rate",
         "epochs: 40",
         "learning_rate: .inf",
-        "error: `train.models.resnet.learning_rate` is inf; it must be a number above 0; 0.001 is usual (FILE, line 17)",
+        "error: `train.models.resnet.learning_rate` is inf; it must be above 0 and at most 100; 0.001 is usual (FILE, line 17)",
     ),
     in_file(
         "a learning rate too small to count",
         "epochs: 40",
         "learning_rate: 1.0e-60",
-        "error: `train.models.resnet.learning_rate` is 1e-60; it must be a number above 0; 0.001 is usual (FILE, line 17)",
+        "error: `train.models.resnet.learning_rate` is 1e-60; it must be above 0 and at most 100; 0.001 is usual (FILE, line 17)",
     ),
     in_file(
         "an unknown schedule",
@@ -406,7 +477,7 @@ const MISTAKES: &[Mistake] = &[
         "a negative weight decay",
         "epochs: 40",
         "weight_decay: -0.1",
-        "error: `train.models.resnet.weight_decay` is -0.1; it must be 0 or more; 0.05 is usual (FILE, line 17)",
+        "error: `train.models.resnet.weight_decay` is -0.1; it must be from 0 to 100; 0.05 is usual (FILE, line 17)",
     ),
     in_file(
         "labels smoothed away",
@@ -454,19 +525,31 @@ const MISTAKES: &[Mistake] = &[
         "brightness the wrong way round",
         "copies: 2",
         "copies: 2\n    brightness: [1.2, 0.8]",
-        "error: `preprocess.augment.brightness` is [1.2, 0.8]; it must be two factors, 0 or more, the lower first (FILE, line 10)",
+        "error: `preprocess.augment.brightness` is [1.2, 0.8]; it must be two factors from 0 to 255, the lower first (FILE, line 10)",
     ),
     in_file(
         "negative brightness",
         "copies: 2",
         "copies: 2\n    brightness: [-1, 1]",
-        "error: `preprocess.augment.brightness` is [-1, 1]; it must be two factors, 0 or more, the lower first (FILE, line 10)",
+        "error: `preprocess.augment.brightness` is [-1, 1]; it must be two factors from 0 to 255, the lower first (FILE, line 10)",
     ),
     in_file(
         "a tolerance in percent",
         "pets.json }",
         "pets.json, tolerance: 2 }",
         "error: `report.gate.tolerance` is 2; it must be at least 0 and below 1 (FILE, line 19)",
+    ),
+    in_file(
+        "a loss tolerance below zero",
+        "pets.json }",
+        "pets.json, loss_tolerance: -0.5 }",
+        "error: `report.gate.loss_tolerance` is -0.5; it must be from 0 to 1000 (FILE, line 19)",
+    ),
+    in_file(
+        "a gate without images",
+        "pets.json }",
+        "pets.json, minimum_images: 0 }",
+        "error: `report.gate.minimum_images` is 0; it must be from 1 to 100000000 (FILE, line 19)",
     ),
     in_file(
         "an unclosed bracket",
@@ -484,7 +567,7 @@ const MISTAKES: &[Mistake] = &[
         "several at once",
         "    validation: 0.2\n    test: 0.1",
         "    validaton: 0.2\n    test: lots\n    seed: -1",
-        "error: the pipeline file `FILE` has 3 problems\n  caused by: line 6: unknown key `preprocess.split.validaton`; did you mean `validation`? the keys of `preprocess.split` are `validation`, `test`, `seed`, `near_duplicates`\n  caused by: line 7: `preprocess.split.test` is the text `lots`; it must be a number\n  caused by: line 8: `preprocess.split.seed` is `-1`; it must be a whole number, 0 or more\n  hint: docs/pipeline-file.md describes every key",
+        "error: the pipeline file `FILE` has 3 problems\n  caused by: line 6: unknown key `preprocess.split.validaton`; did you mean `validation`? the keys of `preprocess.split` are `validation`, `test`, `seed`, `near_duplicates`\n  caused by: line 7: `preprocess.split.test` is the text `lots`; it must be a number\n  caused by: line 8: `preprocess.split.seed` is `-1`; it must be a whole number from 0 to 9007199254740991\n  hint: docs/pipeline-file.md describes every key",
     ),
     in_set(
         "no equals sign",
@@ -509,7 +592,7 @@ const MISTAKES: &[Mistake] = &[
     in_set(
         "a wrong type",
         &["train.batch_size=many"],
-        "error: `train.batch_size` is the text `many`; it must be a whole number, 0 or more (given with --set train.batch_size=many)",
+        "error: `train.batch_size` is the text `many`; it must be a whole number from 1 to 65536 (given with --set train.batch_size=many)",
     ),
     in_set(
         "an impossible value",
@@ -544,7 +627,7 @@ const MISTAKES: &[Mistake] = &[
     in_set(
         "two that are wrong",
         &["train.seed=-1", "train.models.resnet.epochs=0"],
-        "error: the pipeline file `FILE` with its overrides has 2 problems\n  caused by: given with --set train.seed=-1: `train.seed` is `-1`; it must be a whole number, 0 or more\n  caused by: given with --set train.models.resnet.epochs=0: `train.models.resnet.epochs` is 0; it must be from 1 to 1000000\n  hint: docs/pipeline-file.md describes every key",
+        "error: the pipeline file `FILE` with its overrides has 2 problems\n  caused by: given with --set train.seed=-1: `train.seed` is `-1`; it must be a whole number from 0 to 9007199254740991\n  caused by: given with --set train.models.resnet.epochs=0: `train.models.resnet.epochs` is 0; it must be from 1 to 1000000\n  hint: docs/pipeline-file.md describes every key",
     ),
 ];
 

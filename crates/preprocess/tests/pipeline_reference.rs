@@ -11,8 +11,9 @@ const REFERENCE: &str = include_str!("../../../docs/pipeline-file.md");
 const LEAST: &str = "name: p\npreprocess: { source: d }\ntrain: { models: { m: { architecture: resnet } } }\n";
 
 /// What has to be set before the other keys of its section, or keys that depend on it, can be.
-const OPTIONAL_SECTIONS: [&str; 5] = [
+const OPTIONAL_SECTIONS: [&str; 6] = [
     "report.gate.baseline=b",
+    "report.gate.minimum_images=1",
     "train.models.m.early_stopping.patience=3",
     "preprocess.augment.copies=1",
     "preprocess.split.keep=k.csv",

@@ -280,7 +280,8 @@ fn bad_files_are_findings_or_errors_by_name() {
     let lines: Vec<&str> = rejected.lines().collect();
     assert_eq!((lines[0], lines.len()), ("path,reason", 4), "{rejected}");
     assert!(lines[1].starts_with("birds/cut.png,"), "{rejected}");
-    assert_eq!(&lines[2..], ["birds/empty.jpg,the file is empty", "birds/page.jpg,its content is not an image's"]);
+    assert_eq!(lines[2], "birds/empty.jpg,the file is empty");
+    assert!(lines[3].starts_with("birds/page.jpg,its content is not an image's: it is an HTML page"), "{rejected}");
     let set = Dataset::open(&bench.shards()).expect("opened");
     assert_eq!(set.manifest().rejected, 3);
     assert_eq!(set.manifest().counts.values().map(|counts| counts[2]).sum::<usize>(), 21, "the misnamed PNG is read");

@@ -26,15 +26,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Compares metrics.json with the committed baseline; exit code 1 if a model got worse than its tolerance allows
+    /// Compares the results with the committed baseline; exit code 1 if a model got worse and by more than its tolerance
     Check {
         #[command(flatten)]
         pipeline: PipelineArgs,
     },
-    /// Makes the results in metrics.json the new baseline
+    /// Makes the results behind metrics.json the new baseline
     Accept {
         #[command(flatten)]
         pipeline: PipelineArgs,
+        /// Accept this model alone; the others stay in the baseline as they are
+        #[arg(long, value_name = "NAME")]
+        model: Option<String>,
     },
 }
 
@@ -44,7 +47,7 @@ pub fn main() -> ExitCode {
     cli::run("report", || match &arguments.command {
         None => write(&arguments),
         Some(Command::Check { pipeline }) => gate::check(&pipeline.load()?),
-        Some(Command::Accept { pipeline }) => gate::accept(&pipeline.load()?),
+        Some(Command::Accept { pipeline, model }) => gate::accept(&pipeline.load()?, model.as_deref()),
     })
 }
 

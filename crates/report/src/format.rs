@@ -28,6 +28,28 @@ pub fn percent_interval(interval: &Interval) -> String {
     format!("{:.2} to {:.2} %", 100.0 * interval.low, 100.0 * interval.high)
 }
 
+/// `-4.12 to +0.98 pp`.
+pub fn points_interval(interval: &Interval) -> String {
+    format!("{} to {} pp", signed(100.0 * interval.low, 2), signed(100.0 * interval.high, 2))
+}
+
+/// `-0.051 to +0.128`.
+pub fn signed_interval(interval: &Interval) -> String {
+    format!("{} to {}", signed(interval.low, 3), signed(interval.high, 3))
+}
+
+/// Of images: `600`, or `600 in 580 groups` where some belong together.
+pub fn number_in_groups(images: usize, groups: usize) -> String {
+    let number = count(images);
+    if groups == images { number } else { format!("{number} in {}", counted(groups, "group", "groups")) }
+}
+
+/// `600 images`, or `600 images in 580 groups` where some belong together.
+pub fn images_in_groups(images: usize, groups: usize) -> String {
+    let number = counted(images, "image", "images");
+    if groups == images { number } else { format!("{number} in {}", counted(groups, "group", "groups")) }
+}
+
 /// `0.731 to 0.865`.
 pub fn interval(interval: &Interval) -> String {
     format!("{:.3} to {:.3}", interval.low, interval.high)

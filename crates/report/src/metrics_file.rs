@@ -1,20 +1,19 @@
-//! `metrics.json`: every number of the report for programs. The gate reads nothing else. Its keys are documented in
-//! `docs/report.md`.
+//! `metrics.json`: every number of the report for programs. Its keys are documented in `docs/report.md`.
 
-use crate::metrics::{self, AverageScores, ConfusionMatrix, Interval, Paired};
+use crate::metrics::{self, AverageScores, ConfusionMatrix, Groups, Interval, Paired};
 use crate::results::{ModelResults, Results, SplitPredictions};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use indexmap::IndexMap;
 use preprocess::manifest::Split;
 use preprocess::pipeline::Architecture;
-use preprocess::stage::error::Context;
+use preprocess::stage::sealed::{self, Unsealed};
 use preprocess::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The version of `metrics.json` that this program writes and reads.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The significance level of every comparison.
 pub const SIGNIFICANCE: f64 = 0.05;
@@ -73,21 +72,25 @@ pub struct ModelMetrics {
 pub struct SplitMetrics {
     /// Images, each counted once.
     pub images: usize,
+    /// Groups of images that belong together; as many as images where none do.
+    pub groups: usize,
     /// Images classified rightly.
     pub correct: usize,
     /// Fraction classified rightly.
     pub accuracy: f64,
-    /// Wilson, 95 %.
+    /// Wilson, 95 %, over groups.
     pub accuracy_interval: Interval,
     /// Fraction whose true class is among the three most probable; none up to three classes.
     pub top_3_accuracy: Option<f64>,
     /// Mean cross-entropy in nats.
     pub loss: f64,
-    /// Normal, 95 %; none for a single image.
+    /// Normal, 95 %, over groups; none for a single one.
     pub loss_interval: Option<Interval>,
-    /// Unweighted mean over the classes.
+    /// Unweighted mean over the classes that have images.
     pub macro_average: AverageScores,
-    /// Bootstrap, 95 %, of the macro average's F1.
+    /// Classes without images, which the macro average leaves out.
+    pub classes_without_images: usize,
+    /// Bootstrap over groups, 95 %, of the macro average's F1.
     pub macro_f1_interval: Option<Interval>,
     /// Mean over the classes, weighted by their images.
     pub weighted_average: AverageScores,
@@ -115,7 +118,7 @@ pub struct ClassMetrics {
     pub scores: metrics::ClassScores,
 }
 
-/// McNemar's test between two models on one split.
+/// The paired test between two models on one split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// The split.
@@ -126,11 +129,13 @@ pub struct Comparison {
     pub second: String,
     /// The second's accuracy less the first's.
     pub difference: f64,
+    /// Of the difference, 95 %, over groups; none below two groups.
+    pub difference_interval: Option<Interval>,
     /// Images that only the first classifies rightly.
     pub only_first: usize,
     /// Images that only the second classifies rightly.
     pub only_second: usize,
-    /// Exact McNemar, corrected by Holm for the number of pairs on the split.
+    /// Exact, over groups (McNemar's where each has one image), corrected by Holm for the number of pairs on the split.
     pub p_value: f64,
     /// Whether the p-value is below 5 %.
     pub significant: bool,
@@ -193,7 +198,7 @@ impl Metrics {
         let manifest = &results.manifest;
         let models: IndexMap<_, _> =
             results.models.iter().map(|model| (model.name.clone(), model_metrics(model, results))).collect();
-        let comparisons = crate::results::MEASURED.into_iter().flat_map(|split| compare(&models, split)).collect();
+        let comparisons = crate::results::MEASURED.into_iter().flat_map(|split| compare(results, split)).collect();
         Self {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_string(),
@@ -212,25 +217,27 @@ impl Metrics {
     /// Reads `metrics.json`.
     ///
     /// # Errors
-    /// Missing, malformed, or of another version.
+    /// Missing, altered, malformed, or of another version.
     pub fn read(file: &Path) -> Result<Self> {
-        if !file.exists() {
-            return Err(Error::new(format!("there is no report at `{}`", file.display()))
-                .hint("run `report` with the same pipeline file first"));
-        }
-        let text = std::fs::read_to_string(file).context(|| format!("cannot read `{}`", file.display()))?;
-        let metrics: Self = serde_json::from_str(&text).map_err(|error| {
+        const AGAIN: &str = "run `report` again";
+        let foreign = |reason: String| {
             Error::new(format!("`{}` is not a metrics file of this version", file.display()))
-                .caused_by(error)
-                .hint("run `report` again")
-        })?;
+                .because(reason)
+                .hint(AGAIN)
+        };
+        let metrics: Self = match sealed::read(file) {
+            Ok(metrics) => metrics,
+            Err(Unsealed::Missing) => {
+                return Err(Error::new(format!("there is no report at `{}`", file.display()))
+                    .hint("run `report` with the same pipeline file first"));
+            }
+            Err(Unsealed::Unreadable(reason)) => {
+                return Err(Error::new(format!("cannot read `{}`", file.display())).because(reason).hint(AGAIN));
+            }
+            Err(Unsealed::Altered(reason)) => return Err(foreign(reason)),
+        };
         if metrics.format != FORMAT {
-            return Err(Error::new(format!(
-                "`{}` has format {}; this program reads {FORMAT}",
-                file.display(),
-                metrics.format
-            ))
-            .hint("run `report` again"));
+            return Err(foreign(format!("it has format {}; this program reads {FORMAT}", metrics.format)));
         }
         Ok(metrics)
     }
@@ -259,16 +266,20 @@ fn split_metrics(predictions: &SplitPredictions, results: &Results) -> SplitMetr
     let rows = &predictions.rows;
     let matrix = ConfusionMatrix::of(rows, classes.len());
     let losses = metrics::cross_entropy(rows);
+    let groups = predictions.groups();
+    let correct: Vec<bool> = predictions.correct().collect();
     SplitMetrics {
         images: rows.len(),
+        groups: groups.len(),
         correct: matrix.correct(),
         accuracy: matrix.accuracy(),
-        accuracy_interval: metrics::wilson(matrix.correct(), rows.len()),
+        accuracy_interval: metrics::accuracy_interval(&correct, &groups),
         top_3_accuracy: (classes.len() > 3).then(|| metrics::top_k_accuracy(rows, 3)),
         loss: metrics::mean(&losses),
-        loss_interval: metrics::mean_interval(&losses),
+        loss_interval: metrics::positive_mean_interval(&losses, &groups),
         macro_average: matrix.macro_average(),
-        macro_f1_interval: metrics::macro_f1_interval(rows, classes.len(), results.pipeline.train.seed),
+        classes_without_images: matrix.empty_classes(),
+        macro_f1_interval: metrics::macro_f1_interval(rows, classes.len(), &groups),
         weighted_average: matrix.weighted_average(),
         calibration_error: metrics::expected_calibration_error(rows),
         classes: classes
@@ -279,25 +290,34 @@ fn split_metrics(predictions: &SplitPredictions, results: &Results) -> SplitMetr
         confusion: matrix.rows(),
         predictions_blake3: predictions.blake3.clone(),
         images_blake3: predictions.images_blake3(classes),
-        correct_images: predictions.correct().collect(),
+        correct_images: correct.into_iter().collect(),
     }
 }
 
 /// Every pair of models on a split.
-fn compare(models: &IndexMap<String, ModelMetrics>, split: Split) -> Vec<Comparison> {
-    let measured: Vec<_> = models.iter().filter_map(|(name, model)| Some((name, model.splits.get(&split)?))).collect();
+fn compare(results: &Results, split: Split) -> Vec<Comparison> {
+    let measured: Vec<(&String, Vec<bool>, Groups)> = results
+        .models
+        .iter()
+        .filter_map(|model| {
+            let predictions = model.predictions.get(&split)?;
+            Some((&model.name, predictions.correct().collect(), predictions.groups()))
+        })
+        .collect();
     let mut comparisons = Vec::new();
-    for (index, (first, a)) in measured.iter().enumerate() {
-        for (second, b) in &measured[index + 1..] {
-            let paired = Paired::count(a.correct_images.iter(), b.correct_images.iter());
+    for (index, (first, a, groups)) in measured.iter().enumerate() {
+        for (second, b, _) in &measured[index + 1..] {
+            let paired = Paired::compare(a, b, groups);
+            let images = groups.images().max(1) as f64;
             comparisons.push(Comparison {
                 split,
                 first: first.to_string(),
                 second: second.to_string(),
-                difference: b.accuracy - a.accuracy,
+                difference: (paired.only_second as f64 - paired.only_first as f64) / images,
+                difference_interval: paired.interval,
                 only_first: paired.only_first,
                 only_second: paired.only_second,
-                p_value: paired.p_value(),
+                p_value: paired.p_value,
                 significant: false,
             });
         }

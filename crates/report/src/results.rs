@@ -1,14 +1,16 @@
 //! Reads what the first two stages wrote, and refuses what does not belong together.
 
+use crate::metrics::Groups;
 use preprocess::manifest::{Manifest, Split};
 use preprocess::pipeline::Pipeline;
 use preprocess::stage::fingerprint;
 use preprocess::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
-use train::history::{self, EpochScores, EpochTiming};
+use train::history::{self, EpochScores, EpochTiming, HISTORY_FILE, TIMINGS_FILE};
 use train::model_directory::Config;
 use train::predictions::{Prediction, Predictions, predictions_file};
+use train::succession::Succession;
 
 /// Everything that a report is made from.
 #[derive(Debug)]
@@ -67,6 +69,11 @@ impl Results {
             }
             let model = ModelResults::read(name, &directory, &results.manifest)?;
             results.note_other_settings(&model);
+            if Succession::of(&directory).is_growing() {
+                results.notes.push(format!(
+                    "A newer run of the model {name} is not finished; the report shows the one before it."
+                ));
+            }
             results.models.push(model);
         }
         if results.models.is_empty() {
@@ -100,9 +107,10 @@ impl Results {
         for split in MEASURED {
             let mut measured = self.models.iter().filter_map(|model| Some((model, model.predictions.get(&split)?)));
             let Some((first, expected)) = measured.next() else { continue };
-            let expected: Vec<_> = expected.rows.iter().map(|row| (&row.path, row.label)).collect();
+            let named = |row: &Prediction| (row.path.clone(), row.content.clone(), row.label, row.group);
+            let expected: Vec<_> = expected.rows.iter().map(named).collect();
             for (model, predictions) in measured {
-                if !predictions.rows.iter().map(|row| (&row.path, row.label)).eq(expected.iter().copied()) {
+                if !predictions.rows.iter().map(named).eq(expected.iter().cloned()) {
                     return Err(Error::new(format!(
                         "the models `{}` and `{}` were measured on different images of the {} split",
                         first.name,
@@ -141,10 +149,15 @@ impl ModelResults {
         for split in MEASURED {
             let images: usize = manifest.counts.get(&split).map_or(0, |counts| counts.iter().sum());
             if images > 0 {
-                predictions
-                    .insert(split, SplitPredictions::read(&predictions_file(directory, split), manifest, split)?);
+                let file = predictions_file(directory, split);
+                let read = SplitPredictions::read(&file, manifest, split)?;
+                vouched_for(&config, directory, &file)?;
+                predictions.insert(split, read);
             }
         }
+        vouched_for(&config, directory, Path::new(HISTORY_FILE))?;
+        // No two runs share their timings: a configuration need not vouch for them.
+        config.verify(directory, TIMINGS_FILE)?;
         Ok(Self {
             name: name.to_string(),
             config,
@@ -153,6 +166,17 @@ impl ModelResults {
             predictions,
         })
     }
+}
+
+/// Holds a file of the model's directory against the checksum in `config.json`, which must have one.
+fn vouched_for(config: &Config, directory: &Path, file: &Path) -> Result<()> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    if !config.run.files.contains_key(name.as_ref()) {
+        return Err(Error::new(format!("nothing vouches for `{}`", directory.join(name.as_ref()).display()))
+            .because("`config.json` beside it names no checksum of it")
+            .hint("run `train` again with the same pipeline file"));
+    }
+    config.verify(directory, &name)
 }
 
 fn other_data(model: &str, cause: &str) -> Error {
@@ -196,7 +220,9 @@ impl SplitPredictions {
             let sound = row.label < classes.len()
                 && row.prediction < classes.len()
                 && row.probabilities.len() == classes.len()
-                && row.probabilities.iter().all(|p| (0.0..=1.0001).contains(p));
+                && row.probabilities.iter().all(|p| (0.0..=1.0001).contains(p))
+                && (row.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-3
+                && row.probabilities.iter().all(|&p| p <= row.probabilities[row.prediction]);
             if !sound {
                 return Err(Error::new(format!(
                     "its row of the image `{}` is not a prediction over {} classes",
@@ -222,6 +248,11 @@ impl SplitPredictions {
     /// Whether each image is classified rightly.
     pub fn correct(&self) -> impl Iterator<Item = bool> + '_ {
         self.rows.iter().map(|row| row.prediction == row.label)
+    }
+
+    /// Which images belong together.
+    pub fn groups(&self) -> Groups {
+        Groups::new(self.rows.iter().map(|row| row.group))
     }
 
     /// BLAKE3 over paths and labels: names the images, whatever was predicted of them.

@@ -10,8 +10,11 @@ use preprocess::manifest::Split;
 use preprocess::pipeline::Pipeline;
 use preprocess::stage::atomic_file::{self, write_atomically, write_error};
 use preprocess::stage::error::Context;
-use preprocess::stage::interrupt;
 use preprocess::stage::lock::OutputLock;
+use preprocess::stage::names::csv_cell;
+use preprocess::stage::owned::{self, Owned};
+use preprocess::stage::sealed;
+use preprocess::stage::{files, interrupt};
 use preprocess::{Result, note};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
@@ -46,7 +49,7 @@ pub fn write(pipeline: &Pipeline, allow_missing: bool) -> Result<Written> {
     let document = sections::document(&material);
 
     let directory = pipeline.report_dir();
-    write_files(&directory, &document, &metrics)?;
+    write_files(&pipeline.output, &document, &metrics)?;
     notes.splice(..0, results.notes);
     Ok(Written { directory, metrics, notes })
 }
@@ -63,48 +66,49 @@ fn read_pictures(shards: &Path, results: &Results, picks: Option<&Picks>) -> (BT
     }
 }
 
-fn write_files(directory: &Path, document: &Document, metrics: &Metrics) -> Result<()> {
-    let figures = directory.join("figures");
-    std::fs::create_dir_all(&figures).context(|| format!("cannot create the directory `{}`", figures.display()))?;
-    let mut written = BTreeSet::new();
-    let mut put = |path: String, contents: &[u8]| {
+fn write_files(output: &Path, document: &Document, metrics: &Metrics) -> Result<()> {
+    files::make_directories(output, &["report", "figures"])?;
+    let directory = output.join("report");
+    let contents = contents(document, metrics)?;
+    let mut names: BTreeSet<String> = contents.iter().map(|(name, _)| name.clone()).collect();
+    // The gate writes the last one.
+    names.extend([METRICS.to_owned(), JUNIT.to_owned()]);
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    // Without a list of what an earlier report wrote, numbers of this program's format say that the rest is its too.
+    let ours = Metrics::read(&directory.join(METRICS)).is_ok();
+    let mut owned = Owned::open(&directory, directory.join(owned::FILE_NAME), if ours { &all } else { &[] });
+    owned.claim(all)?;
+    for (name, contents) in &contents {
         interrupt::check()?;
-        let file = directory.join(&path);
-        written.insert(file.clone());
-        write_atomically(&file, |writer| writer.write_all(contents))
-    };
-    for drawing in document.drawings() {
-        put(drawing.path(), drawing.figure.to_file().as_bytes())?;
+        write_atomically(&directory.join(name), |writer| writer.write_all(contents))?;
     }
+    for swept in [&directory, &directory.join("figures")] {
+        atomic_file::sweep_leftovers(swept)?;
+    }
+    write_json(&directory.join(METRICS), metrics)?;
+    names.retain(|name| directory.join(name).is_file());
+    owned.settle(&names)
+}
+
+const METRICS: &str = "metrics.json";
+const JUNIT: &str = "junit.xml";
+
+/// All files but `metrics.json`, by their names within the report's directory.
+fn contents(document: &Document, metrics: &Metrics) -> Result<Vec<(String, Vec<u8>)>> {
+    let figures = document.drawings().map(|drawing| (drawing.path(), drawing.figure.to_file().into_bytes()));
+    let mut contents: Vec<_> = figures.collect();
     for (name, model) in &metrics.models {
         for (&split, scores) in &model.splits {
-            put(confusion_csv_name(name, split), &confusion_csv(&metrics.dataset.classes, &scores.confusion)?)?;
+            let matrix = confusion_csv(&metrics.dataset.classes, &scores.confusion)?;
+            contents.push((confusion_csv_name(name, split), matrix));
         }
     }
-    put("report.md".into(), to_markdown(document).as_bytes())?;
-    put("report.html".into(), to_html(document).as_bytes())?;
-    for stale in [directory, figures.as_path()] {
-        atomic_file::sweep_leftovers(stale)?;
-        remove_stale(stale, &written)?;
-    }
-    write_json(&directory.join("metrics.json"), metrics)
+    contents.push(("report.md".into(), to_markdown(document).into_bytes()));
+    contents.push(("report.html".into(), to_html(document).into_bytes()));
+    Ok(contents)
 }
 
-/// Removes figures and matrices of an earlier report, of models that are no more.
-fn remove_stale(directory: &Path, written: &BTreeSet<PathBuf>) -> Result<()> {
-    let context = || format!("cannot tidy the directory `{}`", directory.display());
-    for entry in std::fs::read_dir(directory).context(context)? {
-        let path = entry.context(context)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let ours = name.ends_with(".svg") || (name.starts_with("confusion-") && name.ends_with(".csv"));
-        if ours && !written.contains(&path) {
-            std::fs::remove_file(&path).context(|| format!("cannot remove `{}`", path.display()))?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes JSON that a person can read and compare line by line.
+/// Writes JSON that a person can read and compare line by line, sealed with a checksum.
 ///
 /// # Errors
 /// The disk refuses.
@@ -112,8 +116,10 @@ pub fn write_json(file: &Path, value: &impl Serialize) -> Result<()> {
     let mut text = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, ArraysInLine(PrettyFormatter::new()));
     value.serialize(&mut serializer).map_err(|error| write_error(file, error))?;
-    text.push(b'\n');
-    write_atomically(file, |writer| writer.write_all(&text))
+    let text = String::from_utf8(text).map_err(|error| write_error(file, error))?;
+    let sealed =
+        sealed::seal(&text).map_err(|error| error.while_doing(format!("cannot write `{}`", file.display())))?;
+    write_atomically(file, |writer| writer.write_all(sealed.as_bytes()))
 }
 
 /// Objects a key a line, arrays in one line: a confusion matrix of 50 classes has 2,500 numbers.
@@ -150,8 +156,9 @@ pub fn confusion_csv_name(model: &str, split: Split) -> String {
 fn confusion_csv(classes: &[String], counts: &[Vec<usize>]) -> Result<Vec<u8>> {
     let context = || format!("cannot lay out a confusion matrix of {}", counted(classes.len(), "class", "classes"));
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(std::iter::once("true class").chain(classes.iter().map(String::as_str))).context(context)?;
-    for (class, row) in classes.iter().zip(counts) {
+    let cells: Vec<String> = classes.iter().map(|class| csv_cell(class).into_owned()).collect();
+    writer.write_record(std::iter::once("true class").chain(cells.iter().map(String::as_str))).context(context)?;
+    for (class, row) in cells.iter().zip(counts) {
         let counts = row.iter().map(usize::to_string);
         writer.write_record(std::iter::once(class.clone()).chain(counts)).context(context)?;
     }

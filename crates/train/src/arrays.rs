@@ -17,6 +17,14 @@ pub struct Array {
     pub values: Vec<f32>,
 }
 
+impl Array {
+    /// Whether all values are numbers.
+    pub fn is_finite(&self) -> bool {
+        // Without an early end the loop works on whole vectors: an exponent of all ones is an infinity or no number.
+        self.values.chunks(4096).all(|values| values.iter().fold(true, |all, value| all & value.is_finite()))
+    }
+}
+
 impl View for &Array {
     fn dtype(&self) -> Dtype {
         Dtype::F32

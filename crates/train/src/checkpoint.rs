@@ -10,6 +10,7 @@ use crate::early_stopping::best_epoch;
 use crate::history::{self, EpochScores, EpochTiming};
 use preprocess::stage::atomic_file::{sweep_leftovers, write_atomically};
 use preprocess::stage::error::Context;
+use preprocess::stage::files;
 use preprocess::{Error, Result, note};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -50,6 +51,17 @@ pub struct Checkpoint {
     pub second_moments: Vec<Array>,
 }
 
+/// What a search for a checkpoint came to.
+#[derive(Debug, PartialEq)]
+pub enum Found {
+    /// There are no checkpoints.
+    Nothing,
+    /// There are some, of other runs.
+    OfOthers,
+    /// The directory's place in the list, and the checkpoint.
+    In(usize, Box<Checkpoint>),
+}
+
 /// All but the arrays.
 #[derive(Debug, Serialize, Deserialize)]
 struct Metadata {
@@ -79,25 +91,33 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The newest checkpoint of a model's directory that is whole; none if there are no checkpoints. Damaged ones are reported
-    /// on stderr.
+    /// The newest checkpoint that is whole and `wanted`, in the first of the directories that has one. Damaged ones are reported on
+    /// stderr.
     ///
     /// # Errors
-    /// There are checkpoints and all are damaged.
-    pub fn newest(model_directory: &Path) -> Result<Option<Self>> {
-        let directory = model_directory.join(CHECKPOINT_DIRECTORY);
-        let files = list(&directory)?;
-        for (_, file) in &files {
-            match Self::read(file) {
-                Ok(checkpoint) => return Ok(Some(checkpoint)),
-                Err(reason) => {
-                    note!("warning: the checkpoint `{}` is damaged ({reason}), trying an older one", file.display())
+    /// There is none, and in one of the directories all checkpoints are damaged.
+    pub fn find(directories: &[&Path], wanted: impl Fn(&Self) -> bool) -> Result<Found> {
+        let (mut found, mut damaged) = (Found::Nothing, None);
+        for (at, directory) in directories.iter().enumerate() {
+            let directory = directory.join(CHECKPOINT_DIRECTORY);
+            let files = list(&directory)?;
+            let mut whole = 0;
+            for (epoch, file) in &files {
+                match Self::read(file, *epoch) {
+                    Ok(checkpoint) if wanted(&checkpoint) => return Ok(Found::In(at, Box::new(checkpoint))),
+                    Ok(_) => whole += 1,
+                    Err(reason) => {
+                        note!("warning: the checkpoint `{}` is damaged ({reason}), trying an older one", file.display())
+                    }
                 }
             }
+            match (whole, files.len()) {
+                (0, 0) => {}
+                (0, _) => damaged = damaged.or(Some(directory)),
+                _ => found = Found::OfOthers,
+            }
         }
-        if files.is_empty() {
-            return Ok(None);
-        }
+        let Some(directory) = damaged else { return Ok(found) };
         Err(Error::new(format!("all checkpoints in `{}` are damaged", directory.display()))
             .hint("remove that directory to train the model from the start"))
     }
@@ -112,6 +132,20 @@ impl Checkpoint {
         for (_, file) in list(&directory)? {
             fs::remove_file(&file).context(|| format!("cannot remove `{}`", file.display()))?;
         }
+        // Should others have put something there, it stays.
+        let _ = fs::remove_dir(&directory);
+        Ok(())
+    }
+
+    /// Removes checkpoints of later epochs than `epoch`: damaged ones, or those of another run.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn remove_after(model_directory: &Path, epoch: usize) -> Result<()> {
+        let files = list(&model_directory.join(CHECKPOINT_DIRECTORY))?;
+        for (_, file) in files.into_iter().filter(|(of, _)| *of > epoch) {
+            fs::remove_file(&file).context(|| format!("cannot remove `{}`", file.display()))?;
+        }
         Ok(())
     }
 
@@ -120,9 +154,27 @@ impl Checkpoint {
         if self.average.is_empty() { &self.weights } else { &self.average }
     }
 
-    fn read(file: &Path) -> Result<Self, String> {
-        let bytes = fs::read(file).map_err(|error| error.to_string())?;
-        Self::decode(&bytes)
+    fn read(file: &Path, epoch: usize) -> Result<Self, String> {
+        let bytes = files::read(file).map_err(|error| error.to_string())?;
+        let checkpoint = Self::decode(&bytes)?;
+        checkpoint.check(epoch)?;
+        Ok(checkpoint)
+    }
+
+    /// Whether it can be one of after `epoch`: a right checksum says only that nothing changed since it was written.
+    fn check(&self, epoch: usize) -> Result<(), String> {
+        let numbered = |epochs: &mut dyn Iterator<Item = usize>| epochs.eq(1..=epoch);
+        if !numbered(&mut self.scores.iter().map(|row| row.epoch)) {
+            return Err(format!("its history is not that of {epoch} epochs, as its name says"));
+        }
+        if !numbered(&mut self.timings.iter().map(|row| row.epoch)) {
+            return Err(format!("its timings are not those of {epoch} epochs"));
+        }
+        // Of a large gradient the square is no number any more; training lives with that.
+        match [&self.weights, &self.average, &self.best].into_iter().flatten().find(|array| !array.is_finite()) {
+            Some(array) => Err(format!("`{}` holds values that are not finite", array.name)),
+            None => Ok(()),
+        }
     }
 
     fn encode(&self) -> Result<Vec<u8>> {
@@ -240,6 +292,13 @@ mod tests {
         Array { name: name.into(), shape: vec![values.len()], values: values.to_vec() }
     }
 
+    fn newest(directory: &Path) -> Result<Option<Checkpoint>> {
+        Ok(match Checkpoint::find(&[directory], |_| true)? {
+            Found::In(0, checkpoint) => Some(*checkpoint),
+            _ => None,
+        })
+    }
+
     /// After as many epochs as there are validation losses.
     fn sample(losses: &[f64]) -> Checkpoint {
         let weights = vec![array("a.bias", &[1.0, 2.0]), array("a.running_mean", &[f32::MIN_POSITIVE])];
@@ -255,7 +314,9 @@ mod tests {
             fingerprint: "abc".into(),
             step: 7,
             scores: losses.iter().enumerate().map(row).collect(),
-            timings: vec![EpochTiming { epoch: 1, seconds: 0.5, images_per_second: 100.0 }],
+            timings: (1..=losses.len())
+                .map(|epoch| EpochTiming { epoch, seconds: 0.5, images_per_second: 9.0 })
+                .collect(),
             best: if losses.is_sorted_by(|a, b| a > b) { weights.clone() } else { vec![array("a.bias", &[9.0, 8.0])] },
             weights,
             average: Vec::new(),
@@ -270,7 +331,7 @@ mod tests {
         let average = vec![array("a.bias", &[5.0, 6.0])];
         let checkpoint = Checkpoint { best: average.clone(), average, ..sample(&[2.0, 1.0]) };
         checkpoint.write(directory.path()).unwrap();
-        assert_eq!(Checkpoint::newest(directory.path()).unwrap(), Some(checkpoint));
+        assert_eq!(newest(directory.path()).unwrap(), Some(checkpoint));
     }
 
     #[test]
@@ -279,7 +340,7 @@ mod tests {
         {
             let directory = tempfile::tempdir().unwrap();
             sample(losses).write(directory.path()).unwrap();
-            assert_eq!(Checkpoint::newest(directory.path()).unwrap(), Some(sample(losses)), "{name}");
+            assert_eq!(newest(directory.path()).unwrap(), Some(sample(losses)), "{name}");
             assert_eq!(sample(losses).encode().unwrap(), sample(losses).encode().unwrap(), "{name}");
         }
     }
@@ -287,10 +348,10 @@ mod tests {
     #[test]
     fn there_may_be_none() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(Checkpoint::newest(directory.path()).unwrap(), None);
+        assert_eq!(newest(directory.path()).unwrap(), None);
         sample(&[1.0]).write(directory.path()).unwrap();
         Checkpoint::remove_all(directory.path()).unwrap();
-        assert_eq!(Checkpoint::newest(directory.path()).unwrap(), None);
+        assert_eq!(newest(directory.path()).unwrap(), None);
     }
 
     #[test]
@@ -323,9 +384,9 @@ mod tests {
             sample(&[3.0]).write(directory.path()).unwrap();
             let path = |epoch| directory.path().join(CHECKPOINT_DIRECTORY).join(file_name(epoch));
             fs::write(path(2), &bytes).unwrap();
-            assert_eq!(Checkpoint::newest(directory.path()).unwrap(), Some(sample(&[3.0])), "{name}");
+            assert_eq!(newest(directory.path()).unwrap(), Some(sample(&[3.0])), "{name}");
             fs::write(path(1), &bytes).unwrap();
-            let error = Checkpoint::newest(directory.path()).unwrap_err().to_string();
+            let error = newest(directory.path()).unwrap_err().to_string();
             assert!(error.contains("are damaged") && error.contains("hint: remove"), "{name}: {error}");
         }
     }

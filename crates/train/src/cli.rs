@@ -5,13 +5,13 @@ use crate::evaluate::{self, evaluate};
 use crate::model::Model;
 use crate::predict::{self, predict};
 use crate::{device, on_device, plan, profile, run, summary};
-use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
 use dfdx::tensor::Cpu;
 use preprocess::dataset::Dataset;
 use preprocess::folder::Folder;
-use preprocess::pipeline::{DeviceChoice, Pipeline, Precision};
-use preprocess::stage::cli::PipelineArgs;
+use preprocess::image::budget::{DEFAULT_MEMORY, limit_memory};
+use preprocess::pipeline::{DeviceChoice, Pipeline, Precision, limits};
+use preprocess::stage::cli::{PipelineArgs, threads, whole_number};
 use preprocess::stage::error::Context;
 use preprocess::{Result, say, stage};
 use std::path::PathBuf;
@@ -74,7 +74,7 @@ struct ProfileArgs {
     #[arg(long, value_name = "NAME")]
     model: String,
     /// Steps to measure
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = whole_number(&limits::PROFILE_STEPS))]
     steps: usize,
     #[command(flatten)]
     device: DeviceArgs,
@@ -89,12 +89,14 @@ struct PredictArgs {
     #[arg(required = true, value_name = "FILE|DIR")]
     images: Vec<PathBuf>,
     /// Most probable classes to print
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole_number(&limits::TOP))]
     top: usize,
     #[arg(long, value_enum, default_value_t = predict::Format::Table)]
     format: predict::Format,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +111,8 @@ struct EvaluateArgs {
     format: evaluate::Format,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -117,8 +121,15 @@ struct DeviceArgs {
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
     /// Threads to compute with [default: one a core]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads())]
     threads: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+struct MemoryArgs {
+    /// Megabytes that reading, decoding and resizing images take at once; an image that takes more is not read
+    #[arg(long, value_name = "MB", default_value_t = DEFAULT_MEMORY, value_parser = whole_number(&limits::MEMORY))]
+    memory: usize,
 }
 
 /// Runs the stage and turns its outcome into an exit code.
@@ -137,20 +148,15 @@ pub fn main() -> ExitCode {
                 &pipeline, model, steps, &device
             ))
         }
-        Command::Predict(PredictArgs { model, images, top, format, device }) => {
+        Command::Predict(PredictArgs { model, images, top, format, device, memory }) => {
+            limit_memory(memory.memory);
             on_device!(open(&device, None)?, |device| predict(&model, &images, top, format, &device))
         }
-        Command::Evaluate(EvaluateArgs { model, images, format, device }) => {
+        Command::Evaluate(EvaluateArgs { model, images, format, device, memory }) => {
+            limit_memory(memory.memory);
             on_device!(open(&device, None)?, |device| evaluate(&model, &images, format, &device))
         }
     })
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("it must be a whole number above 0".into()),
-    }
 }
 
 /// Starts the threads and opens the device: the command line's, or else the pipeline file's. What is classified without a pipeline

@@ -6,7 +6,9 @@ use crate::metrics::{self, ClassScores, Score};
 use crate::model::Model;
 use indexmap::IndexMap;
 use preprocess::folder::name_of;
+use preprocess::folder::walk::Start;
 use preprocess::stage::error::Context;
+use preprocess::stage::names::{self, json_text, shown};
 use preprocess::{Error, Result, note, say};
 use serde::Serialize;
 use std::fmt::Write;
@@ -44,7 +46,9 @@ pub fn evaluate<B: Backend>(directory: &Path, images: &Path, format: Format, dev
     let evaluation = score(directory, images, device)?;
     let text = match format {
         Format::Table => table(&evaluation),
-        Format::Json => serde_json::to_string_pretty(&evaluation).context(|| "cannot write scores as JSON".into())?,
+        Format::Json => serde_json::to_string_pretty(&evaluation)
+            .map(|json| json_text(&json))
+            .context(|| "cannot write scores as JSON".into())?,
     };
     say!("{}", text.trim_end());
     Ok(())
@@ -61,7 +65,7 @@ fn score<B: Backend>(directory: &Path, images: &Path, device: &B) -> Result<Eval
                 pairs.push((labels[at], metrics::most_probable(logits)));
             }
             Err(error) => {
-                note!("warning: `{}` is left out: {error}", files[at].display());
+                note!("warning: `{}` is left out: {}", names::path(&files[at]), shown(&error.reason));
                 unreadable += 1;
             }
         }
@@ -83,11 +87,14 @@ fn score<B: Backend>(directory: &Path, images: &Path, device: &B) -> Result<Eval
 /// Every file below a class directory with the index of its class, which the directory's name tells. A class of the model may be
 /// missing.
 fn labelled_files(images: &Path, names: &[String]) -> Result<Vec<(PathBuf, usize)>> {
-    let (mut files, mut unknown) = (Vec::new(), Vec::new());
+    let (mut starts, mut labels, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for directory in image_files::sorted_entries(images)?.into_iter().filter(|entry| entry.is_dir()) {
         let name = name_of(directory.file_name().unwrap_or_default());
         match names.iter().position(|known| *known == name) {
-            Some(label) => files.extend(image_files::find(&directory)?.into_iter().map(|file| (file, label))),
+            Some(label) => {
+                labels.push(label);
+                starts.push(Start { path: directory, prefix: format!("{name}/"), class: name });
+            }
             None => unknown.push(format!("`{name}`")),
         }
     }
@@ -99,6 +106,8 @@ fn labelled_files(images: &Path, names: &[String]) -> Result<Vec<(PathBuf, usize
         ))
         .hint(classes()));
     }
+    let found = image_files::below(images, &starts)?;
+    let files: Vec<_> = found.into_iter().map(|file| (file.path, labels[file.start])).collect();
     if files.is_empty() {
         return Err(Error::new(format!("`{}` holds no class directories with files", images.display())).hint(classes()));
     }
@@ -106,7 +115,7 @@ fn labelled_files(images: &Path, names: &[String]) -> Result<Vec<(PathBuf, usize
 }
 
 fn table(evaluation: &Evaluation) -> String {
-    let width = evaluation.classes.keys().map(|name| name.chars().count()).max().unwrap_or(0).max("class".len());
+    let width = evaluation.classes.keys().map(|name| shown(name).chars().count()).max().unwrap_or(0).max("class".len());
     let mut text = format!(
         "accuracy {:.2} % ({} images)   loss {:.4}\n",
         100.0 * evaluation.accuracy,
@@ -119,6 +128,7 @@ fn table(evaluation: &Evaluation) -> String {
     let _ = writeln!(text, "\n{:width$}  precision  recall      F1  images", "class");
     for (name, scores) in &evaluation.classes {
         let ClassScores { precision, recall, f1, support } = scores;
+        let name = shown(name);
         let _ = writeln!(text, "{name:width$}  {precision:9.3}  {recall:6.3}  {f1:6.3}  {support:6}");
     }
     text

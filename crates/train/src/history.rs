@@ -5,6 +5,7 @@
 
 use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::error::Context;
+use preprocess::stage::{files, fingerprint};
 use preprocess::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +15,9 @@ use std::path::Path;
 pub const HISTORY_FILE: &str = "history.csv";
 /// File name in a model's directory.
 pub const TIMINGS_FILE: &str = "timings.csv";
+/// File name in a model's directory: the checksum of `timings.csv`, as `b3sum` prints it. `config.json`, which is the same for the
+/// same inputs, cannot hold it.
+pub const TIMINGS_CHECKSUM_FILE: &str = "timings.csv.b3";
 
 /// Scores of one epoch. The validation scores are NaN where the data set has no validation split.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -56,9 +60,16 @@ pub fn read_scores(model_directory: &Path) -> Result<Vec<EpochScores>> {
 /// Reads `timings.csv` of a model's directory.
 ///
 /// # Errors
-/// The file is missing or malformed, or its epochs are not 1, 2, 3, ….
+/// The file is missing, malformed or not as it was written, or its epochs are not 1, 2, 3, ….
 pub fn read_timings(model_directory: &Path) -> Result<Vec<EpochTiming>> {
-    let rows: Vec<EpochTiming> = read_table(&model_directory.join(TIMINGS_FILE))?;
+    let file = model_directory.join(TIMINGS_FILE);
+    let written = files::read_to_string(&model_directory.join(TIMINGS_CHECKSUM_FILE)).unwrap_or_default();
+    if file.exists() && written != checksum_line(&fingerprint::of_file(&file)?) {
+        return Err(Error::new(format!("`{}` is not as it was written", file.display()))
+            .because(format!("its checksum is not the one in `{TIMINGS_CHECKSUM_FILE}`"))
+            .hint("run `train` again to write it anew"));
+    }
+    let rows: Vec<EpochTiming> = read_table(&file)?;
     check_epochs(rows.iter().map(|row| row.epoch), &model_directory.join(TIMINGS_FILE))?;
     Ok(rows)
 }
@@ -71,12 +82,18 @@ pub fn write_scores(model_directory: &Path, scores: &[EpochScores]) -> Result<()
     write_table(&model_directory.join(HISTORY_FILE), scores)
 }
 
-/// Writes `timings.csv` of a model's directory.
+/// Writes `timings.csv` of a model's directory, and its checksum beside it.
 ///
 /// # Errors
 /// The disk refuses.
 pub fn write_timings(model_directory: &Path, timings: &[EpochTiming]) -> Result<()> {
-    write_table(&model_directory.join(TIMINGS_FILE), timings)
+    write_table(&model_directory.join(TIMINGS_FILE), timings)?;
+    let line = checksum_line(&fingerprint::of_bytes(&to_csv(timings)?));
+    write_atomically(&model_directory.join(TIMINGS_CHECKSUM_FILE), |writer| writer.write_all(line.as_bytes()))
+}
+
+fn checksum_line(blake3: &str) -> String {
+    format!("{blake3}  {TIMINGS_FILE}\n")
 }
 
 /// CSV text with a header row. Floats are written with the digits that bring back the same float.
@@ -100,7 +117,7 @@ pub fn from_csv<T: DeserializeOwned>(text: &[u8]) -> Result<Vec<T>, csv::Error> 
 }
 
 fn read_table<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>> {
-    let text = std::fs::read(file)
+    let text = files::read(file)
         .context(|| format!("cannot read `{}`", file.display()))
         .map_err(|error| error.hint("run `train` first"))?;
     from_csv(&text)
@@ -150,6 +167,19 @@ mod tests {
     }
 
     #[test]
+    fn altered_timings_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let timings = [EpochTiming { epoch: 1, seconds: 2.0, images_per_second: 3.0 }];
+        write_timings(directory.path(), &timings).unwrap();
+        assert_eq!(read_timings(directory.path()).unwrap(), timings);
+        let file = directory.path().join(TIMINGS_FILE);
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("3.0", "9.0")).unwrap();
+        let error = read_timings(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("not as it was written") && error.contains(TIMINGS_FILE), "{error}");
+    }
+
+    #[test]
     fn an_unmeasured_validation_score_stays_nan() {
         let directory = tempfile::tempdir().unwrap();
         write_scores(directory.path(), &[EpochScores { validation_loss: f64::NAN, ..scores(1) }]).unwrap();
@@ -166,7 +196,9 @@ mod tests {
             ("an epoch missing", format!("{header}1,2,3\n3,2,3\n"), "epoch 3 stands where epoch 2 belongs"),
         ] {
             let directory = tempfile::tempdir().unwrap();
+            let line = checksum_line(&fingerprint::of_bytes(text.as_bytes()));
             std::fs::write(directory.path().join(TIMINGS_FILE), text).unwrap();
+            std::fs::write(directory.path().join(TIMINGS_CHECKSUM_FILE), line).unwrap();
             let error = read_timings(directory.path()).unwrap_err().to_string();
             assert!(error.contains(says) && error.contains(TIMINGS_FILE), "{name}: {error}");
         }

@@ -1,13 +1,13 @@
 //! Image files as they come: found, read with the model's preprocessing, and classified in batches.
 
 use crate::backend::Backend;
-use crate::model::Model;
+use crate::model::{self, Model};
+use preprocess::folder::walk::{Found, Start, walk};
 use preprocess::folder::{Content, inspect, is_hidden};
 use preprocess::image::{self, ImageError};
-use preprocess::stage::{error::Context, interrupt, progress::Progress};
+use preprocess::stage::{error::Context, interrupt, names, progress::Progress};
 use preprocess::{Error, Result};
 use rayon::prelude::*;
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,32 +18,32 @@ const BATCH_SIZE: usize = 32;
 /// Hidden files and directories are passed over.
 ///
 /// # Errors
-/// The path is missing, or a directory cannot be listed.
+/// The path is missing, or a directory cannot be listed or lies too deep; an interruption.
 pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
-    let about = || format!("cannot read `{}`", path.display());
-    if !fs::metadata(path).context(about)?.is_dir() {
+    let about = || format!("cannot read `{}`", names::path(path));
+    let metadata = fs::metadata(path).context(about);
+    let metadata = metadata.map_err(|error| names::relative_to(path).into_iter().fold(error, Error::because))?;
+    if !metadata.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut files = Vec::new();
-    collect(path, &mut files, &mut HashSet::new())?;
-    Ok(files)
+    let start = Start { path: path.to_owned(), prefix: String::new(), class: names::of_file(path.as_os_str()) };
+    Ok(below(path, &[start])?.into_iter().map(|file| file.path).collect())
 }
 
-/// `seen` holds the directories visited, so that symbolic links do not lead in circles.
-fn collect(directory: &Path, files: &mut Vec<PathBuf>, seen: &mut HashSet<PathBuf>) -> Result<()> {
-    let identity = fs::canonicalize(directory).context(|| format!("cannot read `{}`", directory.display()))?;
-    if !seen.insert(identity) {
-        return Ok(());
-    }
-    for entry in sorted_entries(directory)? {
-        // Links that lead nowhere are no images; pipes and devices are none either, and opening them may block.
-        match fs::metadata(&entry) {
-            Ok(metadata) if metadata.is_dir() => collect(&entry, files, seen)?,
-            Ok(metadata) if metadata.is_file() && inspect(&entry) == Content::Image => files.push(entry),
-            _ => {}
-        }
-    }
-    Ok(())
+/// The images below directories of `root`, or below `root` itself, in the order of their paths. Each belongs to one of `starts`.
+///
+/// # Errors
+/// A directory cannot be listed or lies too deep; an interruption.
+pub fn below(root: &Path, starts: &[Start]) -> Result<Vec<Found>> {
+    let mut files = walk(root, starts, &[])?.files;
+    // Links that lead nowhere are no images here: nobody has said that they belong to a class.
+    let is_image =
+        |file: &Found| interrupt::check().map(|()| file.path.is_file() && inspect(&file.path) == Content::Image);
+    let images = files.par_iter().map(is_image).collect::<Result<Vec<bool>>>()?;
+    let mut images = images.into_iter();
+    files.retain(|_| images.next() == Some(true));
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
 }
 
 /// What a directory holds, hidden names left out, in the order of the names.
@@ -51,7 +51,7 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>, seen: &mut HashSet<PathBu
 /// # Errors
 /// It cannot be listed.
 pub fn sorted_entries(directory: &Path) -> Result<Vec<PathBuf>> {
-    let about = || format!("cannot list `{}`", directory.display());
+    let about = || format!("cannot list `{}`", names::path(directory));
     let entries = fs::read_dir(directory).context(about)?.collect::<std::io::Result<Vec<_>>>().context(about)?;
     let visible = entries.iter().filter(|entry| !is_hidden(&entry.file_name()));
     let mut paths: Vec<PathBuf> = visible.map(|entry| entry.path()).collect();
@@ -62,24 +62,27 @@ pub fn sorted_entries(directory: &Path) -> Result<Vec<PathBuf>> {
 /// Classifies the files, handing each one's logits, or why it could not be read, to `take` in the order of the files.
 ///
 /// # Errors
-/// The device fails or the run is interrupted. A file that cannot be read is no error here.
+/// The device fails, the network's output is not finite, or the run is interrupted. A file that cannot be read is no error here.
 pub fn classify<B: Backend>(
-    model: &mut Model<B>,
+    network: &mut Model<B>,
     files: &[PathBuf],
     mut take: impl FnMut(usize, std::result::Result<&[f32], ImageError>) -> Result<()>,
 ) -> Result<()> {
     let progress = Progress::new("classifying", files.len() as u64, "images");
     for (batch, first) in files.chunks(BATCH_SIZE).zip((0..).step_by(BATCH_SIZE)) {
         interrupt::check()?;
-        let settings = &model.image;
+        let settings = &network.image;
         let images: Vec<_> = batch.par_iter().map(|file| image::load(file, settings)).collect();
         let pixels = images.iter().flatten().map(|pixels| pixels.data.as_slice()).collect::<Vec<_>>().concat();
-        let logits = if pixels.is_empty() { Vec::new() } else { model.logits(&pixels)? };
-        let mut logits = logits.chunks_exact(model.classes);
+        let logits = if pixels.is_empty() { Vec::new() } else { network.logits(&pixels)? };
+        let mut logits = logits.chunks_exact(network.classes);
         for (image, at) in images.into_iter().zip(first..) {
             match image {
                 Ok(_) => {
                     let logits = logits.next().ok_or_else(|| Error::new("the network lost an image of a batch"))?;
+                    if !logits.iter().all(|logit| logit.is_finite()) {
+                        return Err(model::no_numbers(&files[at].display().to_string()));
+                    }
                     take(at, Ok(logits))?;
                 }
                 Err(error) => take(at, Err(error))?,

@@ -6,8 +6,9 @@ use crate::backend::Backend;
 use crate::batches::Images;
 use crate::feature_map::{FeatureMap, batch_to_feature_map, images_to_feature_map};
 use crate::feed::Feed;
+use crate::layers::Builder;
 use crate::metrics::{self, Score};
-use crate::model_directory::{self, Config, WEIGHTS_FILE};
+use crate::model_directory::{self, Config};
 use crate::network::Network;
 use crate::pass::{Pass, device_error};
 use crate::predictions::{Prediction, Predictions};
@@ -44,7 +45,17 @@ impl<B: Backend> Model<B> {
         seed: u64,
         device: &B,
     ) -> Result<Self> {
-        let network = architectures::build(architecture, classes, image.width, image.height, seed, device)?;
+        Self::with(architecture, classes, image, &Builder { seed, device, most_values: usize::MAX })
+    }
+
+    fn with(
+        architecture: Architecture,
+        classes: usize,
+        image: &ImageSettings,
+        builder: &Builder<'_, B>,
+    ) -> Result<Self> {
+        let network = architectures::build_with(architecture, classes, [image.width, image.height], builder)?;
+        let device = builder.device;
         let pool = device.pool().map_err(device_error("the first allocation"))?;
         Ok(Self { network, device: device.clone(), pool, image: image.clone(), classes })
     }
@@ -52,14 +63,15 @@ impl<B: Backend> Model<B> {
     /// The model of a directory, with its trained weights.
     ///
     /// # Errors
-    /// No model's directory; a file of it missing, damaged, or not of the same model as the others.
+    /// No model's directory; a file of it missing, damaged, or not of the same model as the others; weights that are not finite.
     pub fn load(directory: &Path, device: &B) -> Result<(Self, Config)> {
         let config = Config::read(directory)?;
-        let mut model = Self::new(config.architecture, config.num_classes, &config.image, 0, device)
-            .map_err(|error| error.while_doing(format!("`{}` describes no possible network", directory.display())))?;
-        config.verify(directory, WEIGHTS_FILE)?;
-        let weights = model_directory::read_weights(directory, &model.shapes())?;
-        model.set_weights(&weights)?;
+        let weights = model_directory::read_weights(directory, &config)?;
+        let most_values = weights.iter().map(|array| array.values.len()).sum();
+        let builder = Builder { seed: 0, device, most_values };
+        let mut model = Self::with(config.architecture, config.num_classes, &config.image, &builder)
+            .map_err(|error| model_directory::misfit_while(directory, error))?;
+        model.set_weights(&model_directory::pick_weights(directory, weights, &model.shapes())?)?;
         Ok((model, config))
     }
 
@@ -189,6 +201,16 @@ impl<B: Backend> Model<B> {
                 });
             }
         })?;
+        if let Some(row) = predictions.iter().find(|row| row.probabilities.iter().any(|p| !p.is_finite())) {
+            return Err(no_numbers(&row.path));
+        }
         Ok((Predictions { classes: classes.to_vec(), rows: predictions }, score))
     }
+}
+
+/// The network's output for an image is not finite, though its weights are: they are so large that sums overflow.
+pub(crate) fn no_numbers(image: &str) -> Error {
+    Error::new(format!("the network's output for `{image}` is not a finite number"))
+        .because("the weights are so large that their sums overflow")
+        .hint("train the model again with a lower learning rate")
 }

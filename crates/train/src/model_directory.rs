@@ -1,12 +1,13 @@
 //! A model on disk: `model.safetensors`, `config.json`, `preprocessor_config.json`, `history.csv`, `timings.csv`,
 //! `predictions-<split>.parquet`, `checkpoint/`.
 //!
-//! `config.json` is written last and names the other files with their checksums: a directory that has one holds a whole
-//! model. The weights carry PyTorch's names and layouts (convolution OIHW, linear `[out, in]`).
+//! `config.json` is written last, carries a checksum of itself and names the other files with theirs: a directory that has one
+//! holds a whole model. The weights carry PyTorch's names and layouts (convolution OIHW, linear `[out, in]`).
 
 use crate::arrays::{self, Array};
 use crate::checkpoint::Checkpoint;
-use crate::history::{HISTORY_FILE, TIMINGS_FILE};
+use crate::config_check;
+use crate::history::{HISTORY_FILE, TIMINGS_CHECKSUM_FILE, TIMINGS_FILE};
 use crate::ops::batch_norm2d;
 use crate::predictions::predictions_file;
 use indexmap::IndexMap;
@@ -14,7 +15,9 @@ use preprocess::manifest::Split;
 use preprocess::pipeline::{Architecture, Filter, Fit, ImageSettings, ModelSettings};
 use preprocess::stage::atomic_file::{sweep_leftovers, write_atomically, write_error};
 use preprocess::stage::error::Context;
+use preprocess::stage::files;
 use preprocess::stage::fingerprint;
+use preprocess::stage::sealed::{self, Unsealed};
 use preprocess::{Error, Result};
 use serde_json::json;
 use std::fs;
@@ -27,10 +30,16 @@ pub const WEIGHTS_FILE: &str = "model.safetensors";
 /// File name in a model's directory.
 pub const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 
+/// Changed whenever a file of the directory gets another form. A model of another format is written anew from its last checkpoint,
+/// without training.
+pub const FORMAT: u32 = 2;
+
 /// `config.json`: all that is needed, beside the weights, to use the model on a raw image. Also written under timm's root
 /// keys (`num_classes`, `label_names`, …).
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
+    /// Version of the directory's format: [`FORMAT`].
+    pub format: u32,
     /// Which network.
     pub architecture: Architecture,
     /// Number of classes.
@@ -76,23 +85,30 @@ impl Config {
     /// Reads `config.json` of a model's directory.
     ///
     /// # Errors
-    /// Missing or malformed.
+    /// Missing, malformed, not as it was written, of another format, or with numbers that no model has.
     pub fn read(model_directory: &Path) -> Result<Self> {
+        const AGAIN: &str = "run `train` with the same pipeline file: it writes the file anew from the last checkpoint";
         let file = model_directory.join(CONFIG_FILE);
-        let text = fs::read(&file).context(|| format!("cannot read `{}`", file.display())).map_err(|error| {
-            error.hint("a model's directory holds `config.json`, written when its training ended; run `train` first")
-        })?;
-        let config: Self = serde_json::from_slice(&text)
-            .context(|| format!("`{}` is not a model's configuration", file.display()))
-            .map_err(|error| error.hint("run `train` again to write it anew"))?;
-        if config.label_names.len() != config.num_classes {
-            return Err(Error::new(format!("`{}` contradicts itself", file.display())).because(format!(
-                "`num_classes` is {} and `label_names` holds {} names",
-                config.num_classes,
-                config.label_names.len()
-            )));
+        let refuse = |what: &str, reason: String, hint: &str| {
+            Err(Error::new(format!("`{}` {what}", file.display())).because(reason).hint(hint))
+        };
+        let config: Self = match sealed::read(&file) {
+            Ok(config) => config,
+            Err(Unsealed::Missing) => {
+                let hint =
+                    "a model's directory holds `config.json`, written when its training ended; run `train` first";
+                return Err(Error::new(format!("cannot read `{}`: there is no such file", file.display())).hint(hint));
+            }
+            Err(Unsealed::Unreadable(reason)) => return refuse("is not a model's configuration", reason, AGAIN),
+            Err(Unsealed::Altered(reason)) => {
+                let hint = format!("no key of it is meant to be edited: undo the change, or {AGAIN}");
+                return refuse("is not as it was written", reason, &hint);
+            }
+        };
+        match config_check::impossible(&config) {
+            Some(reason) => refuse("describes no possible model", reason, AGAIN),
+            None => Ok(config),
         }
-        Ok(config)
     }
 
     /// Writes `preprocessor_config.json` and then `config.json`, with the checksums of the directory's files of these names.
@@ -114,24 +130,33 @@ impl Config {
             "batch_norm_momentum": batch_norm2d::MOMENTUM,
         });
         value["pretrained_cfg"] = self.pretrained_cfg();
-        write_json(&file, &value)
+        sealed::write(&file, &value)
     }
 
-    /// Holds one of the directory's files against the checksum that `config.json` vouches for it with. A file that it does not
-    /// name passes.
+    /// Holds one of the directory's files against the checksum that `config.json` vouches for it with.
     ///
     /// # Errors
-    /// The file is missing or was altered.
+    /// `config.json` does not name it; it is missing or was altered.
     pub fn verify(&self, model_directory: &Path, name: &str) -> Result<()> {
-        let file = model_directory.join(name);
-        match self.run.files.get(name) {
-            Some(written) if *written != fingerprint::of_file(&file)? => {
-                Err(Error::new(format!("`{}` is damaged", file.display()))
-                    .because("its checksum is not the one in `config.json`")
-                    .hint("copy the model's directory again, or train the model again"))
-            }
-            _ => Ok(()),
-        }
+        self.check_file(model_directory, name, || fingerprint::of_file(&model_directory.join(name)))
+    }
+
+    /// As [`verify`](Self::verify), for a file whose content is in memory: what is used is what was verified.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_content(&self, model_directory: &Path, name: &str, content: &[u8]) -> Result<()> {
+        self.check_file(model_directory, name, || Ok(fingerprint::of_bytes(content)))
+    }
+
+    fn check_file(&self, model_directory: &Path, name: &str, checksum: impl FnOnce() -> Result<String>) -> Result<()> {
+        let damaged = |reason: &str| {
+            Error::new(format!("`{}` is damaged", model_directory.join(name).display()))
+                .because(reason)
+                .hint("copy the model's directory again as a whole, or run `train` again")
+        };
+        let written = self.run.files.get(name).ok_or_else(|| damaged("`config.json` names no checksum for it"))?;
+        if *written == checksum()? { Ok(()) } else { Err(damaged("its checksum is not the one in `config.json`")) }
     }
 
     /// timm's description of the input. Its crop modes `squash`, `center` and `border` are our fits.
@@ -205,7 +230,8 @@ pub fn unfinish(model_directory: &Path) -> Result<()> {
 pub fn clear(model_directory: &Path) -> Result<()> {
     unfinish(model_directory)?;
     Checkpoint::remove_all(model_directory)?;
-    let files = [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE].map(|name| model_directory.join(name));
+    let files = [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE, TIMINGS_CHECKSUM_FILE];
+    let files = files.map(|name| model_directory.join(name));
     let predictions = Split::ALL.map(|split| predictions_file(model_directory, split));
     files.iter().chain(&predictions).try_for_each(|file| remove(file))
 }
@@ -232,20 +258,47 @@ pub fn write_weights(model_directory: &Path, weights: &[Array]) -> Result<()> {
     write_atomically(&file, |writer| writer.write_all(&bytes))
 }
 
-/// Reads `model.safetensors`: exactly the arrays of `expected` (names and shapes), in that order.
+/// Reads the arrays of `model.safetensors`, held against `config`.
 ///
 /// # Errors
-/// Missing, truncated, or with other arrays than the network's: all that are missing, extra or of another shape are named.
-pub fn read_weights(model_directory: &Path, expected: &[(String, Vec<usize>)]) -> Result<Vec<Array>> {
+/// Missing, altered, truncated, or with values that are not finite: the array is named.
+pub fn read_weights(model_directory: &Path, config: &Config) -> Result<Vec<Array>> {
     let file = model_directory.join(WEIGHTS_FILE);
-    let hint = "the model's directory is damaged or mixed from two models: run `train` again, or copy it whole";
-    let bytes = fs::read(&file).context(|| format!("cannot read `{}`", file.display()));
-    let bytes = bytes.map_err(|error| error.hint(hint))?;
-    let refuse = |reason: String| {
-        Error::new(format!("`{}` does not fit its `{CONFIG_FILE}`", file.display())).because(reason).hint(hint)
-    };
-    let (found, _) = arrays::decode(&bytes).map_err(&refuse)?;
-    pick(found, expected).map_err(&refuse)
+    let bytes = files::read(&file).context(|| format!("cannot read `{}`", file.display()));
+    let bytes = bytes.map_err(|error| error.hint(WEIGHTS_HINT))?;
+    config.verify_content(model_directory, WEIGHTS_FILE, &bytes)?;
+    let (arrays, _) = arrays::decode(&bytes).map_err(|reason| misfit(model_directory, reason))?;
+    match arrays.iter().find(|array| !array.is_finite()) {
+        None => Ok(arrays),
+        Some(array) => Err(Error::new(format!("the weights in `{}` cannot be used", file.display()))
+            .because(format!("`{}` holds values that are not finite numbers", array.name))
+            .hint("train the model again, with a lower learning rate if training diverged")),
+    }
+}
+
+/// Exactly the arrays of `expected` (names and shapes), in that order, out of those of `model.safetensors`.
+///
+/// # Errors
+/// Other arrays than the network's: all that are missing, extra or of another shape are named.
+pub fn pick_weights(
+    model_directory: &Path,
+    found: Vec<Array>,
+    expected: &[(String, Vec<usize>)],
+) -> Result<Vec<Array>> {
+    pick(found, expected).map_err(|reason| misfit(model_directory, reason))
+}
+
+const WEIGHTS_HINT: &str =
+    "the model's directory is damaged or mixed from two models: run `train` again, or copy it whole";
+
+fn misfit(model_directory: &Path, reason: String) -> Error {
+    misfit_while(model_directory, Error::new(reason))
+}
+
+/// The weights are not those of the network that `config.json` describes: `error` came of making it.
+pub(crate) fn misfit_while(model_directory: &Path, error: Error) -> Error {
+    let file = model_directory.join(WEIGHTS_FILE);
+    error.while_doing(format!("`{}` does not fit its `{CONFIG_FILE}`", file.display())).hint(WEIGHTS_HINT)
 }
 
 /// The arrays of `expected`, in that order.
@@ -275,6 +328,7 @@ mod tests {
 
     fn config() -> Config {
         Config {
+            format: FORMAT,
             architecture: Architecture::Resnet,
             num_classes: 2,
             num_features: 6,
@@ -325,44 +379,97 @@ mod tests {
         assert_eq!(transformers["resample"], 1);
     }
 
+    /// Writes a configuration as a program that computes the checksum would.
+    fn sealed_as(directory: &Path, text: &str) {
+        fs::write(directory.join(CONFIG_FILE), sealed::seal(text).unwrap()).unwrap();
+    }
+
     #[test]
     fn bad_configurations_are_refused_by_name() {
         let whole = serde_json::to_string(&config()).unwrap();
         for (name, text, says) in [
-            ("cut short", whole[..whole.len() / 2].to_owned(), "is not a model's configuration"),
             ("a key missing", "{\"architecture\": \"resnet\"}".into(), "missing field"),
             ("an unknown network", whole.replacen("resnet", "vgg", 1), "unknown variant"),
-            ("a class too few", whole.replace("\"num_classes\":2", "\"num_classes\":3"), "contradicts itself"),
+            ("a class too few", whole.replace("\"num_classes\":2", "\"num_classes\":3"), "`num_classes` is 3"),
+            ("a class twice", whole.replace("猫 \\\"2\\\"", "cat"), "`cat` twice"),
+            ("another format", whole.replace("\"format\":2", "\"format\":1"), "its format is 1"),
+            ("a huge image", whole.replace("\"width\":30", "\"width\":4294967296"), "`image.width` is 4294967296"),
+            ("no image", whole.replace("\"height\":20", "\"height\":0"), "`image.height` is 0"),
+            ("an epoch that never was", whole.replace("\"best_epoch\":2", "\"best_epoch\":6"), "`best_epoch` is 6"),
+            ("a path", whole.replace("\"history.csv\"", "\"../history.csv\""), "`../history.csv`"),
         ] {
             let directory = tempfile::tempdir().unwrap();
-            fs::write(directory.path().join(CONFIG_FILE), text).unwrap();
+            sealed_as(directory.path(), &text);
             let error = Config::read(directory.path()).unwrap_err().to_string();
-            assert!(error.contains(says) && error.contains(CONFIG_FILE), "{name}: {error}");
+            assert!(error.contains(says) && error.contains(CONFIG_FILE) && error.contains("hint"), "{name}: {error}");
         }
+    }
+
+    #[test]
+    fn an_edited_configuration_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        sealed_as(directory.path(), &serde_json::to_string(&config()).unwrap());
+        let text = fs::read_to_string(directory.path().join(CONFIG_FILE)).unwrap();
+        for (name, edited) in [
+            ("cut short", text[..text.len() / 2].to_owned()),
+            ("another name", text.replace("cat", "dog")),
+            ("a key more", text.replacen('{', "{\"note\": \"mine\",", 1)),
+            ("no checksum", serde_json::to_string(&config()).unwrap()),
+        ] {
+            fs::write(directory.path().join(CONFIG_FILE), edited).unwrap();
+            let error = Config::read(directory.path()).unwrap_err().to_string();
+            assert!(error.contains("is not as it was written") && error.contains("undo the change"), "{name}: {error}");
+        }
+    }
+
+    /// `config.json` of these weights, without the network that they are for.
+    fn written(directory: &Path, weights: &[Array]) -> Config {
+        write_weights(directory, weights).unwrap();
+        Config { run: RunRecord { files: IndexMap::new(), ..config().run }, ..config() }
+            .write(directory, &[WEIGHTS_FILE.into()])
+            .unwrap();
+        Config::read(directory).unwrap()
     }
 
     #[test]
     fn weights_come_back_in_the_networks_order() {
         let directory = tempfile::tempdir().unwrap();
-        write_weights(directory.path(), &weights()).unwrap();
-        assert_eq!(read_weights(directory.path(), &shapes(&weights())).unwrap(), weights());
+        let config = written(directory.path(), &weights());
+        let read = read_weights(directory.path(), &config).unwrap();
+        assert_eq!(pick_weights(directory.path(), read, &shapes(&weights())).unwrap(), weights());
+    }
+
+    #[test]
+    fn weights_that_are_no_numbers_are_refused_array_by_array() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let directory = tempfile::tempdir().unwrap();
+            let mut weights = weights();
+            weights[1].values[1] = value;
+            let config = written(directory.path(), &weights);
+            let error = read_weights(directory.path(), &config).unwrap_err().to_string();
+            assert!(error.contains("`dense.bias` holds values that are not finite"), "{error}");
+        }
     }
 
     #[test]
     fn weights_of_another_network_are_refused_array_by_array() {
-        let directory = tempfile::tempdir().unwrap();
-        write_weights(directory.path(), &weights()).unwrap();
         let other = [("dense.weight".to_owned(), vec![4, 3]), ("conv.weight".to_owned(), vec![1])];
-        let error = read_weights(directory.path(), &other).unwrap_err().to_string();
+        let error = pick_weights(Path::new("models/x"), weights(), &other).unwrap_err().to_string();
         for part in [
             "`dense.weight` has shape [2, 3] where [4, 3] is needed",
             "`conv.weight` is missing",
             "`dense.bias` is none of the network's",
+            "model.safetensors",
         ] {
             assert!(error.contains(part), "{error}");
         }
+        let directory = tempfile::tempdir().unwrap();
+        let config = written(directory.path(), &weights());
         fs::write(directory.path().join(WEIGHTS_FILE), b"cut").unwrap();
-        let error = read_weights(directory.path(), &shapes(&weights())).unwrap_err().to_string();
+        let error = read_weights(directory.path(), &config).unwrap_err().to_string();
         assert!(error.contains("model.safetensors") && error.contains("hint"), "{error}");
+        let unnamed = Config { run: RunRecord { files: IndexMap::new(), ..config.run.clone() }, ..config };
+        let error = unnamed.verify(directory.path(), WEIGHTS_FILE).unwrap_err().to_string();
+        assert!(error.contains("names no checksum"), "{error}");
     }
 }

@@ -5,6 +5,7 @@ use crate::image_files;
 use crate::metrics;
 use crate::model::Model;
 use preprocess::stage::error::Context;
+use preprocess::stage::names::{self, csv_cell, json_text, shown};
 use preprocess::{Error, Result, note, say};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ pub fn predict<B: Backend>(directory: &Path, paths: &[PathBuf], top: usize, form
     let outcomes = classify(&mut model, &config.label_names, &files, top)?;
     print(&outcomes, top.min(config.num_classes), format)?;
     if outcomes.iter().all(|outcome| matches!(outcome.result, Classified::Error(_))) {
-        let given: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+        let given: Vec<String> = paths.iter().map(|path| format!("`{}`", names::path(path))).collect();
         return Err(Error::new(format!("no image could be classified in {}", given.join(", "))));
     }
     Ok(())
@@ -64,11 +65,11 @@ pub fn predict<B: Backend>(directory: &Path, paths: &[PathBuf], top: usize, form
 fn classify<B: Backend>(model: &mut Model<B>, names: &[String], files: &[PathBuf], top: usize) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::with_capacity(files.len());
     image_files::classify(model, files, |at, logits| {
-        let file = files[at].display().to_string();
+        let file = names::of_file(files[at].as_os_str());
         let result = match logits {
             Ok(logits) => Classified::Predictions(most_probable(logits, names, top)),
             Err(error) => {
-                note!("warning: cannot classify `{file}`: {error}");
+                note!("warning: cannot classify `{}`: {}", shown(&file), shown(&error.reason));
                 Classified::Error(error.to_string())
             }
         };
@@ -87,7 +88,9 @@ fn most_probable(logits: &[f32], names: &[String], top: usize) -> Vec<ClassProba
 fn print(outcomes: &[Outcome], top: usize, format: Format) -> Result<()> {
     let text = match format {
         Format::Table => table(outcomes),
-        Format::Json => serde_json::to_string_pretty(outcomes).context(|| "cannot write predictions as JSON".into())?,
+        Format::Json => serde_json::to_string_pretty(outcomes)
+            .map(|json| json_text(&json))
+            .context(|| "cannot write predictions as JSON".into())?,
         Format::Csv => csv(outcomes, top)?,
     };
     say!("{}", text.trim_end());
@@ -96,16 +99,16 @@ fn print(outcomes: &[Outcome], top: usize, format: Format) -> Result<()> {
 
 /// One line a file: its name, then class and probability of each prediction.
 fn table(outcomes: &[Outcome]) -> String {
-    let width = outcomes.iter().map(|outcome| outcome.file.chars().count()).max().unwrap_or(0);
+    let width = outcomes.iter().map(|outcome| shown(&outcome.file).chars().count()).max().unwrap_or(0);
     let line = |outcome: &Outcome| {
         let result = match &outcome.result {
-            Classified::Error(reason) => format!("error: {reason}"),
+            Classified::Error(reason) => format!("error: {}", shown(reason)),
             Classified::Predictions(predictions) => {
-                let cell = |p: &ClassProbability| format!("{} {:.1} %", p.class, 100.0 * p.probability);
+                let cell = |p: &ClassProbability| format!("{} {:.1} %", shown(&p.class), 100.0 * p.probability);
                 predictions.iter().map(cell).collect::<Vec<_>>().join("   ")
             }
         };
-        format!("{:width$}  {result}\n", outcome.file)
+        format!("{:width$}  {result}\n", shown(&outcome.file))
     };
     outcomes.iter().map(line).collect()
 }
@@ -116,15 +119,17 @@ fn csv(outcomes: &[Outcome], top: usize) -> Result<String> {
     let header = (1..=top).flat_map(|rank| [format!("class_{rank}"), format!("probability_{rank}")]);
     writer.write_record(std::iter::once("file".into()).chain(header).chain(["error".into()])).context(about)?;
     for outcome in outcomes {
-        let mut record = vec![outcome.file.clone()];
+        let mut record = vec![csv_cell(&outcome.file).into_owned()];
         match &outcome.result {
             Classified::Predictions(predictions) => {
-                record.extend(predictions.iter().flat_map(|p| [p.class.clone(), p.probability.to_string()]));
+                record.extend(
+                    predictions.iter().flat_map(|p| [csv_cell(&p.class).into_owned(), p.probability.to_string()]),
+                );
                 record.push(String::new());
             }
             Classified::Error(reason) => {
                 record.resize(1 + 2 * top, String::new());
-                record.push(reason.clone());
+                record.push(csv_cell(reason).into_owned());
             }
         }
         writer.write_record(record).context(about)?;
@@ -160,6 +165,12 @@ mod tests {
              a.png,\"big, \"\"dog\"\"\",1,cat,0.000000000000000000000000000000000000000000038,\n\
              broken image.jpg,,,,,the JPEG ends early\n"
         );
+        let odd = vec![Outcome {
+            file: "=1\u{1b}[2J.png".into(),
+            result: Classified::Predictions(vec![ClassProbability { class: "a\nb\u{202e}".into(), probability: 1.0 }]),
+        }];
+        assert_eq!(table(&odd), "=1\\u{1b}[2J.png  a\\u{a}b\\u{202e} 100.0 %\n");
+        assert_eq!(csv(&odd, 1).unwrap().lines().nth(1).unwrap(), "'=1\\u{1b}[2J.png,a\\u{a}b\\u{202e},1,");
         let json = serde_json::to_value(sample()).unwrap();
         assert_eq!(json[0]["predictions"][0], serde_json::json!({"class": "big, \"dog\"", "probability": 1.0}));
         assert_eq!(json[1], serde_json::json!({"file": "broken image.jpg", "error": "the JPEG ends early"}));

@@ -13,7 +13,9 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use preprocess::manifest::Split;
 use preprocess::stage::atomic_file::write_atomically;
+use preprocess::stage::contained::contained;
 use preprocess::stage::error::Context;
+use preprocess::stage::files;
 use preprocess::{Error, Result};
 use serde_json::json;
 use std::collections::HashMap;
@@ -60,10 +62,10 @@ impl Predictions {
     /// # Errors
     /// Missing, truncated, of another schema, or with a row that does not fit the classes.
     pub fn read(file: &Path) -> Result<Self> {
-        let bytes = std::fs::read(file)
+        let bytes = files::read(file)
             .context(|| format!("cannot read `{}`", file.display()))
             .map_err(|error| error.hint("run `train` first"))?;
-        Self::parse(bytes.into()).map_err(|reason| {
+        contained(|| Self::parse(bytes.into())).map_err(|reason| {
             Error::new(format!("`{}` is not a whole file of predictions", file.display()))
                 .because(reason)
                 .hint("run `train` again to write it anew")
@@ -175,6 +177,9 @@ fn append_rows(batch: &RecordBatch, classes: usize, rows: &mut Vec<Prediction>) 
         let values = list.as_any().downcast_ref::<Float32Array>().ok_or("`probabilities` holds no 32-bit floats")?;
         if values.len() != classes {
             return Err(format!("row {} has {} probabilities for {classes} classes", rows.len(), values.len()));
+        }
+        if values.null_count() > 0 || !values.values().iter().all(|p| (0.0..=1.0001).contains(p)) {
+            return Err(format!("row {} has a probability that is none", rows.len()));
         }
         rows.push(Prediction {
             path: paths.value(row).to_owned(),

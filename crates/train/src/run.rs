@@ -6,15 +6,16 @@ use crate::fit::{Fitted, fit};
 use crate::history::{self, HISTORY_FILE};
 use crate::metrics::Score;
 use crate::model::Model;
-use crate::model_directory::{self, Config, PREPROCESSOR_FILE, RunRecord, WEIGHTS_FILE};
+use crate::model_directory::{self, Config, FORMAT, PREPROCESSOR_FILE, RunRecord, WEIGHTS_FILE};
+use crate::ownership;
 use crate::plan::{self, ModelPlan};
 use crate::predictions::predictions_file;
+use crate::succession::Succession;
 use crate::summary::ParameterCounts;
 use crate::training_data::{Data, TrainingData};
 use indexmap::IndexMap;
 use preprocess::manifest::Split;
 use preprocess::pipeline::Pipeline;
-use preprocess::stage::fingerprint;
 use preprocess::stage::lock::OutputLock;
 use preprocess::{Result, say};
 use std::path::Path;
@@ -31,6 +32,7 @@ pub fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B) -> Res
     let data = TrainingData::open(pipeline)?;
     let plans = plan::plan(pipeline, names, &data)?;
     for plan in &plans {
+        ownership::claim(&pipeline.output, &plan.name)?;
         // An image size that the last model cannot take should not come out after hours of training the first.
         Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)
             .map_err(|error| error.while_doing(format!("`train.models.{}` cannot be built", plan.name)))?;
@@ -42,27 +44,32 @@ pub fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B) -> Res
 }
 
 fn train<B: Backend>(plan: &ModelPlan, data: &TrainingData, device: &B) -> Result<()> {
-    if is_up_to_date(plan)? {
+    let succession = Succession::of(&plan.directory);
+    succession.recover()?;
+    if is_up_to_date(plan, &plan.directory)? {
+        succession.tidy()?;
         say!("{}: up to date in `{}`", plan.name, plan.directory.display());
         return Ok(());
     }
-    // From here to the end the directory holds no finished model.
-    model_directory::unfinish(&plan.directory)?;
-    let fitted = fit(plan, data, device)?;
-    publish(plan, data, fitted)
+    // A run may have been killed between its last file and taking its place.
+    if !is_up_to_date(plan, succession.next())? {
+        let growing = succession.begin()?;
+        let grown = ModelPlan { directory: growing.to_owned(), ..plan.clone() };
+        let fitted = fit(&grown, succession.other_than(growing), data, device)?;
+        publish(&grown, data, fitted)?;
+    }
+    succession.take_place()?;
+    say!("  model in `{}`", plan.directory.display());
+    Ok(())
 }
 
 /// Whether the directory holds a finished model of the same data, settings and version, every file as it was written.
-fn is_up_to_date(plan: &ModelPlan) -> Result<bool> {
-    let Ok(config) = Config::read(&plan.directory) else { return Ok(false) };
-    let as_written = |(name, written): (&String, &String)| {
-        fingerprint::of_file(&plan.directory.join(name)).is_ok_and(|found| found == *written)
-    };
+fn is_up_to_date(plan: &ModelPlan, directory: &Path) -> Result<bool> {
+    let Ok(config) = Config::read(directory) else { return Ok(false) };
     Ok(config.run.fingerprint == plan.fingerprint()?
         && config.settings == plan.settings
-        && !config.run.files.is_empty()
-        && config.run.files.iter().all(as_written)
-        && history::read_timings(&plan.directory).is_ok_and(|timings| timings.len() == config.run.epochs))
+        && published_files().iter().all(|name| config.verify(directory, name).is_ok())
+        && history::read_timings(directory).is_ok_and(|timings| timings.len() == config.run.epochs))
 }
 
 /// Writes the model's directory, its `config.json` last.
@@ -95,6 +102,7 @@ fn published_files() -> Vec<String> {
 fn config<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>) -> Result<Config> {
     let counts = ParameterCounts::of(&fitted.model.network.parameters());
     Ok(Config {
+        format: FORMAT,
         architecture: plan.settings.architecture,
         num_classes: plan.classes.len(),
         num_features: fitted.model.features(),
@@ -132,5 +140,4 @@ fn print_outcome<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>, scores: &[(Sp
         let (accuracy, loss) = (100.0 * score.accuracy(), score.loss());
         say!("  {:10}  accuracy {accuracy:.2} %  loss {loss:.4}  ({} images)", split.name(), score.images);
     }
-    say!("  model in `{}`", plan.directory.display());
 }

@@ -35,7 +35,7 @@ struct Small<B: Backend> {
 
 impl<B: Backend> Small<B> {
     fn new(device: &B) -> preprocess::Result<Self> {
-        let builder = Builder { seed: 0, device };
+        let builder = Builder { seed: 0, device, most_values: usize::MAX };
         let halving = ConvShape { inputs: 5, outputs: 5, kernel: 3, stride: 2, padding: Padding::Valid };
         Ok(Self {
             conv1: Conv2d::new("conv1", ConvShape::three(3, 5, Padding::Same), [3, H, W], &builder)?,

@@ -297,17 +297,22 @@ fn models_and_images_that_cannot_be_used_are_named() {
     };
     let (config, weights) = (model.join("config.json"), model.join("model.safetensors"));
     let (config_text, weights_bytes) = (fs::read_to_string(&config).unwrap(), fs::read(&weights).unwrap());
+    // With a checksum of its own, as a program would write it.
+    let edited = |from: &str, to: &str| {
+        let mut value: Value = serde_json::from_str(&config_text).unwrap();
+        value.as_object_mut().unwrap().shift_remove("checksum");
+        preprocess::stage::sealed::seal(&format!("{value:#}").replace(from, to)).unwrap()
+    };
     for (case, text, bytes, says) in [
         ("weights cut short", config_text.clone(), &weights_bytes[..weights_bytes.len() / 2], "model.safetensors"),
-        ("another image size", config_text.replace("\"width\": 24", "\"width\": 40"), &weights_bytes, "has shape"),
-        ("no configuration", "{}".into(), &weights_bytes, "is not a model's configuration"),
+        ("another image size", edited("\"width\": 24", "\"width\": 40"), &weights_bytes, "has shape"),
+        ("edited by hand", config_text.replace("left", "right"), &weights_bytes, "is not as it was written"),
+        ("no configuration", "{}".into(), &weights_bytes, "is not as it was written"),
         (
             "another number of classes",
-            config_text
-                .replace("\"num_classes\": 3", "\"num_classes\": 4")
-                .replace("\"bottom\",", "\"bottom\", \"x\","),
+            edited("\"num_classes\": 3,", "\"num_classes\": 4,"),
             &weights_bytes,
-            "has shape",
+            "`num_classes` is 4",
         ),
     ] {
         fs::write(&config, text).unwrap();

@@ -20,6 +20,10 @@ use crate::image::Pixels;
 use crate::pipeline::AugmentSettings;
 use crate::stage::random::{self, Random};
 
+/// Raised with every change that draws or renders a copy of any image otherwise: part of the fingerprints of data sets and of
+/// augmented shards.
+pub const AUGMENT_VERSION: u32 = 1;
+
 /// One drawn augmentation of an image of a known size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Transform {

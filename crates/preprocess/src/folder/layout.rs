@@ -3,7 +3,7 @@
 use super::natural_order;
 use crate::manifest::Split;
 use crate::stage::error::Context;
-use crate::stage::names::shown;
+use crate::stage::names::{self, shown};
 use crate::{Error, Result, note};
 use std::ffi::OsStr;
 use std::fs;
@@ -174,8 +174,9 @@ struct Listing {
 }
 
 fn list(directory: &Path) -> Result<Listing> {
-    let cannot = || format!("cannot read the directory `{}`", directory.display());
+    let cannot = || format!("cannot read the directory `{}`", names::path(directory));
     let entries = fs::read_dir(directory).context(cannot).map_err(|error| {
+        let error = names::relative_to(directory).into_iter().fold(error, Error::because);
         error.hint("`preprocess.source` names the directory that holds one directory of images per class")
     })?;
     let mut listing = Listing { directories: Vec::new(), files: Vec::new(), hidden: 0 };
@@ -202,19 +203,7 @@ pub fn is_hidden(name: &OsStr) -> bool {
         || ["__MACOSX", "Thumbs.db", "desktop.ini"].iter().any(|hidden| name.eq_ignore_ascii_case(hidden))
 }
 
-/// A file's name as text: bytes that are no UTF-8 become `\xNN`, so that different names stay different.
+/// A file's name as text: bytes that are no UTF-8 become `\xE9`. Different names stay different.
 pub fn name_of(name: &OsStr) -> String {
-    match name.to_str() {
-        Some(name) => name.to_owned(),
-        None => escape(name.as_encoded_bytes()),
-    }
-}
-
-fn escape(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}")));
-    }
-    text
+    names::of_file(name)
 }

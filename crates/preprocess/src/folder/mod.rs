@@ -6,15 +6,16 @@
 mod layout;
 mod natural_order;
 mod signature;
-mod walk;
+pub mod walk;
 
 pub use layout::{Layout, is_hidden, name_of};
 pub use natural_order::natural_order;
-pub(crate) use signature::format;
 pub use signature::{Content, inspect};
+pub(crate) use signature::{HEAD, format, name_of_other};
 
 use crate::manifest::Split;
-use crate::{Error, Result};
+use crate::stage::{interrupt, names};
+use crate::{Error, Result, note};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -56,19 +57,29 @@ impl Folder {
     /// The directory is missing or unreadable, holds no class directories or only one, a class is empty, or the
     /// training split lacks a class.
     pub fn discover(directory: &Path) -> Result<Self> {
+        Self::discover_beside(directory, &[])
+    }
+
+    /// As [`discover`](Self::discover); links into the directories `reserved` are not followed: the output's, of which a link
+    /// would make classes.
+    ///
+    /// # Errors
+    /// As [`discover`](Self::discover).
+    pub fn discover_beside(directory: &Path, reserved: &[&Path]) -> Result<Self> {
         let layout = Layout::detect(directory)?;
-        let mut walk = walk::Walk::default();
-        for class in &layout.class_directories {
-            walk.class_directory(directory, class)?;
-        }
+        let starts: Vec<walk::Start> = layout.class_directories.iter().map(|class| start(directory, class)).collect();
+        let walk = walk::walk(directory, &starts, reserved)?;
         let classes = layout.classes();
-        let kinds: Vec<Content> = walk.files.par_iter().map(|file| inspect(&file.path)).collect();
+        warn_of_look_alikes(&classes);
+        let content = |file: &walk::Found| interrupt::check().map(|()| inspect(&file.path));
+        let kinds = walk.files.par_iter().map(content).collect::<Result<Vec<Content>>>()?;
         let not_images = kinds.iter().filter(|&&kind| kind == Content::Other).count() + walk.special;
         let mut images: Vec<ImageFile> = std::iter::zip(walk.files, kinds)
             .filter(|(_, kind)| *kind == Content::Image)
             .map(|(file, _)| {
-                let label = classes.binary_search_by(|class| natural_order(class, &file.class));
-                label.map(|label| ImageFile { source: file.source, path: file.path, label, split: file.split })
+                let class = &layout.class_directories[file.start];
+                let label = classes.binary_search_by(|known| natural_order(known, &class.name));
+                label.map(|label| ImageFile { source: file.source, path: file.path, label, split: class.split })
             })
             .collect::<Result<_, _>>()
             .map_err(|_| Error::new(format!("the classes of `{}` changed while it was read", directory.display())))?;
@@ -122,6 +133,21 @@ impl Folder {
             }
         }
         Ok(())
+    }
+}
+
+/// A class directory as the beginning of a walk.
+fn start(root: &Path, class: &layout::ClassDirectory) -> walk::Start {
+    let parts = class.path.strip_prefix(root).unwrap_or(&class.path);
+    let prefix = parts.iter().map(|part| name_of(part) + "/").collect();
+    walk::Start { path: class.path.clone(), prefix, class: class.name.clone() }
+}
+
+/// Two directories that a person takes for one.
+fn warn_of_look_alikes(classes: &[String]) {
+    for (a, b, difference) in names::look_alikes(classes) {
+        let (a, b) = (names::shown(a), names::shown(b));
+        note!("warning: the classes `{a}` and `{b}` look alike and are two: their names differ by {difference}");
     }
 }
 

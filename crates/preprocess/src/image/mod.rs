@@ -4,7 +4,9 @@
 //! brings it to the model's size. [`decode_for`] does no more work than that size needs: a large JPEG is decoded at a reduced scale.
 //! [`png`] writes and reads the pixels that the shards hold.
 
+pub mod budget;
 mod decode;
+mod formats;
 mod jpeg;
 mod orientation;
 pub mod png;
@@ -18,6 +20,8 @@ pub(crate) use resize::scale;
 pub const PIXELS_VERSION: u32 = 3;
 
 use crate::pipeline::ImageSettings;
+use budget::Held;
+use std::io::Read;
 use std::path::Path;
 
 /// 8-bit RGB pixels, row by row: `[height, width, 3]`.
@@ -46,6 +50,8 @@ pub struct Decoded {
     pixels: Pixels,
     /// Where in `pixels` the picture is. At a reduced scale a side may end within a pixel.
     covered: Area,
+    /// The memory that it was promised.
+    held: Option<Held>,
 }
 
 impl Decoded {
@@ -56,7 +62,13 @@ impl Decoded {
 
     /// A picture from the upper left corner, `width` and `height` pixels large.
     fn part(pixels: Pixels, [width, height]: [f64; 2]) -> Self {
-        Self { pixels, covered: Area { left: 0.0, top: 0.0, width, height } }
+        Self { pixels, covered: Area { left: 0.0, top: 0.0, width, height }, held: None }
+    }
+
+    /// Gives its memory back when it is dropped.
+    fn holding(mut self, held: Held) -> Self {
+        self.held = Some(held);
+        self
     }
 
     /// What was decoded.
@@ -114,13 +126,34 @@ pub fn load_from_memory(bytes: &[u8], settings: &ImageSettings) -> Result<Pixels
     decode_for(bytes, settings).map(|decoded| decoded.resize(settings))
 }
 
-/// Reads a regular file; anything else (a pipe would block) is refused.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
+/// A file's bytes, and the memory that they were promised.
+#[derive(Debug)]
+pub(crate) struct FileBytes {
+    bytes: Vec<u8>,
+    _held: Held,
+}
+
+impl std::ops::Deref for FileBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads a regular file; anything else (a pipe would block) is refused, and so is one too large to be held.
+pub(crate) fn read(path: &Path) -> Result<FileBytes, ImageError> {
     let cannot = |error: std::io::Error| ImageError::new(format_args!("it cannot be read: {error}"));
-    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
+    let metadata = std::fs::metadata(path).map_err(cannot)?;
+    if !metadata.is_file() {
         return Err(ImageError::new("it is not a file"));
     }
-    std::fs::read(path).map_err(cannot)
+    let held = budget::reserve_file(metadata.len())?;
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // No more than was reserved, should it grow meanwhile.
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    file.take(metadata.len()).read_to_end(&mut bytes).map_err(cannot)?;
+    Ok(FileBytes { bytes, _held: held })
 }
 
 #[cfg(test)]

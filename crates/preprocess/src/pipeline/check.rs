@@ -1,20 +1,16 @@
 //! Which values are possible. After this, nothing needs to ask whether a setting makes sense.
 
+use super::limits::{
+    self, BATCH_SIZE, COPIES, EPOCHS, IMAGE_SIDE, LOSS_TOLERANCE, MEMORY, MINIMUM_IMAGES, PATIENCE, SEED,
+};
 use super::problem::{KeyPath, Problem};
 use super::{AugmentSettings, CopyOrder, ImageSettings, ModelSettings, Pipeline, SplitSettings};
 use crate::split::GroupBy;
+use crate::stage::names;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-/// Pixels of either side of the images.
-pub const IMAGE_SIDE: RangeInclusive<usize> = 1..=4096;
-/// Augmented copies of each training image.
-pub const COPIES: RangeInclusive<usize> = 0..=1000;
-/// Images a step.
-pub const BATCH_SIZE: RangeInclusive<usize> = 1..=65_536;
-/// Epochs of a model.
-pub const EPOCHS: RangeInclusive<usize> = 1..=1_000_000;
 /// Bytes of a pipeline's or model's name, which become directories.
 const NAME_LENGTH: usize = 100;
 
@@ -27,14 +23,23 @@ pub fn values(pipeline: &Pipeline) -> Vec<Problem> {
     checks.path(&["preprocess", "source"], &preprocess.source);
     checks.image(&preprocess.image);
     checks.split(&preprocess.split);
+    checks.within(KeyPath::of(&["preprocess", "memory"]), preprocess.memory, MEMORY);
     checks.augment(&preprocess.augment);
     checks.within(KeyPath::of(&["train", "batch_size"]), pipeline.train.batch_size, BATCH_SIZE);
+    checks.within(KeyPath::of(&["train", "seed"]), pipeline.train.seed, SEED);
     for (name, model) in &pipeline.train.models {
         checks.model(name, model);
     }
     if let Some(gate) = &pipeline.report.gate {
         checks.path(&["report", "gate", "baseline"], &gate.baseline);
         checks.fraction(&["report", "gate", "tolerance"], gate.tolerance);
+        checks.fraction(&["report", "gate", "class_tolerance"], gate.class_tolerance);
+        let grows = LOSS_TOLERANCE.contains(&gate.loss_tolerance);
+        let must = format!("from {} to {}", LOSS_TOLERANCE.start(), LOSS_TOLERANCE.end());
+        checks.require(grows, KeyPath::of(&["report", "gate", "loss_tolerance"]), gate.loss_tolerance, must);
+        if let Some(images) = gate.minimum_images {
+            checks.within(KeyPath::of(&["report", "gate", "minimum_images"]), images, MINIMUM_IMAGES);
+        }
     }
     checks.0
 }
@@ -42,14 +47,7 @@ pub fn values(pipeline: &Pipeline) -> Vec<Problem> {
 /// Every pair of values that is impossible together. Only for settings of which none is impossible by itself.
 pub fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
     let mut checks = Checks(Vec::new());
-    let (source, output) = (&pipeline.preprocess.source, &pipeline.output);
-    if absolute(output).starts_with(absolute(source)) {
-        checks.add(
-            KeyPath::of(&["output"]),
-            format!("`output` ({}) lies inside `preprocess.source` ({})", output.display(), source.display()),
-            "what the stages write would be taken for classes: choose another directory",
-        );
-    }
+    checks.apart(&pipeline.preprocess.source, pipeline);
     let SplitSettings { validation, test, .. } = pipeline.preprocess.split;
     if validation + test >= 1.0 {
         checks.add(
@@ -60,6 +58,7 @@ pub fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
             "they are fractions of the images of each class; 0.2 and 0.1 are usual",
         );
     }
+    checks.batch_fits(pipeline);
     if pipeline.train.models.is_empty() {
         checks.add(
             KeyPath::of(&["train", "models"]),
@@ -100,9 +99,18 @@ fn model_key(model: &str, key: &str) -> KeyPath {
     KeyPath::of(&["train", "models", model, key])
 }
 
-/// The path from the root, for comparing. Symbolic links and `..` are taken as they are written.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+/// The path from the root, with the links on the way followed as far as the path exists, for comparing.
+fn real(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let exists = absolute.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let Some((above, mut real)) = exists else { return absolute };
+    for part in absolute.strip_prefix(above).unwrap_or(Path::new("")).components() {
+        match part {
+            Component::ParentDir => _ = real.pop(),
+            part => real.push(part),
+        }
+    }
+    real
 }
 
 struct Checks(Vec<Problem>);
@@ -116,6 +124,39 @@ impl Checks {
         if !holds {
             let what = format!("`{key}` is {found}; it must be {must}");
             self.0.push(Problem { at: key, what, hint: None });
+        }
+    }
+
+    /// What the stages write must not be read as images, nor images lie where the stages write.
+    fn apart(&mut self, source: &Path, pipeline: &Pipeline) {
+        let output = &pipeline.output;
+        let through = |a: &Path, b: &Path| {
+            let written = [a, b].map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+            if written[0].starts_with(&written[1]) { "" } else { ", through a link" }
+        };
+        let (real_source, real_output) = (real(source), real(output));
+        if real_output.starts_with(&real_source) {
+            let through = through(output, source);
+            self.add(
+                KeyPath::of(&["output"]),
+                format!(
+                    "`output` ({}) lies inside `preprocess.source` ({}){through}",
+                    names::path(output),
+                    names::path(source)
+                ),
+                "what the stages write would be taken for classes: choose another directory",
+            );
+            return;
+        }
+        for own in [pipeline.shards_dir(), output.join("models"), pipeline.report_dir()] {
+            if real_source.starts_with(real(&own)) {
+                let (through, own) = (through(source, &own), names::path(&own));
+                self.add(
+                    KeyPath::of(&["preprocess", "source"]),
+                    format!("`preprocess.source` ({}) lies inside `{own}`{through}", names::path(source)),
+                    "the stages write there: move the images elsewhere, or choose another `output`",
+                );
+            }
         }
     }
 
@@ -138,7 +179,7 @@ impl Checks {
         self.require(possible, KeyPath::of(key), "empty", "the path of a file or directory");
     }
 
-    fn within(&mut self, key: KeyPath, value: usize, range: RangeInclusive<usize>) {
+    fn within<N: Display + PartialOrd>(&mut self, key: KeyPath, value: N, range: RangeInclusive<N>) {
         let must = format!("from {} to {}", range.start(), range.end());
         self.require(range.contains(&value), key, value, must);
     }
@@ -159,9 +200,27 @@ impl Checks {
         }
     }
 
+    /// Sizes that are possible one by one may not be together.
+    fn batch_fits(&mut self, pipeline: &Pipeline) {
+        let ImageSettings { width, height, .. } = pipeline.preprocess.image;
+        let batch = pipeline.train.batch_size;
+        // At most 2^12 * 2^12 * 3 * 2^16.
+        let numbers = width * height * 3 * batch;
+        if numbers > limits::BATCH_NUMBERS {
+            let gib = (numbers * 4).div_ceil(1 << 30);
+            let most = limits::BATCH_NUMBERS / (width * height * 3);
+            self.add(
+                KeyPath::of(&["train", "batch_size"]),
+                format!("a step of {batch} images of {width}x{height} pixels takes {gib} GiB before the first layer"),
+                &format!("set `train.batch_size` to {most} or less, or make the images smaller; 32 is usual"),
+            );
+        }
+    }
+
     fn split(&mut self, split: &SplitSettings) {
         self.fraction(&["preprocess", "split", "validation"], split.validation);
         self.fraction(&["preprocess", "split", "test"], split.test);
+        self.within(KeyPath::of(&["preprocess", "split", "seed"]), split.seed, SEED);
         if let Some(file) = &split.keep {
             self.path(&["preprocess", "split", "keep"], file);
         }
@@ -187,8 +246,8 @@ impl Checks {
         let shears = (0.0..90.0).contains(&shear);
         self.require(shears, key("shear"), format!("{shear} degrees"), "at least 0 and below 90 degrees");
         self.fraction(&["preprocess", "augment", "zoom"], zoom);
-        let brightens = low >= 0.0 && low <= high && high.is_finite();
-        let must = "two factors, 0 or more, the lower first";
+        let brightens = low >= 0.0 && low <= high && high <= limits::BRIGHTNESS;
+        let must = format!("two factors from 0 to {}, the lower first", limits::BRIGHTNESS);
         self.require(brightens, key("brightness"), format!("[{low}, {high}]"), must);
     }
 
@@ -197,18 +256,20 @@ impl Checks {
         self.within(model_key(name, "epochs"), model.epochs, EPOCHS);
         if let Some(stopping) = model.early_stopping {
             let key = KeyPath::of(&["train", "models", name, "early_stopping", "patience"]);
-            self.require(stopping.patience > 0, key, stopping.patience, "1 or more epochs");
+            self.within(key, stopping.patience, PATIENCE);
         }
         // The optimiser computes in single precision, in which smaller numbers are 0.
         let rate = model.learning_rate as f32;
-        let learns = rate > 0.0 && rate.is_finite();
+        let learns = rate > 0.0 && model.learning_rate <= limits::LEARNING_RATE;
         let found = format!("{:?}", model.learning_rate);
-        self.require(learns, model_key(name, "learning_rate"), found, "a number above 0; 0.001 is usual");
-        let non_negative = |value: f64| value >= 0.0 && value.is_finite();
-        let warmup = model.warmup_epochs;
-        self.require(non_negative(warmup), model_key(name, "warmup_epochs"), warmup, "0 or more epochs");
-        let decay = model.weight_decay;
-        self.require(non_negative(decay), model_key(name, "weight_decay"), decay, "0 or more; 0.05 is usual");
+        let must = format!("above 0 and at most {}; 0.001 is usual", limits::LEARNING_RATE);
+        self.require(learns, model_key(name, "learning_rate"), found, must);
+        let (warmup, most) = (model.warmup_epochs, *EPOCHS.end());
+        let must = format!("from 0 to {most} epochs");
+        self.require((0.0..=most as f64).contains(&warmup), model_key(name, "warmup_epochs"), warmup, must);
+        let (decay, most) = (model.weight_decay, limits::WEIGHT_DECAY);
+        let must = format!("from 0 to {most}; 0.05 is usual");
+        self.require((0.0..=most).contains(&decay), model_key(name, "weight_decay"), decay, must);
         self.fraction(&["train", "models", name, "label_smoothing"], model.label_smoothing);
         self.fraction(&["train", "models", name, "ema_decay"], model.ema_decay);
     }

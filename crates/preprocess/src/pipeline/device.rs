@@ -1,5 +1,6 @@
 //! What `train` computes on.
 
+use super::limits::DEVICE;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -29,8 +30,9 @@ impl FromStr for DeviceChoice {
                 .strip_prefix("cuda:")
                 .filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
                 .and_then(|number| number.parse().ok())
+                .filter(|number| DEVICE.contains(number))
                 .map(Self::Cuda)
-                .ok_or_else(|| format!("`{text}` is none of auto, cpu, cuda, cuda:0, cuda:1, …")),
+                .ok_or_else(|| format!("`{text}` is none of auto, cpu, cuda, cuda:0, cuda:1, … cuda:{}", DEVICE.end())),
         }
     }
 }
@@ -86,7 +88,9 @@ mod tests {
             assert_eq!(device.to_string(), text);
         }
         assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
-        for text in ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "cuda:99999999999999999999999"] {
+        for text in
+            ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "cuda:256", "cuda:99999999999999999999999"]
+        {
             assert!(text.parse::<DeviceChoice>().is_err(), "{text}");
         }
     }

@@ -8,18 +8,26 @@ use std::rc::Rc;
 /// Sections within sections, as many as serde_yaml takes: no pipeline file has them, and a tree must not outgrow the stack.
 const MAXIMUM_DEPTH: usize = 128;
 
+/// Keys and values of a file, those that aliases repeat counted each time: a hundred times what a large pipeline has. A few
+/// kilobytes of aliases can stand for more values than a machine has memory for.
+const MAXIMUM_NODES: usize = 10_000;
+
 /// The tree of the file's keys with their lines.
 #[derive(Debug, Clone, Default)]
 pub struct Lines {
     root: Node,
     /// Keys that a section has twice.
     pub duplicates: Vec<Problem>,
+    /// Why the text must not be read, and the line; in the words of YAML's errors.
+    pub refusal: Option<(String, usize)>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Node {
     /// From 1.
     line: usize,
+    /// Nodes of the tree below and itself, aliases followed.
+    size: usize,
     /// Shared between an anchor and its aliases.
     children: Rc<Vec<(String, Node)>>,
 }
@@ -43,17 +51,25 @@ struct Open {
 }
 
 impl Lines {
-    /// Reads the keys of the text. Text that is no YAML has none: it is serde_yaml that says so.
+    /// Reads the keys of the text, up to what is no YAML or too much.
     pub fn index(text: &str) -> Self {
         let mut builder = Builder::default();
+        let mut refusal = None;
         for event in Parser::new_from_str(text) {
-            let Ok((event, span)) = event else { break };
-            builder.event(event, span.start.line());
-            if builder.open.len() > MAXIMUM_DEPTH {
-                return Self::default();
+            let (event, span) = match event {
+                Ok(event) => event,
+                Err(error) => {
+                    refusal = Some((error.info().to_owned(), error.marker().line()));
+                    break;
+                }
+            };
+            let line = span.start.line();
+            if let Err(reason) = builder.event(event, line) {
+                refusal = Some((reason, line));
+                break;
             }
         }
-        Self { root: builder.root.unwrap_or_default(), duplicates: builder.duplicates }
+        Self { root: builder.root.unwrap_or_default(), duplicates: builder.duplicates, refusal }
     }
 
     /// The line of the key, from 1; none if the file does not have it.
@@ -78,13 +94,21 @@ struct Builder {
     anchors: HashMap<usize, Node>,
     root: Option<Node>,
     duplicates: Vec<Problem>,
+    /// All nodes so far.
+    size: usize,
 }
 
 impl Builder {
-    fn event(&mut self, event: Event<'_>, line: usize) {
+    fn event(&mut self, event: Event<'_>, line: usize) -> Result<(), String> {
         match event {
-            Event::MappingStart(anchor, _) => self.open.push(Open::new(false, line, anchor)),
-            Event::SequenceStart(anchor, _) => self.open.push(Open::new(true, line, anchor)),
+            Event::MappingStart(anchor, _) => {
+                self.count(1)?;
+                self.open.push(Open::new(false, line, anchor));
+            }
+            Event::SequenceStart(anchor, _) => {
+                self.count(1)?;
+                self.open.push(Open::new(true, line, anchor));
+            }
             Event::MappingEnd | Event::SequenceEnd => {
                 if let Some(open) = self.open.pop() {
                     let anchor = open.anchor;
@@ -92,14 +116,29 @@ impl Builder {
                 }
             }
             Event::Scalar(text, _, anchor, _) => {
-                self.value(Node { line, children: Rc::default() }, anchor, Some(&text));
+                self.count(1)?;
+                self.value(Node { line, size: 1, children: Rc::default() }, anchor, Some(&text));
             }
             Event::Alias(anchor) => {
-                let node = self.anchors.get(&anchor).cloned().unwrap_or_default();
+                let node = self.anchors.get(&anchor).cloned();
+                let node = node.ok_or("an alias stands inside the very section that it repeats")?;
+                self.count(node.size)?;
                 self.value(Node { line, ..node }, 0, None);
             }
             _ => {}
         }
+        if self.open.len() > MAXIMUM_DEPTH {
+            return Err(format!("sections and lists lie in one another, more than {MAXIMUM_DEPTH} deep"));
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize) -> Result<(), String> {
+        self.size = self.size.saturating_add(nodes);
+        if self.size > MAXIMUM_NODES {
+            return Err(format!("it has more than {MAXIMUM_NODES} keys and values, those that aliases repeat counted"));
+        }
+        Ok(())
     }
 
     /// Puts a finished value, or key, where it belongs.
@@ -147,13 +186,15 @@ impl Open {
         Self { is_list, line, anchor, key: None, children: Vec::new(), merged: Vec::new() }
     }
 
+    /// The finished node. Sizes are bounded: each child was counted.
     fn close(mut self) -> Node {
         for (key, node) in self.merged.iter().flat_map(|section| section.children.iter()) {
             if !self.children.iter().any(|(name, _)| name == key) {
                 self.children.push((key.clone(), node.clone()));
             }
         }
-        Node { line: self.line, children: Rc::new(self.children) }
+        let size = self.children.iter().map(|(_, node)| node.size + 1).fold(1, usize::saturating_add);
+        Node { line: self.line, size, children: Rc::new(self.children) }
     }
 }
 

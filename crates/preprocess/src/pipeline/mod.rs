@@ -6,6 +6,7 @@
 
 pub mod check;
 mod device;
+pub mod limits;
 mod lines;
 mod merge;
 mod overrides;
@@ -17,16 +18,21 @@ pub use device::{DeviceChoice, Precision};
 pub use settings::*;
 
 use crate::stage::error::Context;
+use crate::stage::{interrupt, names};
 use crate::{Error, Result};
 use lines::Lines;
 use problem::{KeyPath, Sources};
 use serde_yaml::Value;
-use std::fs::File;
-use std::io::Read;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Bytes of a pipeline file: what is larger is something else, given by mistake.
 const MAXIMUM_BYTES: u64 = 256 * 1024;
+
+/// Bytes of a text that any parser is done with at once.
+const SHORT: usize = 4096;
 
 impl Pipeline {
     /// Reads `file`, applies `overrides` (`key.path=value`, as given to `--set`) and refuses unknown keys, wrong types and
@@ -74,15 +80,14 @@ impl Pipeline {
 }
 
 fn read_text(file: &Path) -> Result<String> {
-    let about = || format!("cannot read the pipeline file `{}`", file.display());
+    let about = || format!("cannot read the pipeline file `{}`", names::path(file));
     if file.is_dir() {
         return Err(Error::new(about()).because("it is a directory").hint("name the YAML file inside it"));
     }
-    let mut bytes = Vec::new();
-    File::open(file)
-        .and_then(|open| open.take(MAXIMUM_BYTES + 1).read_to_end(&mut bytes))
-        .context(about)
-        .map_err(|error| error.hint("name a pipeline file with `--pipeline FILE`; `pipelines/` holds some"))?;
+    let bytes = read_bytes(file).context(about).map_err(|error| {
+        let error = names::relative_to(file).into_iter().fold(error, Error::because);
+        error.hint("name a pipeline file with `--pipeline FILE`; `pipelines/` holds some")
+    })?;
     if bytes.len() as u64 > MAXIMUM_BYTES {
         return Err(Error::new(about()).because(format!("it is larger than {MAXIMUM_BYTES} bytes")));
     }
@@ -95,10 +100,42 @@ fn read_text(file: &Path) -> Result<String> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
+/// The file's first bytes, one more than there may be. It may be a pipe (`--pipeline <(…)`), which is read as long as somebody
+/// writes; one that nobody has opened for writing is empty.
+fn read_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    let mut open = options.open(file)?.take(MAXIMUM_BYTES + 1);
+    let mut bytes = Vec::new();
+    loop {
+        match open.read_to_end(&mut bytes) {
+            // What has been read so far stays in `bytes`.
+            Err(error) if error.kind() == ErrorKind::WouldBlock && !interrupt::requested() => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(bytes),
+        }
+    }
+}
+
 fn parse(text: &str, sources: &Sources<'_>) -> Result<Value> {
     let file = sources.file.display();
     if !sources.lines.duplicates.is_empty() {
         return Err(sources.error(sources.lines.duplicates.clone()));
+    }
+    let invalid = |place: String| Error::new(format!("the pipeline file `{file}` is not valid YAML{place}"));
+    if let Some((reason, line)) = &sources.lines.refusal {
+        // The other parser's words are better, and its work on a short text without aliases has an end.
+        let short = text.len() <= SHORT && !text.contains('*');
+        let error = if short { serde_yaml::from_str::<Value>(text).err() } else { None };
+        if error.is_none() {
+            return Err(invalid(format!(" (line {line})"))
+                .because(reason.as_str())
+                .hint("check the brackets, the aliases (`*name`) and the indentation around that line"));
+        }
     }
     let document: Value = serde_yaml::from_str(text).map_err(|error| {
         let place = error.location().map(|at| format!(" (line {})", at.line())).unwrap_or_default();
@@ -107,7 +144,7 @@ fn parse(text: &str, sources: &Sources<'_>) -> Result<Value> {
         } else {
             "check the indentation, the colons (`key: value`) and the brackets around that line"
         };
-        Error::new(format!("the pipeline file `{file}` is not valid YAML{place}")).caused_by(error).hint(hint)
+        invalid(place).caused_by(error).hint(hint)
     })?;
     if document.is_null() {
         return Err(Error::new(format!("the pipeline file `{file}` is empty"))

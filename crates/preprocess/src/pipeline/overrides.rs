@@ -1,5 +1,6 @@
 //! `--set key.path=value`.
 
+use super::lines::Lines;
 use super::problem::KeyPath;
 use crate::stage::error::Context;
 use crate::{Error, Result};
@@ -14,6 +15,9 @@ pub struct Override {
     pub key: KeyPath,
 }
 
+/// Bytes of a value that could be a flood of brackets or aliases.
+const LONG: usize = 256;
+
 /// Puts the value of `given` (`key.path=value`, the value in YAML) into the document. Missing sections are made: whether there
 /// may be such a key is found out with the keys of the file. No value after `=` is YAML's null: the default, or none.
 ///
@@ -27,6 +31,9 @@ pub fn apply(document: &mut Value, given: &str) -> Result<Override> {
     let path = path.trim();
     if path.split('.').any(str::is_empty) {
         return Err(refused().because("a part of the key is empty").hint("write it as in `--set train.batch_size=64`"));
+    }
+    if let Some((reason, _)) = Lines::index(text).refusal.filter(|_| text.len() > LONG) {
+        return Err(refused().because(reason).hint("long settings belong into the pipeline file"));
     }
     let value = serde_yaml::from_str(text)
         .context(|| format!("cannot apply `--set {given}`"))

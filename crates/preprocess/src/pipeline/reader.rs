@@ -3,6 +3,7 @@
 //! The settings' own `Deserialize` stays the one description of the keys and types; this deserializer keeps what serde reports
 //! about a mismatch as data instead of text, with the path to it.
 
+use super::limits;
 use super::problem::{KeyPath, Problem, choice};
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
@@ -22,15 +23,35 @@ pub fn read<T: for<'de> Deserialize<'de>>(mut document: Value) -> (Option<T>, Ve
             Err(mismatch) => mismatch,
         };
         let wrong = mismatch.wrong_key();
-        // A key that is missing because it was taken out has been told already.
-        let told = mismatch.missing_key().is_some_and(|key| taken_out.contains(&key));
-        if !told {
-            problems.push(mismatch.problem());
+        // A key that is missing because it was taken out has been told already; only now it shows that it has no default.
+        let missing = mismatch.missing_key().filter(|key| taken_out.contains(key));
+        match missing {
+            Some(key) => problems.iter_mut().filter(|problem| problem.at == key).for_each(without_default),
+            None => problems.push(mismatch.problem()),
+        }
+        if problems.len() >= MOST_PROBLEMS {
+            return (None, problems);
         }
         if !remove(&mut document, &wrong) {
             return (None, problems);
         }
         taken_out.insert(wrong);
+    }
+}
+
+/// Problems after which the rest of the file is not looked at: each costs one reading of the whole.
+const MOST_PROBLEMS: usize = 100;
+
+/// What is said of keys that have a default, where they have no value.
+const LEAVE_OUT: &str = "leave the key out for its default";
+
+/// Takes back the advice to rely on a default.
+fn without_default(problem: &mut Problem) {
+    let Some(hint) = &mut problem.hint else { return };
+    match hint.strip_suffix(LEAVE_OUT) {
+        Some("") => *hint = "give it one: it has no default".to_owned(),
+        Some(choices) => *hint = format!("{choices}it has no default"),
+        None => {}
     }
 }
 
@@ -72,7 +93,7 @@ enum Kind {
     UnknownKey { key: String, valid: &'static [&'static str] },
     MissingKey { key: &'static str },
     NotTextKey { key: String },
-    UnknownChoice { found: String, valid: &'static [&'static str] },
+    UnknownChoice { found: Option<String>, valid: &'static [&'static str] },
     Type { found: Option<String>, expected: String },
     Other(String),
 }
@@ -133,17 +154,19 @@ impl Mismatch {
                 hint: Some(format!("put it in quotes: `\"{key}\"`")),
                 at: at.join(&key),
             },
-            Kind::UnknownChoice { found, valid } => Problem {
+            Kind::UnknownChoice { found: Some(found), valid } => Problem {
                 what: format!("`{at}` cannot be {found}"),
                 hint: Some(choice(found.trim_matches('`'), valid, "the values are")),
                 at,
             },
+            Kind::UnknownChoice { found: None, valid } => Problem {
+                what: format!("`{at}` has no value"),
+                hint: Some(format!("{}; {LEAVE_OUT}", choice("", valid, "the values are"))),
+                at,
+            },
             Kind::Type { found, expected } => {
-                let quotes = expected == "text" && found.as_deref().is_some_and(|found| found.starts_with('`'));
-                let hint = match &found {
-                    None => Some("leave the key out for its default".to_owned()),
-                    Some(found) => quotes.then(|| format!("put it in quotes: `\"{}\"`", found.trim_matches('`'))),
-                };
+                let hint = type_hint(found.as_deref(), &expected);
+                let expected = if expected == WHOLE_NUMBER { limits::whole_number_in_words(&at) } else { expected };
                 let found = found.map_or("has no value".to_owned(), |found| format!("is {found}"));
                 let subject = if at.0.is_empty() { "the file".to_owned() } else { format!("`{at}`") };
                 Problem { what: format!("{subject} {found}; it must be {expected}"), hint, at }
@@ -151,6 +174,17 @@ impl Mismatch {
             Kind::Other(what) => Problem { what: format!("`{at}`: {what}"), hint: None, at },
         }
     }
+}
+
+/// What to do about a value of another type.
+fn type_hint(found: Option<&str>, expected: &str) -> Option<String> {
+    let Some(found) = found else { return Some(LEAVE_OUT.to_owned()) };
+    let plain = found.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'))?;
+    if expected == "text" {
+        return Some(format!("put it in quotes: `\"{plain}\"`"));
+    }
+    let whole = plain.strip_suffix(".0").filter(|_| expected == WHOLE_NUMBER)?;
+    Some(format!("write it without a point: `{whole}`"))
 }
 
 impl Display for Mismatch {
@@ -180,7 +214,7 @@ impl serde::de::Error for Mismatch {
     }
 
     fn unknown_variant(found: &str, valid: &'static [&'static str]) -> Self {
-        Self::new(Kind::UnknownChoice { found: format!("`{found}`"), valid })
+        Self::new(Kind::UnknownChoice { found: Some(format!("`{found}`")), valid })
     }
 
     fn unknown_field(key: &str, valid: &'static [&'static str]) -> Self {
@@ -199,7 +233,8 @@ fn found_in_words(found: Unexpected<'_>) -> Option<String> {
         Unexpected::Bool(value) => format!("`{value}`"),
         Unexpected::Unsigned(value) => format!("`{value}`"),
         Unexpected::Signed(value) => format!("`{value}`"),
-        Unexpected::Float(value) => format!("`{value}`"),
+        // With its point: `1.0`.
+        Unexpected::Float(value) => format!("`{value:?}`"),
         Unexpected::Str(text) => format!("the text `{text}`"),
         Unexpected::Seq => "a list".to_owned(),
         Unexpected::Map => "a section".to_owned(),
@@ -207,11 +242,14 @@ fn found_in_words(found: Unexpected<'_>) -> Option<String> {
     })
 }
 
+/// Stands for the range of the key's whole numbers.
+const WHOLE_NUMBER: &str = "a whole number";
+
 /// What serde's visitors call the types of the settings, in the words of the pipeline file.
 fn expected_in_words(expected: &dyn Expected) -> String {
     let expected = expected.to_string();
     match expected.as_str() {
-        "usize" | "u64" => "a whole number, 0 or more".to_owned(),
+        "usize" | "u64" => WHOLE_NUMBER.to_owned(),
         "f64" => "a number".to_owned(),
         "a boolean" => "`true` or `false`".to_owned(),
         "a string" | "path string" => "text".to_owned(),
@@ -306,7 +344,7 @@ impl<'de> Deserializer<'de> for Node<'_> {
         match self.0 {
             Value::String(text) => visitor.visit_enum(StrDeserializer::new(text)),
             _ => {
-                let found = found_in_words(self.unexpected()).unwrap_or("empty".to_owned());
+                let found = found_in_words(self.unexpected());
                 Err(Mismatch::new(Kind::UnknownChoice { found, valid }))
             }
         }

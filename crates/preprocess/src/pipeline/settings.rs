@@ -38,6 +38,10 @@ pub struct PreprocessSettings {
     /// What happens to files that look like images and cannot be decoded.
     #[serde(default)]
     pub unreadable: Unreadable,
+    /// Megabytes that reading, decoding and resizing images take at once, all threads together; an image that takes more is not read.
+    /// Default 1000.
+    #[serde(default = "default_memory")]
+    pub memory: usize,
     /// Augmented copies of the training images.
     #[serde(default)]
     pub augment: AugmentSettings,
@@ -298,12 +302,39 @@ pub struct GateSettings {
     /// How much test accuracy a model may lose, as a fraction. Default 0.02.
     #[serde(default = "default_tolerance")]
     pub tolerance: f64,
+    /// How much recall a class may lose, as a fraction. Default 0.1.
+    #[serde(default = "default_class_tolerance")]
+    pub class_tolerance: f64,
+    /// By how much the test loss may grow, as a fraction of the baseline's. Default 0.2.
+    #[serde(default = "default_loss_tolerance")]
+    pub loss_tolerance: f64,
+    /// The fewest test images that a model must share with the baseline. Default: half of the baseline's.
+    #[serde(default)]
+    pub minimum_images: Option<usize>,
+    /// What becomes of a model of which the test images cannot tell whether it got worse. Default `pass`.
+    #[serde(default)]
+    pub undecidable: Undecidable,
+}
+
+/// What `report check` ends with when the test images cannot tell whether a model got worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Undecidable {
+    /// Exit code 0, and a warning.
+    #[default]
+    Pass,
+    /// Exit code 1.
+    Fail,
 }
 
 impl Default for ImageSettings {
     fn default() -> Self {
         Self { width: 128, height: 128, fit: Fit::default(), filter: Filter::default() }
     }
+}
+
+fn default_memory() -> usize {
+    crate::image::budget::DEFAULT_MEMORY
 }
 
 impl Default for SplitSettings {
@@ -356,4 +387,12 @@ fn default_ema_decay() -> f64 {
 
 fn default_tolerance() -> f64 {
     0.02
+}
+
+fn default_class_tolerance() -> f64 {
+    0.1
+}
+
+fn default_loss_tolerance() -> f64 {
+    0.2
 }

@@ -1,18 +1,20 @@
 //! Decodes every image once: which can be read, which are copies of one another, and the resized pixels for the shards.
 
-use super::inputs::{Inputs, checksum};
+use super::inputs::Inputs;
 use super::pixel_store::PixelStore;
 use super::{Place, summary};
 use crate::duplicates::{self, Kind, Signature};
 use crate::folder::{Folder, ImageFile};
 use crate::image::{self, ImageError, Pixels};
 use crate::pipeline::{ImageSettings, PreprocessSettings, Unreadable};
-use crate::stage::atomic_file::write_atomically;
 use crate::stage::progress::Progress;
-use crate::stage::{fingerprint, interrupt};
+use crate::stage::{fingerprint, interrupt, names, sealed};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+/// The file's name in the state's directory.
+const FILE: &str = "examined.json";
 
 /// Images that are decoded between two looks at whether to stop.
 const CHUNK: usize = 512;
@@ -61,10 +63,23 @@ impl Examined {
         self
     }
 
-    fn load(place: &Place, key: &str) -> Option<Self> {
-        let text = std::fs::read(place.state("examined.json")).ok()?;
-        let examined: Self = serde_json::from_slice(&text).ok()?;
-        (examined.key == key).then(|| examined.with_groups())
+    /// What an earlier run found, if it was about the same `images` images.
+    fn load(place: &Place, key: &str, images: usize) -> Option<Self> {
+        let path = place.state(FILE);
+        let examined: Self = sealed::read(&path)
+            .map_err(|unsealed| unsealed.note_of_a_cache(&path, "the images are decoded again"))
+            .ok()?;
+        (examined.key == key && examined.is_possible(images)).then(|| examined.with_groups())
+    }
+
+    /// Whether it says something of each image, and numbers the groups in the order of their first images.
+    fn is_possible(&self, images: usize) -> bool {
+        let mut groups = 0;
+        let numbered = self.images.iter().flatten().all(|&group| {
+            groups += usize::from(group == groups);
+            group < groups
+        });
+        self.images.len() == images && numbered && self.exact <= images
     }
 }
 
@@ -80,12 +95,12 @@ pub fn examine<'a>(
 ) -> Result<(Examined, PixelStore<'a>)> {
     let key = fingerprint::of_value(&(
         env!("CARGO_PKG_VERSION"),
-        image::PIXELS_VERSION,
-        duplicates::DUPLICATES_VERSION,
+        (image::PIXELS_VERSION, duplicates::DUPLICATES_VERSION),
         inputs.listing(folder),
         &settings.image,
+        settings.memory,
     ))?;
-    let known = Examined::load(place, &key);
+    let known = Examined::load(place, &key, folder.images.len());
     let store = PixelStore::open(folder, inputs, &settings.image, place, known.is_some().then_some(key.as_str()))?;
     let examined = match known {
         Some(examined) => examined,
@@ -93,7 +108,7 @@ pub fn examine<'a>(
             let images = decode_all(folder, inputs, settings, &store)?;
             let examined = group(images, folder, key.clone())?;
             store.save(place, &key)?;
-            write_atomically(&place.state("examined.json"), |writer| Ok(serde_json::to_writer(writer, &examined)?))?;
+            sealed::write(&place.state(FILE), &examined)?;
             examined
         }
     };
@@ -105,7 +120,7 @@ pub fn examine<'a>(
 }
 
 fn unreadable(file: &ImageFile, reason: &str) -> Error {
-    Error::new(format!("cannot decode `{}`", file.path.display()))
+    Error::new(format!("cannot decode `{}`", names::path(&file.path)))
         .because(reason)
         .hint("set `preprocess.unreadable: skip` to leave such files out and list them in `rejected.csv`")
 }
@@ -121,7 +136,8 @@ fn decode_all(folder: &Folder, inputs: &Inputs, settings: &PreprocessSettings, s
         let decoded: Result<Findings> = chunk
             .par_iter()
             .map(|&index| {
-                let found = decode(&folder.images[index], inputs.content(index), &settings.image);
+                interrupt::check()?;
+                let found = decode(&folder.images[index], index, inputs, &settings.image);
                 progress.advance(1);
                 match found? {
                     Ok((signature, pixels)) => store.put(index, &pixels).map(|()| Ok(signature)),
@@ -143,23 +159,16 @@ fn decode_all(folder: &Folder, inputs: &Inputs, settings: &PreprocessSettings, s
 /// The image's signature and its resized pixels.
 fn decode(
     file: &ImageFile,
-    content: &str,
+    index: usize,
+    inputs: &Inputs,
     settings: &ImageSettings,
 ) -> Result<Result<(Signature, Pixels), ImageError>> {
     let bytes = image::read(&file.path);
-    if checksum(bytes.as_deref()) != content {
-        return Err(changed(file));
-    }
+    inputs.confirm(index, file, bytes.as_deref())?;
     let decoded = bytes.and_then(|bytes| image::decode_to_compare(&bytes, settings));
     Ok(decoded.map(|(decoded, compared)| {
         (Signature::of(compared.as_ref().unwrap_or(&decoded).pixels()), decoded.resize(settings))
     }))
-}
-
-/// A file is not what it was when the run began.
-pub fn changed(file: &ImageFile) -> Error {
-    Error::new(format!("`{}` changed while it was read", file.path.display()))
-        .hint("run the same command again when nothing writes to the source directory any more")
 }
 
 fn group(findings: Findings, folder: &Folder, key: String) -> Result<Examined> {

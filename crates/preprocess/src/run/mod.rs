@@ -6,19 +6,22 @@ mod inputs;
 mod ledger;
 mod pixel_store;
 mod publish;
+mod room;
 mod summary;
 
+use crate::augment::AUGMENT_VERSION;
 use crate::duplicates::DUPLICATES_VERSION;
 use crate::folder::Folder;
 use crate::manifest::{DuplicateCounts, FILE_NAME, FORMAT, Manifest, ShardEntry, Split, Unmet};
 use crate::pipeline::{Pipeline, PreprocessSettings};
-use crate::shard::{self, PlannedShard, Row, Written};
-use crate::split::{self, GroupBy, Item, Keep};
+use crate::shard::{self, PlannedShard, Row, StoredRow, Written};
+use crate::split::{self, GroupBy, Item, Keep, SPLIT_VERSION};
 use crate::stage::error::Context;
 use crate::stage::lock::OutputLock;
+use crate::stage::owned::Owned;
 use crate::stage::progress::Progress;
-use crate::stage::{fingerprint, interrupt, random};
-use crate::{Error, Result, augment, image, say};
+use crate::stage::{files, fingerprint, interrupt, random};
+use crate::{Error, Result, augment, image, note, say};
 use examine::Examined;
 use grouping::Grouping;
 use inputs::Inputs;
@@ -46,42 +49,57 @@ const STATE: &str = ".state";
 pub fn run(pipeline: &Pipeline) -> Result<()> {
     let started = Instant::now();
     let settings = &pipeline.preprocess;
-    let folder = Folder::discover(&settings.source)?;
+    image::budget::limit_memory(settings.memory);
+    let folder = Folder::discover_beside(&settings.source, &[&pipeline.output])?;
     summary::found(&folder, &settings.source);
     let _lock = OutputLock::acquire(&pipeline.output, "preprocess")?;
-    let place = Place::create(pipeline.shards_dir())?;
+    let place = Place::create(&pipeline.output)?;
     let inputs = Inputs::read(&folder, &place)?;
-    let given = given_groups(&folder, settings)?;
-    let mut keep = settings.split.keep.as_deref().map(|file| read_keep(file, &folder)).transpose()?;
-    let fingerprint = fingerprint_of(&folder, &inputs, &given, settings)?;
-    let kept = kept_splits(&keep, &folder, &inputs);
-    let known = publish::is_up_to_date(&place, &fingerprint, settings, keep.as_ref().map(|_| kept.as_slice()))?;
-    if known {
+    let made = make(&folder, &inputs, settings, &place, started);
+    if made.is_err() && inputs.misled() {
+        note!("note: what earlier runs remembered of the images was wrong; all are read again");
+        Inputs::forget(&place)?;
+        return make(&folder, &Inputs::read(&folder, &place)?, settings, &place, started);
+    }
+    made
+}
+
+/// Makes the data set of these images, if it is not there.
+fn make(
+    folder: &Folder,
+    inputs: &Inputs,
+    settings: &PreprocessSettings,
+    place: &Place,
+    started: Instant,
+) -> Result<()> {
+    let given = given_groups(folder, settings)?;
+    let mut keep = settings.split.keep.as_deref().map(|file| read_keep(file, folder)).transpose()?;
+    let fingerprint = fingerprint_of(folder, inputs, &given, settings)?;
+    let kept = kept_splits(&keep, folder, inputs);
+    let listed = keep.as_ref().map(|_| kept.as_slice());
+    if publish::is_up_to_date(place, &fingerprint, &folder.classes, settings, listed)? {
         say!("up to date: `{}` holds the data set of these images and settings", place.shards.display());
         return Ok(());
     }
+    // Before the manifest goes: it tells which files are this program's.
+    let mut owned = place.owned();
+    owned.claim(publish::FILES.iter().copied())?;
+    room::check(folder, settings, place)?;
     place.unpublish()?;
-    let (examined, pixels) = examine::examine(&folder, &inputs, settings, &place)?;
+    let (examined, pixels) = examine::examine(folder, inputs, settings, place)?;
     // Before anything that may refuse for want of images: its hint points here.
-    publish::rejected(&folder, &examined, &place)?;
-    let grouping = Grouping::new(&examined, &inputs, &given, settings.split.near_duplicates);
-    let (splits, unmet) = assign(&folder, &inputs, &grouping, &kept, settings)?;
-    let work = Work {
-        folder: &folder,
-        settings,
-        inputs: &inputs,
-        examined: &examined,
-        grouping: &grouping,
-        splits: &splits,
-        pixels: &pixels,
-    };
-    let (shards, sheet) = rayon::join(|| work.write_shards(&place), || publish::contact_sheet(&work, &place));
+    publish::rejected(folder, &examined, place)?;
+    let grouping = Grouping::new(&examined, inputs, &given, settings.split.near_duplicates);
+    let (splits, unmet) = assign(folder, inputs, &grouping, &kept, settings)?;
+    let work =
+        Work { folder, settings, inputs, examined: &examined, grouping: &grouping, splits: &splits, pixels: &pixels };
+    let (shards, sheet) = rayon::join(|| work.write_shards(place), || publish::contact_sheet(&work, place));
     let mut manifest = work.manifest(fingerprint, unmet, shards.and_then(|shards| sheet.map(|()| shards))?);
-    publish::duplicates(&work, &place)?;
+    publish::duplicates(&work, place)?;
     if let Some(keep) = &mut keep {
         manifest.kept = Some(publish::keep(keep, &work)?);
     }
-    publish::manifest(&manifest, &place)?;
+    publish::manifest(&manifest, &mut owned, place)?;
     summary::finished(&manifest, &work, &place.shards, started.elapsed());
     Ok(())
 }
@@ -119,8 +137,9 @@ fn fingerprint_of(
     settings: &PreprocessSettings,
 ) -> Result<String> {
     let settings = PreprocessSettings { source: PathBuf::new(), ..settings.clone() };
-    let version = (FORMAT, env!("CARGO_PKG_VERSION"), image::PIXELS_VERSION, DUPLICATES_VERSION, split::SPLIT_VERSION);
-    fingerprint::of_value(&(version, &folder.classes, inputs.listing(folder), given, settings))
+    let version = (FORMAT, env!("CARGO_PKG_VERSION"));
+    let versions = (image::PIXELS_VERSION, DUPLICATES_VERSION, SPLIT_VERSION, AUGMENT_VERSION);
+    fingerprint::of_value(&(version, versions, &folder.classes, inputs.listing(folder), given, settings))
 }
 
 /// Where the data set goes.
@@ -130,11 +149,18 @@ struct Place {
 }
 
 impl Place {
-    fn create(shards: PathBuf) -> Result<Self> {
-        for directory in [shards.join("data"), shards.join(STATE)] {
-            std::fs::create_dir_all(&directory).context(|| format!("cannot create `{}`", directory.display()))?;
+    fn create(output: &Path) -> Result<Self> {
+        for directory in ["data", STATE] {
+            files::make_directories(output, &["shards", directory])?;
         }
-        Ok(Self { shards })
+        Ok(Self { shards: output.join("shards") })
+    }
+
+    /// Which of the files beside the shards are this program's. Where there is no list of them, a manifest of this program's
+    /// format says that all are.
+    fn owned(&self) -> Owned {
+        let ours = Manifest::read(&self.shards).is_ok();
+        Owned::open(&self.shards, self.state("written.json"), if ours { publish::FILES } else { &[] })
     }
 
     fn state(&self, file: &str) -> PathBuf {
@@ -231,7 +257,8 @@ impl Work<'_> {
         let plan = shard::plan(&self.rows(), self.settings.augment.copies, &self.settings.image);
         let keys = plan.iter().map(|shard| self.key(shard)).collect::<Result<Vec<_>>>()?;
         let mut ledger = Ledger::open(place)?;
-        let finished = ledger.keep(&plan, &keys, place)?;
+        let holds = |shard: &PlannedShard, rows: &[StoredRow]| self.holds(shard, rows);
+        let finished = ledger.keep(&plan, &keys, &self.folder.classes, &holds, place)?;
         let total: usize = plan.iter().map(|shard| shard.images.len()).sum();
         let kept: usize =
             std::iter::zip(&plan, &finished).filter_map(|(s, f)| f.is_some().then_some(s.images.len())).sum();
@@ -260,6 +287,18 @@ impl Work<'_> {
         Ok(entries)
     }
 
+    /// Whether the rows of a shard are those of the planned one.
+    fn holds(&self, shard: &PlannedShard, rows: &[StoredRow]) -> bool {
+        let groups = &self.grouping.group;
+        let same = |(&index, row): (&usize, &StoredRow)| {
+            let image = &self.folder.images[index];
+            let group = groups[index].unwrap_or_default() as u64;
+            (row.label as usize, row.group) == (image.label, group)
+                && (row.source == image.source && row.content == self.inputs.content(index))
+        };
+        rows.len() == shard.images.len() && std::iter::zip(&shard.images, rows).all(same)
+    }
+
     /// All that determines a shard's bytes, but not its name.
     fn key(&self, shard: &PlannedShard) -> Result<String> {
         let groups = &self.grouping.group;
@@ -274,7 +313,7 @@ impl Work<'_> {
         // A copy's number does not change copy 0, nor do settings of augmentation.
         let augment = (shard.copy > 0).then(|| {
             let any_number = crate::pipeline::AugmentSettings { copies: 0, ..self.settings.augment.clone() };
-            (any_number, self.settings.split.seed)
+            (AUGMENT_VERSION, any_number, self.settings.split.seed)
         });
         let version = (FORMAT, env!("CARGO_PKG_VERSION"), image::PIXELS_VERSION);
         fingerprint::of_value(&(version, &self.folder.classes, &self.settings.image, shard.copy, augment, rows))
@@ -282,6 +321,7 @@ impl Work<'_> {
 
     /// One row: the image itself, or an augmented copy of it.
     fn row(&self, index: usize, copy: usize) -> Result<Row> {
+        interrupt::check()?;
         let found = &self.folder.images[index];
         let mut pixels = self.pixels.pixels(index)?;
         if copy > 0 {

@@ -1,16 +1,16 @@
 //! The resized images, each decoded from its source at most once a run. Their pixels lie in a file as they are: that takes twice the disk
 //! that PNG would until the run ends, and a copy is made of them without another decoding.
 
-use super::examine::changed;
-use super::inputs::{Inputs, checksum};
+use super::inputs::{Inputs, changed};
 use super::{Place, remove_if_present};
 use crate::Result;
 use crate::folder::Folder;
 use crate::image::{self, Pixels};
 use crate::pipeline::ImageSettings;
 use crate::shard::read_exact_at;
-use crate::stage::atomic_file::{write_atomically, write_error};
+use crate::stage::atomic_file::write_error;
 use crate::stage::error::Context;
+use crate::stage::{files, sealed};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -66,7 +66,9 @@ impl<'a> PixelStore<'a> {
     ) -> Result<Self> {
         let path = place.state(FILE);
         let entries = key.and_then(|key| load_index(place, key)).filter(|entries| entries.len() == folder.images.len());
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(entries.is_none()).open(&path);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(entries.is_none());
+        let file = files::open_for_writing(&path, &mut options);
         let file = file.context(|| format!("cannot open `{}`", path.display()))?;
         let end = file.metadata().context(|| format!("cannot read `{}`", path.display()))?.len();
         let entries = entries.unwrap_or_else(|| vec![None; folder.images.len()]);
@@ -75,7 +77,7 @@ impl<'a> PixelStore<'a> {
 
     /// Adds an image.
     pub fn put(&self, index: usize, pixels: &Pixels) -> Result<()> {
-        let checksum = short(&pixels.data);
+        let checksum = self.checksum(index, &pixels.data);
         let mut spool = self.spool();
         let mut file = &self.file;
         let written = file.seek(SeekFrom::Start(spool.end)).and_then(|_| file.write_all(&pixels.data));
@@ -89,7 +91,7 @@ impl<'a> PixelStore<'a> {
     pub fn save(&self, place: &Place, key: &str) -> Result<()> {
         let entries = self.spool().entries.clone();
         let index = Index { key: key.to_owned(), entries };
-        write_atomically(&place.state(INDEX), |writer| Ok(serde_json::to_writer(writer, &index)?))
+        sealed::write(&place.state(INDEX), &index)
     }
 
     /// Removes the files of a store: the shards hold all that it held.
@@ -106,19 +108,26 @@ impl<'a> PixelStore<'a> {
             let mut data = vec![0; width * height * 3];
             // What a crash left of the file may be short or wrong: then it is made again.
             let read = read_exact_at(&self.file, &mut data, entry.offset).is_ok();
-            if read && (entry.own || short(&data) == entry.checksum) {
+            if read && (entry.own || self.checksum(index, &data) == entry.checksum) {
                 return Ok(Pixels { width, height, data });
             }
         }
         let file = &self.folder.images[index];
         let bytes = image::read(&file.path);
-        if checksum(bytes.as_deref()) != self.inputs.content(index) {
-            return Err(changed(file));
-        }
+        self.inputs.confirm(index, file, bytes.as_deref())?;
         let pixels =
             bytes.and_then(|bytes| image::load_from_memory(&bytes, self.settings)).map_err(|_| changed(file))?;
         self.put(index, &pixels)?;
         Ok(pixels)
+    }
+
+    /// Enough to tell what was written from what a crash made of it. Over the source's content too: the pixels of another image are none.
+    fn checksum(&self, index: usize, pixels: &[u8]) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.inputs.content(index).as_bytes()).update(pixels);
+        let mut short = [0; 16];
+        short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        short
     }
 
     fn spool(&self) -> std::sync::MutexGuard<'_, Spool> {
@@ -127,13 +136,9 @@ impl<'a> PixelStore<'a> {
 }
 
 fn load_index(place: &Place, key: &str) -> Option<Vec<Option<Entry>>> {
-    let index: Index = serde_json::from_slice(&std::fs::read(place.state(INDEX)).ok()?).ok()?;
+    let path = place.state(INDEX);
+    let index: Index = sealed::read(&path)
+        .map_err(|unsealed| unsealed.note_of_a_cache(&path, "pixels are made again where they are needed"))
+        .ok()?;
     (index.key == key).then_some(index.entries)
-}
-
-/// Enough to tell what was written from what a crash made of it.
-fn short(pixels: &[u8]) -> [u8; 16] {
-    let mut short = [0; 16];
-    short.copy_from_slice(&blake3::hash(pixels).as_bytes()[..16]);
-    short
 }

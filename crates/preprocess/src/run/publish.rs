@@ -6,16 +6,18 @@ use super::pixel_store::PixelStore;
 use super::{Place, Work};
 use crate::Result;
 use crate::contact_sheet;
+use crate::dataset::is_intact;
 use crate::duplicates::Kind;
 use crate::folder::Folder;
-use crate::manifest::{Manifest, Split};
+use crate::manifest::{FILE_NAME, Manifest, Split};
 use crate::pipeline::PreprocessSettings;
 use crate::split::Keep;
 use crate::stage::atomic_file::write_atomically;
 use crate::stage::error::Context;
-use crate::stage::fingerprint;
 use crate::stage::names::csv_cell;
-use crate::{augment, image};
+use crate::stage::owned::Owned;
+use crate::stage::{fingerprint, interrupt};
+use crate::{augment, image, note};
 use rayon::prelude::*;
 
 /// The list of files that could not be decoded, in `shards/`.
@@ -27,28 +29,38 @@ pub const DUPLICATES: &str = "duplicates.csv";
 /// The picture of sample images, in `shards/`.
 pub const CONTACT_SHEET: &str = "contact-sheet.png";
 
+/// All files that lie in `shards/` itself.
+pub const FILES: &[&str] = &[REJECTED, CONTACT_SHEET, DUPLICATES, FILE_NAME];
+
 /// Whether the directory holds the whole data set of these inputs and settings, every shard as it was written.
 ///
 /// `kept` are the images' splits in the list of kept ones, where there is one: the run that made the data set wrote them there.
 pub fn is_up_to_date(
     place: &Place,
     fingerprint: &str,
+    classes: &[String],
     settings: &PreprocessSettings,
     kept: Option<&[Option<Split>]>,
 ) -> Result<bool> {
     // A manifest that is missing or damaged means work to do, not an error.
-    let Ok(manifest) = Manifest::read(&place.shards) else { return Ok(false) };
-    if manifest.fingerprint != fingerprint || manifest.settings != *settings {
+    let manifest = match Manifest::read(&place.shards) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            if place.shards.join(FILE_NAME).exists() {
+                note!("note: {}; it is made anew", error.message());
+            }
+            return Ok(false);
+        }
+    };
+    if manifest.fingerprint != fingerprint || manifest.classes != classes || manifest.settings != *settings {
         return Ok(false);
     }
     if manifest.kept != kept.map(fingerprint::of_value).transpose()? {
         return Ok(false);
     }
     let beside = [REJECTED, DUPLICATES, CONTACT_SHEET].iter().all(|file| place.shards.join(file).is_file());
-    let intact = manifest
-        .shards
-        .par_iter()
-        .all(|shard| fingerprint::of_file(&place.shards.join(&shard.file)).is_ok_and(|blake3| blake3 == shard.blake3));
+    let intact = is_intact(&place.shards, &manifest);
+    interrupt::check()?;
     Ok(beside && intact)
 }
 
@@ -58,7 +70,7 @@ pub fn rejected(folder: &Folder, examined: &Examined, place: &Place) -> Result<(
     let cannot = || format!("cannot write `{REJECTED}`");
     csv.write_record(["path", "reason"]).context(cannot)?;
     for (index, reason) in examined.rejected() {
-        csv.write_record([&folder.images[index].source, reason]).context(cannot)?;
+        csv.write_record([csv_cell(&folder.images[index].source).as_ref(), &csv_cell(reason)]).context(cannot)?;
     }
     let text = csv.into_inner().context(cannot)?;
     write_atomically(&place.shards.join(REJECTED), |writer| writer.write_all(&text))
@@ -117,10 +129,12 @@ pub fn contact_sheet(work: &Work, place: &Place) -> Result<()> {
 }
 
 /// Removes what earlier runs left, then writes the manifest: from here on the directory is a data set.
-pub fn manifest(manifest: &Manifest, place: &Place) -> Result<()> {
+pub fn manifest(manifest: &Manifest, owned: &mut Owned, place: &Place) -> Result<()> {
     let current: Vec<String> = manifest.shards.iter().map(|shard| shard.file.clone()).collect();
     Ledger::prune(place, &current)?;
     crate::stage::atomic_file::sweep_leftovers(&place.shards)?;
     manifest.write(&place.shards)?;
+    let there = FILES.iter().filter(|file| place.shards.join(file).is_file());
+    owned.settle(&there.map(|&file| file.to_owned()).collect())?;
     PixelStore::discard(place)
 }

@@ -39,7 +39,7 @@ pub fn found(folder: &Folder, source: &Path) {
 pub fn rejected(examined: &Examined, folder: &Folder) {
     let total = examined.rejected().count();
     for (index, reason) in examined.rejected().take(SHOWN) {
-        note!("warning: left out `{}`: {reason}", folder.images[index].source);
+        note!("warning: left out `{}`: {}", shown(&folder.images[index].source), shown(reason));
     }
     if total > SHOWN {
         note!("warning: left out {} more files; `rejected.csv` lists all {total}", total - SHOWN);
@@ -154,7 +154,8 @@ fn duplicates(manifest: &Manifest, work: &Work) -> String {
 
 /// Images of each class in each split.
 fn table(manifest: &Manifest) -> String {
-    let width = manifest.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max("class".len());
+    let classes: Vec<_> = manifest.classes.iter().map(|class| shown(class)).collect();
+    let width = classes.iter().map(|class| class.chars().count()).max().unwrap_or(0).max("class".len());
     let line = |name: &str, counts: [usize; 3]| {
         let [train, validation, test] = counts;
         let total = train + validation + test;
@@ -164,6 +165,6 @@ fn table(manifest: &Manifest) -> String {
     let all: Vec<[usize; 3]> = (0..manifest.classes.len()).map(counts).collect();
     let total = [0, 1, 2].map(|split| all.iter().map(|counts| counts[split]).sum());
     let head = format!("{:<width$}  {:>8}  {:>10}  {:>8}  {:>8}", "class", "train", "validation", "test", "total");
-    let lines = std::iter::zip(&manifest.classes, &all).map(|(class, counts)| line(class, *counts));
+    let lines = std::iter::zip(&classes, &all).map(|(class, counts)| line(class, *counts));
     std::iter::once(head).chain(lines).chain([line("total", total)]).collect::<Vec<_>>().join("\n")
 }

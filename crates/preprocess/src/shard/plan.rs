@@ -42,9 +42,44 @@ pub fn plan(images: &BTreeMap<Split, Vec<usize>>, copies: usize, settings: &Imag
     shards
 }
 
+/// The split that a shard's name tells; none where no plan gives that name. A name from a file is held against this before it becomes a
+/// path.
+pub fn split_of_name(file: &str) -> Option<Split> {
+    let name = file.strip_prefix("data/")?.strip_suffix(".parquet")?;
+    let (split, numbers) = name.split_once('-')?;
+    let (number, total) = numbers.split_once("-of-")?;
+    let parse = |digits: &str| {
+        let plain = digits.len() >= 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| digits.parse::<u32>().ok())?
+    };
+    let split = Split::ALL.into_iter().find(|known| known.name() == split)?;
+    (parse(number)? < parse(total)?).then_some(split)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_planned_names_are_names() {
+        assert_eq!(split_of_name("data/train-00000-of-00009.parquet"), Some(Split::Train));
+        assert_eq!(split_of_name("data/test-123456-of-123457.parquet"), Some(Split::Test));
+        for name in [
+            "",
+            "data/train-00009-of-00009.parquet",
+            "data/other-00000-of-00009.parquet",
+            "data/train-0-of-9.parquet",
+            "data/train-00000-of-00009.csv",
+            "data/../train-00000-of-00009.parquet",
+            "data/train-../00-of-00009.parquet",
+            "/data/train-00000-of-00009.parquet",
+            "../data/train-00000-of-00009.parquet",
+            "data/train-99999999999-of-99999999999.parquet",
+            "data/train-+0000-of-00009.parquet",
+        ] {
+            assert_eq!(split_of_name(name), None, "{name}");
+        }
+    }
 
     #[test]
     fn every_image_has_one_row_a_copy_and_names_count_through() {

@@ -1,12 +1,15 @@
 //! Reads a shard's rows: where each image lies in the file, and what the other columns say.
 
-use super::schema::schema_of_views;
+use super::schema::{METADATA_KEY, features, schema_of_views};
+use crate::stage::contained::contained;
+use crate::stage::files;
 use crate::{Error, Result};
-use arrow::array::{Array, AsArray, BinaryViewArray, RecordBatch};
+use arrow::array::{Array, AsArray, BinaryViewArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use std::path::Path;
 
 /// One row, without its pixels.
@@ -31,28 +34,54 @@ pub struct StoredRow {
 /// read finds it later.
 ///
 /// # Errors
-/// The content is no shard that this crate wrote.
-pub fn read(path: &Path, content: &Bytes) -> Result<Vec<StoredRow>> {
-    let foreign = |cause: String| {
+/// The content is no shard that this crate wrote, or one of other classes or of another copy.
+pub fn read(path: &Path, content: &Bytes, classes: &[String], copy: usize) -> Result<Vec<StoredRow>> {
+    contained(|| rows(content, classes, copy)).map_err(|cause| {
         Error::new(format!("`{}` is not a shard of this program", path.display()))
             .because(cause)
             .hint("run `preprocess` again with the same pipeline file")
-    };
+    })
+}
+
+fn rows(content: &Bytes, classes: &[String], copy: usize) -> Result<Vec<StoredRow>, String> {
+    let words = |error: parquet::errors::ParquetError| error.to_string();
     let options = ArrowReaderOptions::new().with_schema(schema_of_views());
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(content.clone(), options)
-        .map_err(|error| foreign(error.to_string()))?;
-    let columns = ["image.bytes", "label", "group", "source", "content"];
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(content.clone(), options).map_err(words)?;
+    let pairs = builder.metadata().file_metadata().key_value_metadata();
+    let named = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == METADATA_KEY));
+    if named.and_then(|pair| pair.value.as_ref()) != Some(&features(classes)) {
+        return Err("its classes are others".to_owned());
+    }
+    let columns = ["image.bytes", "label", "copy", "group", "source", "content"];
     let projection = ProjectionMask::columns(builder.parquet_schema(), columns);
-    let reader = builder.with_projection(projection).build().map_err(|error| foreign(error.to_string()))?;
+    let reader = builder.with_projection(projection).build().map_err(words)?;
     let mut rows = Vec::new();
     for batch in reader {
-        let batch = batch.map_err(|error| foreign(error.to_string()))?;
-        append(&mut rows, &batch, content).ok_or_else(|| foreign("its columns are others".to_owned()))?;
+        append(&mut rows, &batch.map_err(|error| error.to_string())?, content, copy)?;
     }
     Ok(rows)
 }
 
-fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Option<()> {
+/// Whether a file is a shard that this program wrote, by what it says of itself.
+pub fn is_ours(path: &Path) -> bool {
+    let Ok(file) = files::open(path) else { return false };
+    let Ok(reader) = SerializedFileReader::new(file) else { return false };
+    let metadata = reader.metadata().file_metadata();
+    let of_ours = metadata.created_by().is_some_and(|program| program.starts_with("preprocess "));
+    of_ours && metadata.key_value_metadata().is_some_and(|all| all.iter().any(|entry| entry.key == METADATA_KEY))
+}
+
+fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes, copy: usize) -> Result<(), String> {
+    let copies = batch.column_by_name("copy").and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let is_of_copy =
+        |copies: &Int64Array| copies.null_count() == 0 && copies.values().iter().all(|&of| of == copy as i64);
+    if !copies.is_some_and(is_of_copy) {
+        return Err(format!("its rows are not of copy {copy}"));
+    }
+    append_rows(rows, batch, content).ok_or_else(|| "its columns are others".to_owned())
+}
+
+fn append_rows(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Option<()> {
     let images: &BinaryViewArray =
         batch.column_by_name("image")?.as_struct_opt()?.column_by_name("bytes")?.as_binary_view_opt()?;
     let labels = batch.column_by_name("label")?.as_primitive_opt::<Int64Type>()?;
@@ -66,7 +95,7 @@ fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Op
         let png = images.value(row);
         // The slice lies inside the file's buffer, so the difference of the addresses is the offset in the file.
         let offset = (png.as_ptr() as usize).checked_sub(content.as_ptr() as usize)?;
-        if offset + png.len() > content.len() {
+        if offset.checked_add(png.len())? > content.len() {
             return None;
         }
         rows.push(StoredRow {

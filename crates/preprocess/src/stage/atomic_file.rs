@@ -2,6 +2,7 @@
 //! renamed.
 
 use super::error::Context;
+use super::files;
 use crate::{Error, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -32,6 +33,8 @@ impl AtomicFile {
         let name = target.file_name().ok_or_else(|| {
             Error::new(format!("cannot write `{}`", target.display())).because("this is no file name")
         })?;
+        // Renaming would replace a link or a pipe as readily as a file.
+        files::refuse_unless_plain(target).map_err(|error| write_error(target, error))?;
         let mut temporary = std::ffi::OsString::from(TEMPORARY_PREFIX);
         temporary.push(name);
         temporary.push(format!("-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
@@ -161,7 +164,7 @@ pub fn sweep_leftovers(directory: &Path) -> Result<usize> {
     let mut swept = 0;
     for entry in entries {
         let entry = entry.context(|| format!("cannot list `{}`", directory.display()))?;
-        let is_leftover = entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX);
+        let is_leftover = is_temporary(&entry.file_name().to_string_lossy());
         if is_leftover && entry.file_type().is_ok_and(|kind| kind.is_file()) {
             fs::remove_file(entry.path()).context(|| format!("cannot remove `{}`", entry.path().display()))?;
             swept += 1;
@@ -170,9 +173,36 @@ pub fn sweep_leftovers(directory: &Path) -> Result<usize> {
     Ok(swept)
 }
 
+/// Whether a name is as [`AtomicFile`] makes them: `.tmp-NAME-PROCESS-NUMBER`. Others' files may begin like that.
+fn is_temporary(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = name.strip_prefix(TEMPORARY_PREFIX).and_then(|rest| {
+        let (rest, number) = rest.rsplit_once('-')?;
+        let (target, process) = rest.rsplit_once('-')?;
+        Some((target, process, number))
+    });
+    parts.is_some_and(|(target, process, number)| !target.is_empty() && is_number(process) && is_number(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_of_our_making_are_swept() {
+        for (name, ours) in [
+            (".tmp-manifest.json-4711-0", true),
+            (".tmp-train-00000-of-00001.parquet-4711-12", true),
+            (".tmp-notes", false),
+            (".tmp-notes-2024", false),
+            (".tmp-4711-0", false),
+            (".tmp--4711-0", false),
+            (".tmp-a-4711-", false),
+            ("tmp-a-4711-0", false),
+        ] {
+            assert_eq!(is_temporary(name), ours, "{name}");
+        }
+    }
 
     fn names(directory: &Path) -> Vec<String> {
         let entries = fs::read_dir(directory).expect("listable");

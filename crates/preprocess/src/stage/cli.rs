@@ -1,8 +1,10 @@
 //! The part of the command line that all stages have, and the way from a result to an exit code.
 
 use super::{interrupt, output};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, limits};
 use crate::{Error, Result};
+use clap::builder::RangedU64ValueParser;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,6 +27,16 @@ impl PipelineArgs {
     pub fn load(&self) -> Result<Pipeline> {
         Pipeline::load(&self.pipeline, &self.set)
     }
+}
+
+/// Reads a count of threads.
+pub fn threads() -> RangedU64ValueParser<usize> {
+    whole_number(&limits::THREADS)
+}
+
+/// Reads a whole number within `range`.
+pub fn whole_number(range: &RangeInclusive<usize>) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(*range.start() as u64..=*range.end() as u64)
 }
 
 /// Runs a stage's work with Ctrl-C handled; prints its error to stderr and turns the outcome into an exit code: 0 done, 1 a gate

@@ -1,5 +1,6 @@
 //! The error that reaches a person: what failed, why, and what to do next.
 
+use super::names::shown;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -88,12 +89,13 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        // Names in it may hold anything.
+        write!(f, "error: {}", shown(&self.message))?;
         for cause in &self.causes {
-            write!(f, "\n  caused by: {cause}")?;
+            write!(f, "\n  caused by: {}", shown(cause))?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {hint}")?;
+            write!(f, "\n  hint: {}", shown(hint))?;
         }
         Ok(())
     }

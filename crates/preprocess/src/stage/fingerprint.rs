@@ -1,9 +1,9 @@
 //! Says whether two values or files are the same: BLAKE3, in hexadecimal.
 
 use super::error::Context;
+use super::files;
 use crate::Result;
 use serde::Serialize;
-use std::fs::File;
 use std::path::Path;
 
 /// The fingerprint of a value: of its JSON form, so that it changes with any field's name or value and with nothing else.
@@ -27,7 +27,7 @@ pub fn of_bytes(bytes: &[u8]) -> String {
 /// The file cannot be read.
 pub fn of_file(path: &Path) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
-    File::open(path)
+    files::open(path)
         .and_then(|file| hasher.update_reader(file).map(|_| ()))
         .context(|| format!("cannot read `{}`", path.display()))?;
     Ok(hasher.finalize().to_hex().to_string())

@@ -1,6 +1,7 @@
 //! One stage at a time on one output directory.
 
 use super::error::Context;
+use super::{files, names};
 use crate::{Error, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -32,17 +33,14 @@ impl OutputLock {
     /// Another process holds the lock (it is named), or the directory cannot be written to.
     pub fn acquire(output: &Path, stage: &str) -> Result<Self> {
         fs::create_dir_all(output).map_err(|error| {
-            Error::new(format!("cannot create the output directory `{}`", output.display()))
-                .caused_by(error)
-                .hint("choose another directory with `--set output=DIR`")
+            let error =
+                Error::new(format!("cannot create the output directory `{}`", output.display())).caused_by(error);
+            let error = names::relative_to(output).into_iter().fold(error, Error::because);
+            error.hint("choose another directory with `--set output=DIR`")
         })?;
         let path = output.join(FILE_NAME);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
+        let mut options = OpenOptions::new();
+        let mut file = files::open_for_writing(&path, options.read(true).write(true).create(true).truncate(false))
             .context(|| format!("cannot open the lock `{}`", path.display()))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -51,10 +49,28 @@ impl OutputLock {
                 return Err(error).context(|| format!("cannot lock `{}`", path.display()));
             }
         }
+        refuse_foreign(&path, &mut file)?;
         write_holder(&mut file, stage).context(|| format!("cannot write the lock `{}`", path.display()))?;
         Ok(Self { file })
     }
 }
+
+/// A lock holds nothing or the note of an earlier holder; anything else is somebody's file.
+fn refuse_foreign(path: &Path, file: &mut File) -> Result<()> {
+    let mut start = Vec::new();
+    let read = file.rewind().and_then(|()| file.take(MOST_NOTE).read_to_end(&mut start));
+    read.context(|| format!("cannot read the lock `{}`", path.display()))?;
+    let note = String::from_utf8_lossy(&start);
+    if note.is_empty() || note.starts_with('`') && note.contains("` (process ") {
+        return Ok(());
+    }
+    Err(Error::new(format!("`{}` is there already and is no lock of this program", path.display()))
+        .because("it does not replace others' files")
+        .hint("move it away, or choose another directory with `--set output=DIR`"))
+}
+
+/// More than a holder's note has.
+const MOST_NOTE: u64 = 256;
 
 /// Leaves a note for whoever finds the directory locked.
 fn write_holder(file: &mut File, stage: &str) -> std::io::Result<()> {
@@ -67,7 +83,7 @@ fn write_holder(file: &mut File, stage: &str) -> std::io::Result<()> {
 fn held(output: &Path, file: &mut File) -> Error {
     let mut holder = String::new();
     // The note may be missing (the other process has only just started) or locked away from readers on some systems.
-    if file.read_to_string(&mut holder).is_err() || holder.is_empty() {
+    if file.take(MOST_NOTE).read_to_string(&mut holder).is_err() || holder.is_empty() {
         holder = "another process".to_owned();
     }
     Error::new(format!("the output directory `{}` is in use by {holder}", output.display()))
@@ -104,6 +120,27 @@ mod tests {
         let note = fs::read_to_string(directory.path().join(FILE_NAME)).context(|| "note".to_owned())?;
         assert_eq!(note, format!("`report` (process {})", std::process::id()));
         Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_is_something_else_is_refused_and_left_alone() {
+        for (name, says) in
+            [("link", "it is a link"), ("pipe", "it is a named pipe"), ("foreign", "no lock of this program")]
+        {
+            let directory = tempfile::tempdir().expect("temporary directory");
+            let (lock, theirs) = (directory.path().join(FILE_NAME), directory.path().join("theirs"));
+            fs::write(&theirs, "precious").expect("written");
+            match name {
+                "link" => std::os::unix::fs::symlink(&theirs, &lock).expect("link"),
+                "pipe" => _ = std::process::Command::new("mkfifo").arg(&lock).status().expect("mkfifo"),
+                _ => fs::write(&lock, "precious").expect("written"),
+            }
+            let error = OutputLock::acquire(directory.path(), "train").expect_err(name).to_string();
+            assert!(error.contains(says) && error.contains(FILE_NAME), "{name}: {error}");
+            assert_eq!(fs::read(&theirs).expect("readable"), b"precious");
+            assert!(name != "foreign" || fs::read(&lock).expect("readable") == b"precious");
+        }
     }
 
     #[test]

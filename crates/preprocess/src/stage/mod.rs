@@ -3,12 +3,15 @@
 
 pub mod atomic_file;
 pub mod cli;
+pub mod contained;
 pub mod error;
+pub mod files;
 pub mod fingerprint;
 pub mod interrupt;
 pub mod lock;
 pub mod names;
 pub mod output;
+pub mod owned;
 pub mod progress;
 pub mod random;
 pub mod sealed;

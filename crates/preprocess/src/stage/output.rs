@@ -1,8 +1,10 @@
 //! Printing that survives `report | head`: where the reader of stdout has gone, further lines are dropped without a word and
-//! the stage goes on with its work. Any other failure to print is kept until [`finish`].
+//! the stage goes on with its work. Any other failure to print is kept until [`finish`]. Control characters of names that a caller
+//! has not escaped do not get through.
 
 use crate::Result;
 use crate::stage::error::Context;
+use crate::stage::names::shown_lines;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +20,7 @@ impl Lines {
     fn write(&mut self, to: &mut impl Write, line: fmt::Arguments<'_>) {
         if self.failure.is_none() {
             // Flushed line by line: progress goes to stderr, and the two should keep their order in a log.
-            self.failure = writeln!(to, "{line}").and_then(|()| to.flush()).err();
+            self.failure = writeln!(to, "{}", shown_lines(&line.to_string())).and_then(|()| to.flush()).err();
         }
     }
 
@@ -44,7 +46,7 @@ pub fn say(line: fmt::Arguments<'_>) {
 /// Prints a line to stderr, as `eprintln!` does, but never panics. For what a person should know while the work goes on.
 pub fn note(line: fmt::Arguments<'_>) {
     // A stderr that cannot be written to leaves nowhere to say so.
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", shown_lines(&line.to_string()));
 }
 
 /// Whether everything that was said has reached stdout, or its reader did not want it.

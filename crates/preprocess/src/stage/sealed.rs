@@ -12,7 +12,7 @@
 //! against accidents, not against somebody who computes a new one: readers still check what they read.
 
 use super::atomic_file::{write_atomically, write_error};
-use crate::{Error, Result};
+use crate::{Error, Result, note};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -44,6 +44,15 @@ impl fmt::Display for Unsealed {
 
 impl std::error::Error for Unsealed {}
 
+impl Unsealed {
+    /// Says on stderr that a cache is done without, where there is one, and what that costs.
+    pub fn note_of_a_cache(&self, path: &Path, cost: &str) {
+        if *self != Self::Missing {
+            note!("note: `{}` cannot be used ({self}): {cost}", path.display());
+        }
+    }
+}
+
 /// Writes a value as a sealed JSON file, whole or not at all.
 ///
 /// # Errors
@@ -59,7 +68,7 @@ pub fn write(path: &Path, value: &(impl Serialize + ?Sized)) -> Result<()> {
 /// # Errors
 /// See [`Unsealed`].
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Unsealed> {
-    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+    let bytes = super::files::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Unsealed::Missing,
         _ => Unsealed::Unreadable(error.to_string()),
     })?;

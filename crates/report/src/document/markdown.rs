@@ -1,6 +1,7 @@
 //! Markdown as GitHub reads it.
 
 use super::{Block, Document, Drawing, Table, link};
+use preprocess::stage::names::is_dangerous;
 use std::fmt::Write;
 
 /// The whole document. Figures are links to their files.
@@ -95,7 +96,7 @@ pub fn escape(text: &str) -> String {
             }
             '#' if index == 0 => out.push_str("\\#"),
             c if c.is_whitespace() => out.push(' '),
-            c if c.is_control() => out.push('\u{fffd}'),
+            c if is_dangerous(c) => out.push_str(&format!("\\{}", c.escape_unicode())),
             c => out.push(c),
         }
     }
@@ -116,6 +117,7 @@ mod tests {
             ("[x](http://y)", "\\[x\\](http://y)"),
             ("# one\ntwo", "\\# one two"),
             ("`code` **bold**", "\\`code\\` \\*\\*bold\\*\\*"),
+            ("a\u{1b}[2J\u{202e}b", "a\\\\u{1b}\\[2J\\\\u{202e}b"),
         ];
         for (given, expected) in cases {
             assert_eq!(escape(given), expected);

@@ -1,6 +1,7 @@
 //! Tables for a terminal.
 
 use super::Table;
+use preprocess::stage::names::shown;
 
 /// The table with aligned columns, a rule below the header, and two spaces between columns.
 pub fn table(table: &Table) -> String {
@@ -9,8 +10,9 @@ pub fn table(table: &Table) -> String {
         .iter()
         .enumerate()
         .map(|(index, column)| {
-            let cells = table.rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.text.chars().count());
-            cells.fold(column.name.chars().count(), usize::max)
+            let length = |text: &str| shown(text).chars().count();
+            let cells = table.rows.iter().filter_map(|row| row.get(index)).map(|cell| length(&cell.text));
+            cells.fold(length(&column.name), usize::max)
         })
         .collect();
     let line = |cells: Vec<&str>| {
@@ -18,14 +20,13 @@ pub fn table(table: &Table) -> String {
             .iter()
             .zip(&widths)
             .zip(&table.columns)
-            .map(
-                |((cell, &width), column)| {
-                    if column.number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-                },
-            )
+            .map(|((cell, &width), column)| {
+                // A control character in a class's name must not reach the terminal.
+                let cell = shown(cell);
+                if column.number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+            })
             .collect();
-        // A control character in a class's name must not reach the terminal.
-        let line = padded.join("  ").replace(|c: char| c.is_control(), "\u{fffd}");
+        let line = padded.join("  ");
         format!("{}\n", line.trim_end())
     };
     let mut out = line(table.columns.iter().map(|column| column.name.as_str()).collect());

@@ -1,5 +1,6 @@
 //! A small writer of SVG.
 
+use preprocess::stage::names::is_dangerous;
 use std::fmt::Write;
 
 /// A drawing. Lengths are in pixels of its own coordinate system, `width` by `height`, from the top left corner.
@@ -193,7 +194,7 @@ pub fn escape(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             '\n' | '\t' => escaped.push(' '),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
+            c if is_dangerous(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.extend(c.escape_unicode()),
             c => escaped.push(c),
         }
     }

@@ -1,199 +1,196 @@
-//! What became better, what worse, and whether that is more than noise.
+//! The present models against the baseline's, on the images that both have.
 
-use super::{Baseline, BaselineModel};
-use crate::document::{Cell, Table};
-use crate::format::{count, p_value, percent, points, signed};
-use crate::metrics::{Interval, Paired};
-use crate::metrics_file::{Metrics, SIGNIFICANCE};
-use indexmap::IndexMap;
+use super::baseline::{Baseline, Present, Scores};
+use super::decision::{Decision, Limits, Verdict, decide};
+use super::pairing::{Pairing, pair};
+use super::record::Record;
+use crate::format::{count, counted};
+use preprocess::pipeline::GateSettings;
+use preprocess::stage::names::shown;
 use preprocess::{Error, Result};
 
-/// A drop counts as beyond the tolerance only if it is so by more than rounding.
-const ROUNDING: f64 = 1e-9;
+/// Everything that one run of the gate found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// The models that both have, in the order of the pipeline file.
+    pub models: Vec<ModelComparison>,
+    /// Models that the baseline does not have.
+    pub new_models: Vec<String>,
+}
 
 /// One model against its baseline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelComparison {
     /// The model's name.
     pub name: String,
-    /// Accuracy first: it decides. Then macro F1 and loss, for information.
-    pub findings: Vec<Finding>,
+    /// Class names, as they are now.
+    pub classes: Vec<String>,
+    /// What the images say.
+    pub decision: Decision,
+    /// Macro F1 on the shared images, before and now.
+    pub macro_f1: [f64; 2],
+    /// Which images were compared.
+    pub images: Images,
 }
 
-/// One metric of one model.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
-    /// Its name.
-    pub metric: &'static str,
-    /// In words, with its unit.
-    pub before: String,
-    /// In words, with its unit.
-    pub now: String,
-    /// In words, with its unit.
-    pub difference: String,
-    /// Whether the gate looks at it, and what it sees.
-    pub gated: Gated,
-    /// Whether the difference exceeds the test set's own noise, and how that was decided.
-    pub beyond_noise: String,
+/// Which images were compared and which not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    /// Images that both have.
+    pub shared: usize,
+    /// In so many groups.
+    pub groups: usize,
+    /// Images that are new.
+    pub new: usize,
+    /// Images of the baseline that are gone.
+    pub gone: usize,
+    /// Images that have another class now.
+    pub relabelled: usize,
+    /// Classes that have another name now.
+    pub renamed: Vec<(String, String)>,
 }
 
-/// What the gate makes of a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gated {
-    /// Shown only.
-    No,
-    /// Equal, better, or worse within the tolerance.
-    Passed,
-    /// Worse by more than the tolerance.
-    Failed,
-}
-
-impl ModelComparison {
-    /// Whether the model got worse than its tolerance allows.
-    pub fn fails(&self) -> bool {
-        self.findings.iter().any(|finding| finding.gated == Gated::Failed)
+impl Comparison {
+    /// The worst verdict of any model; undecidable where nothing was compared.
+    pub fn verdict(&self) -> Verdict {
+        self.models.iter().map(|model| model.decision.verdict()).max().unwrap_or(Verdict::Undecidable)
     }
-}
 
-/// Compares every model with its baseline. Both are of the same images.
-///
-/// # Errors
-/// A model that only one of the two has.
-pub fn compare(baseline: &Baseline, metrics: &Metrics, tolerance: f64) -> Result<Vec<ModelComparison>> {
-    let now = Baseline::from_metrics(metrics)?;
-    if let Some(name) = baseline.models.keys().find(|name| !now.models.contains_key(*name)) {
-        return Err(Error::new(format!("the model `{name}` of the baseline is missing from the results")).hint(
-            "train and report on it; or, if it was removed on purpose, run `report accept` and commit the baseline",
-        ));
-    }
-    let compare = |(name, now): (&String, &BaselineModel)| {
-        let before = baseline.models.get(name).ok_or_else(|| {
-            Error::new(format!("the model `{name}` is not in the baseline"))
-                .hint("run `report accept` with the same pipeline file and commit the baseline")
-        })?;
-        Ok(ModelComparison { name: name.clone(), findings: findings(before, now, tolerance) })
-    };
-    now.models.iter().map(compare).collect()
-}
-
-fn findings(before: &BaselineModel, now: &BaselineModel, tolerance: f64) -> Vec<Finding> {
-    vec![accuracy(before, now, tolerance), macro_f1(before, now), loss(before, now)]
-}
-
-fn accuracy(before: &BaselineModel, now: &BaselineModel, tolerance: f64) -> Finding {
-    let difference = now.accuracy - before.accuracy;
-    let p = Paired::count(before.correct_images.iter(), now.correct_images.iter()).p_value();
-    Finding {
-        metric: "accuracy",
-        before: percent(before.accuracy),
-        now: percent(now.accuracy),
-        difference: points(difference),
-        gated: if -difference > tolerance + ROUNDING { Gated::Failed } else { Gated::Passed },
-        beyond_noise: format!("{} (McNemar, {})", if p < SIGNIFICANCE { "yes" } else { "no" }, p_value(p)),
-    }
-}
-
-fn macro_f1(before: &BaselineModel, now: &BaselineModel) -> Finding {
-    let difference = now.macro_f1 - before.macro_f1;
-    Finding {
-        metric: "macro F1",
-        before: format!("{:.3}", before.macro_f1),
-        now: format!("{:.3}", now.macro_f1),
-        difference: signed(difference, 3),
-        gated: Gated::No,
-        beyond_noise: by_intervals(before.macro_f1_interval, now.macro_f1_interval, difference),
-    }
-}
-
-fn loss(before: &BaselineModel, now: &BaselineModel) -> Finding {
-    let difference = now.loss - before.loss;
-    Finding {
-        metric: "loss (nats)",
-        before: format!("{:.3}", before.loss),
-        now: format!("{:.3}", now.loss),
-        difference: signed(difference, 3),
-        gated: Gated::No,
-        beyond_noise: by_intervals(before.loss_interval, now.loss_interval, difference),
-    }
-}
-
-/// Takes the two measurements for independent, which they are not quite: errs on the side of "no".
-fn by_intervals(before: Option<Interval>, now: Option<Interval>, difference: f64) -> String {
-    match (before, now) {
-        (Some(before), Some(now)) if before.differ(&now, difference) => "yes (95 % intervals)".into(),
-        (Some(_), Some(_)) => "no (95 % intervals)".into(),
-        _ => "unknown".into(),
-    }
-}
-
-/// The comparison as a person reads it.
-pub fn table(comparisons: &[ModelComparison], tolerance: f64) -> Table {
-    let mut table = Table::new([
-        "Model",
-        "Metric",
-        "#Baseline",
-        "#Now",
-        "#Difference",
-        "#Tolerance",
-        "Verdict",
-        "Beyond the test set's noise",
-    ]);
-    for model in comparisons {
-        for finding in &model.findings {
-            let (allowed, verdict) = match finding.gated {
-                Gated::No => (String::new(), "not gated"),
-                Gated::Passed => (points(-tolerance), "passed"),
-                Gated::Failed => (points(-tolerance), "FAILED"),
-            };
-            table.row([
-                Cell::from(&model.name),
-                Cell::from(finding.metric),
-                Cell::from(&finding.before),
-                Cell::from(&finding.now),
-                Cell::from(&finding.difference),
-                Cell::from(allowed),
-                Cell::new(verdict, finding.gated == Gated::Failed),
-                Cell::from(&finding.beyond_noise),
-            ]);
-        }
-    }
-    table
-}
-
-/// What a new baseline changes of an old one.
-pub(super) fn changes(old: &Baseline, new: &Baseline) -> Table {
-    let mut table = Table::new(["Model", "Metric", "#Before", "#Now", "#Difference"]);
-    let mut names: IndexMap<&String, ()> = old.models.keys().map(|name| (name, ())).collect();
-    names.extend(new.models.keys().map(|name| (name, ())));
-    for name in names.keys() {
-        match (old.models.get(*name), new.models.get(*name)) {
-            (Some(before), Some(now)) => {
-                for finding in findings(before, now, 0.0) {
-                    let cells = [finding.metric.to_string(), finding.before, finding.now, finding.difference];
-                    table.row(std::iter::once(name.to_string()).chain(cells));
+    /// What should be said beside the table, a sentence each: of which images and models nothing is known.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = Vec::new();
+        for model in &self.models {
+            let same = self.models.iter().all(|other| other.images == model.images);
+            let of = if same { String::new() } else { format!(" (model {})", model.name) };
+            for note in model.images.notes() {
+                let note = format!("{note}{of}");
+                if !notes.contains(&note) {
+                    notes.push(note);
                 }
             }
-            (before, _) => {
-                let what = if before.is_some() { "removed" } else { "added" };
-                table.row([name.as_str(), what, "", "", ""]);
+            if model.decision.unguarded_classes > 0 {
+                notes.push(format!(
+                    "{}: {} too few right test images for a collapse to be told from chance",
+                    model.name,
+                    match model.decision.unguarded_classes {
+                        1 => "1 class has".to_owned(),
+                        number => format!("{} of {} classes have", count(number), count(model.decision.classes.len())),
+                    }
+                ));
             }
         }
+        for name in &self.new_models {
+            notes.push(format!(
+                "the model {name} is not in the baseline and was not compared; `report accept --model {name}` adds it"
+            ));
+        }
+        notes
     }
-    table
 }
 
-/// What a baseline holds.
-pub(super) fn overview(baseline: &Baseline) -> Table {
-    let mut table = Table::new(["Model", "#Right", "#Images", "#Accuracy", "#Macro F1", "#Loss (nats)"]);
-    for (name, model) in &baseline.models {
-        table.row([
-            name.clone(),
-            count(model.correct),
-            count(baseline.images),
-            percent(model.accuracy),
-            format!("{:.3}", model.macro_f1),
-            format!("{:.3}", model.loss),
-        ]);
+impl Images {
+    fn of(pairing: &Pairing, groups: usize) -> Self {
+        Self {
+            shared: pairing.pairs.len(),
+            groups,
+            new: pairing.new,
+            gone: pairing.gone,
+            relabelled: pairing.relabelled,
+            renamed: pairing.renamed.clone(),
+        }
     }
-    table
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for (number, one, many) in [
+            (self.new, "test image is new and was", "test images are new and were"),
+            (self.gone, "image of the baseline is gone and was", "images of the baseline are gone and were"),
+            (self.relabelled, "image has another class now and was", "images have another class now and were"),
+        ] {
+            if number > 0 {
+                notes.push(format!("{} not compared", counted(number, one, many)));
+            }
+        }
+        for (before, now) in &self.renamed {
+            notes.push(format!("the class {} is called {} now", shown(before), shown(now)));
+        }
+        notes
+    }
+}
+
+/// Compares every model that both have.
+///
+/// # Errors
+/// A model of the baseline is missing; no model is in both; too few images are.
+pub fn compare(baseline: &Baseline, now: &Present, gate: &GateSettings) -> Result<Comparison> {
+    if let Some(name) = baseline.models.keys().find(|name| !now.models.contains_key(*name)) {
+        return Err(Error::new(format!("the model `{}` of the baseline is missing from the results", shown(name)))
+            .hint(
+                "train and report on it; or, if it was removed on purpose, run `report accept` and commit the baseline",
+            ));
+    }
+    let limits = Limits {
+        accuracy: gate.tolerance,
+        class: gate.class_tolerance,
+        loss: gate.loss_tolerance,
+        models: baseline.models.len(),
+    };
+    let mut comparison = Comparison { models: Vec::new(), new_models: Vec::new() };
+    for (name, answers) in &now.models {
+        match baseline.models.get(name) {
+            Some(before) => {
+                let pairing = pair(before, &baseline.classes, answers, &now.classes);
+                check_enough(name, &pairing, before.len(), gate)?;
+                comparison.models.push(model(name, baseline, now, &pairing, &limits));
+            }
+            None => comparison.new_models.push(name.clone()),
+        }
+    }
+    if comparison.models.is_empty() {
+        return Err(Error::new("the baseline has no model, so that nothing can be compared")
+            .hint("run `report accept` with the same pipeline file and commit the baseline"));
+    }
+    Ok(comparison)
+}
+
+fn model(name: &str, baseline: &Baseline, now: &Present, pairing: &Pairing, limits: &Limits) -> ModelComparison {
+    let decision = decide(&pairing.pairs, limits);
+    let (before, present): (Vec<Record>, Vec<Record>) = pairing.records.iter().copied().unzip();
+    ModelComparison {
+        name: name.to_owned(),
+        classes: now.classes.clone(),
+        macro_f1: [
+            Scores::of(&before, baseline.classes.len()).macro_f1,
+            Scores::of(&present, now.classes.len()).macro_f1,
+        ],
+        images: Images::of(pairing, decision.groups),
+        decision,
+    }
+}
+
+/// Refuses to judge a model by the few images that happen to be left.
+fn check_enough(name: &str, pairing: &Pairing, before: usize, gate: &GateSettings) -> Result<()> {
+    let (shared, least) = (pairing.pairs.len(), gate.minimum_images.unwrap_or(before.div_ceil(2)).max(1));
+    if shared >= least {
+        return Ok(());
+    }
+    let mut error = Error::new(format!(
+        "the model `{}` shares {} with the baseline; {} are needed",
+        shown(name),
+        counted(shared, "test image", "test images"),
+        count(least)
+    ));
+    for note in Images::of(pairing, 0).notes() {
+        error = error.because(note);
+    }
+    Err(error.hint(match gate.minimum_images {
+        Some(_) => {
+            "run `report accept` with the same pipeline file and commit the baseline, or lower \
+             `report.gate.minimum_images`"
+        }
+        None => {
+            "by default half of the baseline's images must still be there: run `report accept` with the same pipeline \
+             file and commit the baseline; `preprocess.split.keep` keeps images in their split"
+        }
+    }))
 }

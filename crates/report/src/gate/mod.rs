@@ -1,100 +1,131 @@
-//! The regression gate: tells when a model got worse than the committed baseline.
+//! The regression gate: tells whether a model got worse than the committed baseline, or that the test images cannot tell.
+//!
+//! [`Baseline`] is what was accepted, image by image; [`pair`] finds the images that are still there; [`decide`] says what their
+//! answers show; [`compare`] does it for all models, and [`table()`] shows it. Nothing that a file says of itself is believed: the
+//! scores of both sides follow from single images.
 
+mod accept;
 mod baseline;
+mod baseline_file;
 mod comparison;
+mod decision;
 mod junit;
+mod pairing;
+mod record;
+mod table;
+mod verified;
 
-pub use baseline::{Baseline, BaselineModel};
-pub use comparison::{Finding, Gated, ModelComparison, compare, table};
+pub use accept::accept;
+pub use baseline::{Baseline, Present, Scores};
+pub use baseline_file::{read as read_baseline, write as write_baseline};
+pub use comparison::{Comparison, Images, ModelComparison, compare};
+pub use decision::{Answer, Decision, Limits, Measured, Pair, SIGNIFICANCE, Verdict, decide};
+pub use pairing::{Pairing, pair};
+pub use record::{Loss, Record};
+pub use table::table;
+pub use verified::verified_results;
 
 use crate::document::{markdown_table, text_table};
-use crate::format::{count, percentage_points};
-use crate::metrics_file::Metrics;
-use crate::run::write_json;
-use preprocess::manifest::Split;
-use preprocess::pipeline::{GateSettings, Pipeline};
+use crate::format::counted;
+use preprocess::pipeline::{GateSettings, Pipeline, Undecidable};
 use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::error::Context;
-use preprocess::stage::fingerprint;
-use preprocess::stage::lock::OutputLock;
-use preprocess::{Error, Result, say};
+use preprocess::{Error, Result, note, say};
 use std::io::Write;
 use std::path::Path;
-use train::predictions::predictions_file;
 
-/// Compares `metrics.json` with the baseline and prints the table of it; also writes `junit.xml` beside the report, and where
+const FRESH_HINT: &str = "run `train` and `report` with the same pipeline file again";
+
+/// Compares the results with the baseline and prints the table of it; also writes `junit.xml` beside the report, and where
 /// `GITHUB_STEP_SUMMARY` is set appends the table to that file.
 ///
 /// # Errors
-/// A model got worse than the tolerance allows: exit code 1. No gate, baseline missing or foreign, report missing or older than
-/// the predictions: exit code 2.
+/// A model got worse, or none can be told to have where that counts as a failure: exit code 1. No gate, baseline missing or
+/// foreign, report missing, altered or older than the predictions, too few images in both: exit code 2.
 pub fn check(pipeline: &Pipeline) -> Result<()> {
     let gate = settings(pipeline)?;
-    let metrics = fresh_metrics(pipeline)?;
-    let baseline = Baseline::read(&gate.baseline)?;
-    baseline.check_same_task(&metrics, &gate.baseline)?;
-    let comparisons = compare(&baseline, &metrics, gate.tolerance)?;
+    let now = Present::of(&verified_results(pipeline, None)?)?;
+    let baseline = read_baseline(&gate.baseline)?;
+    baseline.check_same_task(&now, &gate.baseline)?;
+    let comparison = compare(&baseline, &now, gate)?;
 
-    let table = table(&comparisons, gate.tolerance);
-    let verdict = verdict(&comparisons, gate.tolerance);
-    say!(
-        "baseline `{}`; {} {} images, accuracy known to ±{}\n",
-        gate.baseline.display(),
-        count(baseline.images),
-        baseline.split.name(),
-        percentage_points(widest(&metrics, baseline.split) / 2.0)
-    );
+    let table = table(&comparison);
+    say!("baseline `{}`; {}\n", gate.baseline.display(), measured_on(&comparison, &now));
     say!("{}", text_table(&table));
-    if let Ok(passed) = &verdict {
-        say!("{passed}");
+    let notes = comparison.notes();
+    notes.iter().for_each(|note| say!("note: {note}"));
+    say!("{}", table::legend());
+    let sentences = sentences(&comparison);
+    let verdict = comparison.verdict();
+    match verdict {
+        Verdict::Passed => say!("gate passed: {}", sentences.join("; ")),
+        // Once among the results, and once where warnings are looked for.
+        Verdict::Undecidable => {
+            say!("gate UNDECIDABLE: {}", sentences.join("; "));
+            let open = comparison.models.iter().filter(|model| model.decision.verdict() == verdict);
+            let names: Vec<&str> = open.map(|model| model.name.as_str()).collect();
+            note!("warning: the gate is undecidable: whether {} got worse is not known", names.join(" or "));
+        }
+        Verdict::Failed => {}
     }
 
-    let report = junit::report(&pipeline.name, &comparisons);
+    let report = junit::report(&pipeline.name, &comparison, gate.undecidable);
     write_atomically(&pipeline.report_dir().join("junit.xml"), |writer| writer.write_all(report.as_bytes()))?;
     if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) {
-        let outcome = if verdict.is_ok() { "passed" } else { "failed" };
-        let text = format!(
-            "### Accuracy gate of {}: {outcome}\n\n{}\n",
-            crate::document::escape_markdown(&pipeline.name),
-            markdown_table(&table)
-        );
-        append(Path::new(&file), &text)?;
+        append(Path::new(&file), &summary(&pipeline.name, verdict, &markdown_table(&table), &sentences, &notes))?;
     }
-    verdict.map(|_| ())
+    outcome(verdict, gate.undecidable, &sentences)
 }
 
-/// Makes the results in `metrics.json` the new baseline, and prints what changed.
-///
-/// # Errors
-/// No gate; report missing or older than the predictions; the disk refuses.
-pub fn accept(pipeline: &Pipeline) -> Result<()> {
-    let gate = settings(pipeline)?;
-    let _lock = OutputLock::acquire(&pipeline.output, "report accept")?;
-    let metrics = fresh_metrics(pipeline)?;
-    let new = Baseline::from_metrics(&metrics)?;
-    let file = gate.baseline.display();
-    if !gate.baseline.exists() {
-        say!("no baseline before\n");
-    } else {
-        match Baseline::read(&gate.baseline).and_then(|old| old.check_same_task(&metrics, &gate.baseline).map(|()| old))
-        {
-            Ok(old) if old == new => {
-                say!("the baseline `{file}` is these results already");
-                return Ok(());
-            }
-            Ok(old) => say!("what changes:\n\n{}", text_table(&comparison::changes(&old, &new))),
-            // A baseline of another data set is replaced on purpose; the reason why it could not be compared is worth a line.
-            Err(error) => say!("the old baseline is replaced and not compared: {}\n", error.message()),
+/// The exit code, as an error where it is not 0.
+fn outcome(verdict: Verdict, undecidable: Undecidable, sentences: &[String]) -> Result<()> {
+    match (verdict, undecidable) {
+        (Verdict::Passed, _) | (Verdict::Undecidable, Undecidable::Pass) => Ok(()),
+        (Verdict::Undecidable, Undecidable::Fail) => {
+            Err(Error::gate(format!("gate failed, being undecidable: {}", sentences.join("; ")))
+                .hint("test on more images, or set `report.gate.undecidable: pass`, or allow more in `report.gate`"))
+        }
+        (Verdict::Failed, _) => Err(Error::gate(format!("gate failed: {}", sentences.join("; ")))
+            .hint("if the loss is meant, run `report accept` with the same pipeline file and commit the baseline")),
+    }
+}
+
+/// Why the verdict is what it is, a sentence a model that has it.
+fn sentences(comparison: &Comparison) -> Vec<String> {
+    let verdict = comparison.verdict();
+    if verdict == Verdict::Passed {
+        return vec!["every model is shown to be within the tolerances".into()];
+    }
+    let with = comparison.models.iter().filter(|model| model.decision.verdict() == verdict);
+    with.map(|model| format!("{}: {}", model.name, table::reasons(model, verdict))).collect()
+}
+
+/// `600 test images in 580 groups are in both`.
+fn measured_on(comparison: &Comparison, now: &Present) -> String {
+    let of = |images: &Images| {
+        format!(
+            "{} in {} {} in both",
+            counted(images.shared, &format!("{} image", now.split.name()), &format!("{} images", now.split.name())),
+            counted(images.groups, "group", "groups"),
+            if images.shared == 1 { "is" } else { "are" }
+        )
+    };
+    let mut texts: Vec<String> = Vec::new();
+    for model in &comparison.models {
+        let text = of(&model.images);
+        if !texts.contains(&text) {
+            texts.push(text);
         }
     }
-    if let Some(directory) = gate.baseline.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        std::fs::create_dir_all(directory)
-            .context(|| format!("cannot create the directory `{}`", directory.display()))?;
-    }
-    write_json(&gate.baseline, &new)?;
-    say!("{}", text_table(&comparison::overview(&new)));
-    say!("baseline: `{file}`; commit it");
-    Ok(())
+    texts.join(", ")
+}
+
+/// Markdown for GitHub.
+fn summary(pipeline: &str, verdict: Verdict, table: &str, sentences: &[String], notes: &[String]) -> String {
+    use crate::document::escape_markdown as escape;
+    let word = table::word(verdict).to_lowercase();
+    let lines = sentences.iter().chain(notes).map(|line| format!("- {}\n", escape(line)));
+    format!("### Accuracy gate of {}: {word}\n\n{table}\n{}\n", escape(pipeline), lines.collect::<String>())
 }
 
 fn settings(pipeline: &Pipeline) -> Result<&GateSettings> {
@@ -104,55 +135,6 @@ fn settings(pipeline: &Pipeline) -> Result<&GateSettings> {
             pipeline.name
         ))
     })
-}
-
-/// Reads `metrics.json` and refuses it where it is not of the pipeline's models as they are now.
-fn fresh_metrics(pipeline: &Pipeline) -> Result<Metrics> {
-    let file = pipeline.report_dir().join("metrics.json");
-    let metrics = Metrics::read(&file)?;
-    let stale = |cause: String| {
-        Error::new(format!("`{}` is out of date", file.display()))
-            .because(cause)
-            .hint("run `train` and `report` with the same pipeline file again")
-    };
-    if metrics.pipeline != pipeline.name {
-        return Err(stale(format!("it is of the pipeline `{}`, not of `{}`", metrics.pipeline, pipeline.name)));
-    }
-    if let Some(name) = pipeline.train.models.keys().find(|name| !metrics.models.contains_key(*name)) {
-        return Err(stale(format!("it has no results of the model `{name}`")));
-    }
-    if let Some(name) = metrics.models.keys().find(|name| !pipeline.train.models.contains_key(*name)) {
-        return Err(stale(format!("it has results of a model `{name}`, which the pipeline file does not have")));
-    }
-    for (name, model) in &metrics.models {
-        for (&split, scores) in &model.splits {
-            let predictions = predictions_file(&pipeline.model_dir(name), split);
-            if fingerprint::of_file(&predictions)? != scores.predictions_blake3 {
-                return Err(stale(format!("`{}` is not the file it was made from", predictions.display())));
-            }
-        }
-    }
-    Ok(metrics)
-}
-
-/// The widest 95 % interval of any model's accuracy: what a test set of this size can tell.
-fn widest(metrics: &Metrics, split: Split) -> f64 {
-    let scores = metrics.models.values().filter_map(|model| model.splits.get(&split));
-    scores.map(|scores| scores.accuracy_interval.high - scores.accuracy_interval.low).fold(0.0, f64::max)
-}
-
-/// In one sentence.
-fn verdict(comparisons: &[ModelComparison], tolerance: f64) -> Result<String> {
-    let worse: Vec<&str> = comparisons.iter().filter(|model| model.fails()).map(|model| model.name.as_str()).collect();
-    if worse.is_empty() {
-        return Ok(format!("gate passed: no model lost more than {} of accuracy", percentage_points(tolerance)));
-    }
-    Err(Error::gate(format!(
-        "gate failed: {} lost more than {} of accuracy",
-        worse.join(" and "),
-        percentage_points(tolerance)
-    ))
-    .hint("if the loss is meant, run `report accept` with the same pipeline file and commit the baseline"))
 }
 
 fn append(file: &Path, text: &str) -> Result<()> {

@@ -122,9 +122,14 @@ impl ConfusionMatrix {
         }
     }
 
-    /// The mean over all classes of the data set, each counting alike, also those without images.
+    /// The mean over the classes that have images, each counting alike. A class without images has no recall to average.
     pub fn macro_average(&self) -> AverageScores {
-        self.average(|_| 1.0)
+        self.average(|scores| f64::from(u8::from(scores.support > 0)))
+    }
+
+    /// Classes without images.
+    pub fn empty_classes(&self) -> usize {
+        (0..self.classes).filter(|&class| self.support(class) == 0).count()
     }
 
     /// The mean over all classes, each counting as many times as it has images.

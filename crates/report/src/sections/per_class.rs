@@ -3,7 +3,7 @@
 use super::{Material, capitalised};
 use crate::document::{Block, Cell, Drawing, Section, Table};
 use crate::figure::{Bar, BarChart};
-use crate::format::count;
+use crate::format::{count, counted, images_in_groups};
 use crate::metrics::AverageScores;
 use crate::metrics_file::{Metrics, SplitMetrics};
 use preprocess::manifest::Split;
@@ -15,7 +15,7 @@ pub(super) fn section(material: &Material) -> Section {
         blocks.push(Block::Gallery(vec![Drawing {
             name: "f1-by-class".into(),
             figure: Box::new(f1_chart(metrics, split)),
-            caption: format!("F1 of each class on the {} split.", split.name()),
+            caption: format!("F1 of each class on the {} split{}.", split.name(), measured_on(metrics, split)),
         }]));
         let tables = metrics.models.iter().filter_map(|(name, model)| {
             Some((format!("{name}, {} split", split.name()), scores_table(model.splits.get(&split)?)))
@@ -24,9 +24,19 @@ pub(super) fn section(material: &Material) -> Section {
         blocks.push(Block::Paragraph(
             "Precision: of the images predicted as the class, the fraction that are of it. Recall: of the images of the class, the \
              fraction predicted as it. F1: their harmonic mean. Support: images of the class. A score without a denominator is 0. \
-             The macro average counts all classes alike, the weighted average by their support."
+             The macro average counts all classes that have images alike, the weighted average by their support."
                 .into(),
         ));
+        let empty = metrics.models.values().filter_map(|model| model.splits.get(&split)).next();
+        if let Some(empty) = empty.map(|scores| scores.classes_without_images).filter(|&empty| empty > 0) {
+            blocks.push(Block::Note(format!(
+                "{} no image in the {} split: nothing is known of {}, and the macro average leaves {} out.",
+                counted(empty, "class has", "classes have"),
+                split.name(),
+                if empty == 1 { "it" } else { "them" },
+                if empty == 1 { "it" } else { "them" },
+            )));
+        }
     } else {
         blocks.push(Block::Note("There is neither a test nor a validation split: nothing could be measured.".into()));
     }
@@ -34,6 +44,12 @@ pub(super) fn section(material: &Material) -> Section {
         .judged_split
         .map_or("Scores by class".into(), |split| format!("Scores by class: {}", capitalised(split)));
     Section { id: "classes", title, blocks }
+}
+
+/// `: 600 images in 580 groups`; nothing without a model.
+fn measured_on(metrics: &Metrics, split: Split) -> String {
+    let scores = metrics.models.values().find_map(|model| model.splits.get(&split));
+    scores.map_or_else(String::new, |scores| format!(": {}", images_in_groups(scores.images, scores.groups)))
 }
 
 fn f1_chart(metrics: &Metrics, split: Split) -> BarChart {

@@ -2,7 +2,9 @@
 
 use super::{Material, capitalised};
 use crate::document::{Block, Cell, Column, Section, Table};
-use crate::format::{count, counted, interval, p_value, percent, percent_interval, points, seconds};
+use crate::format::{
+    count, counted, interval, number_in_groups, p_value, percent, percent_interval, points, points_interval, seconds,
+};
 use crate::metrics::Interval;
 use crate::metrics_file::{Comparison, Metrics, ModelMetrics, SplitMetrics};
 use crate::results::MEASURED;
@@ -21,16 +23,17 @@ pub(super) fn section(material: &Material) -> Section {
     blocks.push(Block::Table(comparison_table(metrics)));
     blocks.push(Block::Paragraph(
         "In brackets, intervals that hold the true value with 95 % confidence: Wilson's for accuracy, the normal one for the loss, the bootstrap \
-         for macro F1. Every image counts once and is not augmented. The loss is the mean cross-entropy."
+         for macro F1, each over groups of images that belong together (near-copies, or what the pipeline file groups). Every image counts once \
+         and is not augmented. The loss is the mean cross-entropy."
             .into(),
     ));
     if !metrics.comparisons.is_empty() {
         blocks.push(Block::Heading("Is the difference real?".into()));
         blocks.push(Block::Table(significance_table(metrics)));
         blocks.push(Block::Paragraph(
-            "Two models measured on the same images are compared on the images that only one of them classifies rightly \
-             (McNemar's exact test, two-sided at 5 %; with several pairs corrected by Holm's method). A difference that is not \
-             significant may be chance."
+            "Two models measured on the same images are compared on the images that only one of them classifies rightly, a group at \
+             a time (exact sign-flip test, which is McNemar's where every group is one image; two-sided at 5 %; with several pairs corrected \
+             by Holm's method). A difference that is not significant may be chance."
                 .into(),
         ));
     }
@@ -72,7 +75,7 @@ fn split_rows(table: &mut Table, metrics: &Metrics, split: Split) {
         table.rows.push(std::iter::once(Cell::from(title)).chain(measured.iter().map(cell)).collect());
     };
     // Of no score is a greater number of images the better one.
-    row("images", &|_| f64::NAN, &|scores| count(scores.images));
+    row("images", &|_| f64::NAN, &|scores| number_in_groups(scores.images, scores.groups));
     row("accuracy", &|scores| scores.accuracy, &|scores| {
         format!("{} ({})", percent(scores.accuracy), percent_interval(&scores.accuracy_interval))
     });
@@ -98,6 +101,7 @@ fn significance_table(metrics: &Metrics) -> Table {
         "First",
         "Second",
         "#Accuracy difference",
+        "#95 % interval",
         "#Only the first right",
         "#Only the second right",
         "Verdict",
@@ -109,6 +113,7 @@ fn significance_table(metrics: &Metrics) -> Table {
             Cell::from(&comparison.first),
             Cell::from(&comparison.second),
             Cell::from(points(comparison.difference)),
+            Cell::from(comparison.difference_interval.as_ref().map_or_else(|| "unknown".into(), points_interval)),
             Cell::from(counted(comparison.only_first, "image", "images")),
             Cell::from(counted(comparison.only_second, "image", "images")),
             Cell::new(verdict(comparison), comparison.significant),

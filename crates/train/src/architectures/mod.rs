@@ -24,13 +24,26 @@ pub fn build<B: Backend>(
     seed: u64,
     device: &B,
 ) -> Result<Box<dyn Network<B>>> {
+    build_with(architecture, classes, [width, height], &Builder { seed, device, most_values: usize::MAX })
+}
+
+/// As [`build`], by a builder that may set a limit to the size of a matrix.
+///
+/// # Errors
+/// As [`build`], or a matrix is too large for the builder.
+pub fn build_with<B: Backend>(
+    architecture: Architecture,
+    classes: usize,
+    [width, height]: [usize; 2],
+    builder: &Builder<'_, B>,
+) -> Result<Box<dyn Network<B>>> {
     if classes < 2 {
         return Err(Error::new(format!("a classifier needs at least two classes, not {classes}")));
     }
-    let (input, builder) = ([3, height, width], Builder { seed, device });
+    let input = [3, height, width];
     Ok(match architecture {
-        Architecture::BaselineCnn => Box::new(BaselineCnn::new(input, classes, &builder)?),
-        Architecture::Resnet => Box::new(Resnet::new(input, classes, &builder)?),
+        Architecture::BaselineCnn => Box::new(BaselineCnn::new(input, classes, builder)?),
+        Architecture::Resnet => Box::new(Resnet::new(input, classes, builder)?),
     })
 }
 

@@ -21,9 +21,10 @@ impl<B: Backend> Dense<B> {
     /// From `inputs` features to `outputs`.
     ///
     /// # Errors
-    /// The device has no memory left.
+    /// More values than the builder allows, or the device has no memory left.
     pub fn new(name: &str, inputs: usize, outputs: usize, builder: &Builder<'_, B>) -> Result<Self> {
         let (sizes, weight_name) = ([outputs, inputs], format!("{name}.weight"));
+        builder.check_size(&weight_name, sizes)?;
         let values = glorot_uniform(builder.seed, &weight_name, &sizes);
         let weight = Parameter::new(weight_name, &sizes, values, true, builder.device)?;
         let bias = Parameter::new(format!("{name}.bias"), &[outputs], vec![0.0; outputs], true, builder.device)?;

@@ -12,6 +12,7 @@ pub use residual::ResidualUnit;
 
 use crate::backend::Backend;
 use crate::parameter::Parameter;
+use preprocess::{Error, Result};
 
 /// Where a network is being made: the seed of its initial values, and the device that they go to.
 #[derive(Debug)]
@@ -20,6 +21,23 @@ pub struct Builder<'a, B: Backend> {
     pub seed: u64,
     /// Where the parameters live.
     pub device: &'a B,
+    /// The most values that a matrix may have: those that a file holds, where the network is made for them. Memory for more is not
+    /// asked for.
+    pub most_values: usize,
+}
+
+impl<B: Backend> Builder<'_, B> {
+    /// Refuses a matrix of too many values before there is memory for it.
+    ///
+    /// # Errors
+    /// It has more than [`most_values`](Self::most_values).
+    pub fn check_size(&self, name: &str, [rows, columns]: [usize; 2]) -> Result<()> {
+        match rows.checked_mul(columns) {
+            Some(values) if values <= self.most_values => Ok(()),
+            _ => Err(Error::new(format!("`{name}` would have {rows} x {columns} values"))
+                .because(format!("there are {} in all", self.most_values))),
+        }
+    }
 }
 
 /// Something that owns parameters.

@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn parameter_counts_are_the_notebooks() {
         let device = Cpu::default();
-        let builder = Builder { seed: 1, device: &device };
+        let builder = Builder { seed: 1, device: &device, most_values: usize::MAX };
         let plain = ResidualUnit::new("unit", [3, 8, 9], &builder).unwrap();
         let changing = ResidualUnit::changing_filters("unit", [3, 8, 9], 16, &builder).unwrap();
         for (name, unit, total, trainable, output) in

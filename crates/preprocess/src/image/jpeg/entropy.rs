@@ -1,48 +1,68 @@
 //! The compressed data as a stream of bits (ITU-T T.81, annex B.1.1.5 and F.2.2.5).
 
+use super::{ImageError, damaged};
+
 /// Bytes that are searched at a time.
 const CHUNK: usize = 32;
 /// So many bytes are read at a time, so there are as many after the last.
 const WORD: usize = 8;
 
-/// The compressed data between restart markers, stuffed zeros taken out.
+/// The compressed data of a scan, restart markers and stuffed zeros taken out.
 pub struct Entropy {
     /// All intervals one behind the other, then zeros.
     bytes: Vec<u8>,
     /// Where each interval ends.
     ends: Vec<usize>,
+    /// Whether the restart markers count from 0 to 7, over and over.
+    in_order: bool,
+    /// Where in the file the marker after the scan is; its end if there is none.
+    pub next: usize,
 }
 
 impl Entropy {
-    /// Reads from the scan's header to the end of the image. None if it is not there, if another marker stands before it, or if the
-    /// restart markers do not count from 0 to 7, over and over.
-    pub fn read(data: &[u8]) -> Option<Self> {
-        let mut entropy = Self { bytes: Vec::with_capacity(data.len() + WORD), ends: Vec::new() };
+    /// Reads from `start`, which is behind the scan's header, to the next marker that is none of restarting.
+    pub fn read(file: &[u8], start: usize) -> Self {
+        let data = &file[start.min(file.len())..];
+        let mut entropy =
+            Self { bytes: Vec::with_capacity(data.len() + WORD), ends: Vec::new(), in_order: true, next: file.len() };
         let mut rest = data;
         loop {
             let run = clean_run(rest);
             entropy.bytes.extend_from_slice(&rest[..run]);
             rest = &rest[run..];
-            let (&[_, marker], after) = rest.split_first_chunk()?;
-            rest = after;
-            match marker {
-                0x00 => entropy.bytes.push(0xff),
-                0xd0..=0xd7 => {
-                    (usize::from(marker & 7) == entropy.ends.len() & 7).then_some(())?;
+            // FF may be repeated before what it announces.
+            let fill = rest.iter().take_while(|&&byte| byte == 0xff).count();
+            match rest.get(fill) {
+                Some(0x00) => entropy.bytes.push(0xff),
+                Some(marker @ 0xd0..=0xd7) => {
+                    entropy.in_order &= usize::from(marker & 7) == entropy.ends.len() & 7;
                     entropy.ends.push(entropy.bytes.len());
                 }
-                0xd9 => break,
-                _ => return None,
+                Some(_) => {
+                    entropy.next = file.len() - rest.len();
+                    break;
+                }
+                None => break,
             }
+            rest = &rest[fill + 1..];
         }
         entropy.ends.push(entropy.bytes.len());
         entropy.bytes.extend([0; WORD]);
-        Some(entropy)
+        entropy
     }
 
-    /// The number of intervals.
-    pub fn intervals(&self) -> usize {
-        self.ends.len()
+    /// Whether the restart markers divide the data into so many intervals. One more marker at the end, as some encoders write, is none
+    /// too many.
+    pub fn check_intervals(&self, expected: usize) -> Result<(), ImageError> {
+        let found = self.ends.len();
+        let empty_end = found == expected + 1 && self.ends[found - 1] == self.ends[found - 2];
+        if found != expected && !empty_end {
+            return Err(damaged(format_args!("it has {found} restart intervals where {expected} belong")));
+        }
+        if !self.in_order {
+            return Err(damaged("its restart markers are out of order"));
+        }
+        Ok(())
     }
 
     /// The number of bits in all of them.
@@ -50,11 +70,12 @@ impl Entropy {
         (self.bytes.len() - WORD) * 8
     }
 
-    /// The bits of an interval.
-    pub fn interval(&self, index: usize) -> Option<Bits<'_>> {
-        let start = if index == 0 { 0 } else { *self.ends.get(index - 1)? };
-        let length = (self.ends.get(index)? - start) * 8;
-        Some(Bits { bytes: &self.bytes[start..], length, position: 0, buffer: 0, count: 0 })
+    /// The bits of an interval; one that is not there has none.
+    pub fn interval(&self, index: usize) -> Bits<'_> {
+        let end = |index: usize| self.ends.get(index).copied().unwrap_or(self.bytes.len() - WORD);
+        let start = index.checked_sub(1).map_or(0, end);
+        let length = (end(index) - start) * 8;
+        Bits { bytes: &self.bytes[start..], length, position: 0, buffer: 0, count: 0 }
     }
 }
 
@@ -101,6 +122,27 @@ impl Bits<'_> {
     pub fn skip(&mut self, bits: u32) {
         self.buffer <<= bits;
         self.count -= bits;
+    }
+
+    /// The next bit alone; needs no refill before it.
+    #[inline(always)]
+    pub fn bit(&mut self) -> u64 {
+        if self.count == 0 {
+            self.refill();
+        }
+        let bit = self.buffer >> 63;
+        self.skip(1);
+        bit
+    }
+
+    /// How many bytes follow the one in which the last bit was read, if any of them says something. Zeros, and bytes of ones, are
+    /// padding. None if more bits were read than there are.
+    pub fn surplus(&self) -> Option<usize> {
+        let whole = self.left()? / 8;
+        let length = self.length / 8;
+        let rest = &self.bytes[length - whole..length];
+        let padding = |filler: u8| rest.iter().all(|&byte| byte == filler);
+        Some(if padding(0) || padding(0xff) { 0 } else { whole })
     }
 
     /// Bits that are left; none if more were read than there are.

@@ -20,17 +20,23 @@ const UNNEEDED: u8 = 64;
 /// bytes apart.
 pub type Inverse = fn(&Coefficients, usize, usize, &mut [u8], usize);
 
-/// The transform to `width` x `height` pixels: 1, 2, 4 or 8 each, one at most twice the other.
+/// The transform to `width` x `height` pixels: 1, 2, 4 or 8 each.
 pub fn inverse(width: usize, height: usize) -> Option<Inverse> {
     Some(match (width, height) {
         (1, 1) => transform::<1, 1>,
         (1, 2) => transform::<1, 2>,
+        (1, 4) => transform::<1, 4>,
+        (1, 8) => transform::<1, 8>,
         (2, 1) => transform::<2, 1>,
         (2, 2) => transform::<2, 2>,
         (2, 4) => transform::<2, 4>,
+        (2, 8) => transform::<2, 8>,
+        (4, 1) => transform::<4, 1>,
         (4, 2) => transform::<4, 2>,
         (4, 4) => transform::<4, 4>,
         (4, 8) => transform::<4, 8>,
+        (8, 1) => transform::<8, 1>,
+        (8, 2) => transform::<8, 2>,
         (8, 4) => transform::<8, 4>,
         (8, 8) => transform::<8, 8>,
         _ => return None,

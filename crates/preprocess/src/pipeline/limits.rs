@@ -1,0 +1,57 @@
+//! The range of every number that is given to the programs, in a pipeline file, on a command line or in a file that one run
+//! writes and another reads. Each end is where a value stops making sense, not where a machine gives up: what lies beyond is a
+//! slip of the keyboard or a damaged file, and is refused before any work.
+
+use super::problem::KeyPath;
+use std::ops::RangeInclusive;
+
+/// Pixels of either side of the images: four times what large networks take. With three channels an image has 50 MB at most.
+pub const IMAGE_SIDE: RangeInclusive<usize> = 1..=4096;
+/// Megabytes that images take while they are decoded.
+pub const MEMORY: RangeInclusive<usize> = 50..=1_000_000;
+/// Augmented copies of each training image: names of shards have five digits.
+pub const COPIES: RangeInclusive<usize> = 0..=1000;
+/// Images a step.
+pub const BATCH_SIZE: RangeInclusive<usize> = 1..=65_536;
+/// Numbers (pixels times channels) of the images of one step: as floats 16 GiB, and a network's first maps are a multiple of it.
+pub const BATCH_NUMBERS: usize = 1 << 32;
+/// Epochs of a model.
+pub const EPOCHS: RangeInclusive<usize> = 1..=1_000_000;
+/// Epochs without a better validation loss before training stops.
+pub const PATIENCE: RangeInclusive<usize> = 1..=1_000_000;
+/// Seeds: the whole numbers that every reader of JSON reads as they are (`config.json` and `manifest.json` hold them).
+pub const SEED: RangeInclusive<u64> = 0..=(1 << 53) - 1;
+/// The highest learning rate of Adam, whose steps are about as long as the rate: weights are around 0.1.
+pub const LEARNING_RATE: f64 = 100.0;
+/// The highest weight decay: times a learning rate of 0.01, this takes a weight away in one step.
+pub const WEIGHT_DECAY: f64 = 100.0;
+/// The highest factor of brightness: it makes the darkest grey white.
+pub const BRIGHTNESS: f64 = 255.0;
+/// Worker threads: more than any machine has cores. Each costs memory for its stack and an image.
+pub const THREADS: RangeInclusive<usize> = 1..=1024;
+/// The number of a GPU.
+pub const DEVICE: RangeInclusive<usize> = 0..=255;
+/// Classes that `train predict --top` prints for an image.
+pub const TOP: RangeInclusive<usize> = 1..=65_536;
+/// The growth of the loss that a gate may allow, as a fraction of the baseline's.
+pub const LOSS_TOLERANCE: RangeInclusive<f64> = 0.0..=1000.0;
+/// Images that a gate may ask for.
+pub const MINIMUM_IMAGES: RangeInclusive<usize> = 1..=100_000_000;
+/// Steps that `train profile` measures.
+pub const PROFILE_STEPS: RangeInclusive<usize> = 1..=100_000;
+
+/// What a whole number of the pipeline file may be, in words.
+pub(super) fn whole_number_in_words(key: &KeyPath) -> String {
+    let range = match key.0.last().map(String::as_str) {
+        Some("width" | "height") => &IMAGE_SIDE,
+        Some("copies") => &COPIES,
+        Some("memory") => &MEMORY,
+        Some("batch_size") => &BATCH_SIZE,
+        Some("epochs") => &EPOCHS,
+        Some("patience") => &PATIENCE,
+        Some("minimum_images") => &MINIMUM_IMAGES,
+        Some("seed") => return format!("a whole number from {} to {}", SEED.start(), SEED.end()),
+        _ => return "a whole number, 0 or more".to_owned(),
+    };
+    format!("a whole number from {} to {}", range.start(), range.end())
+}

@@ -1,0 +1,42 @@
+//! Readers of others that may panic on bytes that nobody wrote: the panic becomes an error, and nothing is printed.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+thread_local! {
+    /// Whether this thread is inside a reader, where a panic is a finding about the file and no business of the screen's.
+    static READING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a reader on bytes that may be hostile. It must not leave anything half done that is used afterwards.
+///
+/// # Errors
+/// In words: what the reader says, or that it panicked.
+pub fn contained<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    static QUIET_HOOK: Once = Once::new();
+    QUIET_HOOK.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !READING.get() {
+                print(info);
+            }
+        }));
+    });
+    READING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(read));
+    READING.set(false);
+    result.unwrap_or_else(|_| Err("it is corrupt in a way that its format does not foresee".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_inside_a_reader_is_a_finding() {
+        let result: Result<(), _> = contained(|| panic!("index out of bounds"));
+        assert!(result.is_err_and(|reason| reason.contains("corrupt")));
+        assert_eq!(contained(|| Ok(1)), Ok(1));
+    }
+}
