@@ -11,11 +11,13 @@ const REFERENCE: &str = include_str!("../../../docs/pipeline-file.md");
 const LEAST: &str = "name: p\npreprocess: { source: d }\ntrain: { models: { m: { architecture: resnet } } }\n";
 
 /// What has to be set before the other keys of its section, or keys that depend on it, can be.
-const OPTIONAL_SECTIONS: [&str; 4] = [
+const OPTIONAL_SECTIONS: [&str; 6] = [
     "report.gate.baseline=b",
     "report.gate.minimum_images=1",
     "train.models.m.early_stopping.patience=3",
     "preprocess.augment.copies=1",
+    "preprocess.split.keep=k.csv",
+    "preprocess.split.group_by=g.csv",
 ];
 
 /// Keys of which not every value is possible unless another key has this one.
@@ -164,7 +166,8 @@ fn the_documented_values_are_the_possible_ones() {
         }
         tried += usize::from(!possible.is_empty() || !impossible.is_empty());
     }
-    let untried = ["name", "output", "preprocess.source", "report.gate.baseline"].len();
+    let paths = ["output", "preprocess.source", "preprocess.split.keep", "report.gate.baseline"];
+    let untried = paths.len() + ["name", "preprocess.split.group_by"].len();
     assert_eq!(tried, rows().len() - untried);
 }
 

@@ -44,12 +44,20 @@ fn every_distance_has_the_strictest_limit_that_it_keeps() {
 
 /// Frames of one scene, rich in detail, with noise of their own: every pair of them is a near-copy.
 fn noisy_frames(count: usize) -> Vec<Signature> {
+    let mut random = random::stream(0, "scene", &[]);
+    let waves: Vec<[f64; 3]> =
+        (0..256).map(|index| [f64::from(index / 16), f64::from(index % 16), random.range(-12.0, 12.0)]).collect();
+    let value = |index: usize| {
+        let (x, y) = ((index % 32) as f64 + 0.5, (index / 32) as f64 + 0.5);
+        let wave = |[k, l, height]: &[f64; 3]| height * (k * y * 0.0982).cos() * (l * x * 0.0982).cos();
+        128.0 + waves.iter().map(wave).sum::<f64>()
+    };
+    let scene: Vec<f64> = (0..32 * 32).map(value).collect();
     (0..count)
         .map(|frame| {
-            let mut scene = random::stream(0, "scene", &[]);
-            let mut noise = random::stream(frame as u64, "noise", &[]);
-            let pixels = (0..32 * 32).map(|_| (128.0 + scene.range(-80.0, 80.0) + noise.range(-20.0, 20.0)) as u8);
-            Signature::of(&Pixels { width: 32, height: 32, data: pixels.flat_map(|value| [value; 3]).collect() })
+            let mut random = random::stream(frame as u64, "noise", &[]);
+            let noisy = |value: &f64| [(value + random.range(-25.0, 25.0)).clamp(0.0, 255.0) as u8; 3];
+            Signature::of(&Pixels { width: 32, height: 32, data: scene.iter().flat_map(noisy).collect() })
         })
         .collect()
 }
