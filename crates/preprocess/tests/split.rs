@@ -95,7 +95,8 @@ impl Bench {
 
 /// Smooth blobs at places that `seed` determines.
 fn picture(seed: u64) -> Pixels {
-    let (width, height) = (48, 40);
+    // Multiples of the thumbnail's sides: a mirrored picture's thumbnail is the mirrored one, to the last bit.
+    let (width, height) = (64, 64);
     let mut random = random::stream(seed, "picture", &[]);
     let mut blob = || (random.uniform(), random.uniform(), random.range(0.05, 0.3), random.range(-1.0, 1.0));
     let blobs: Vec<_> = (0..24).map(|_| blob()).collect();

@@ -129,9 +129,8 @@ impl<'a> Chunks<'a> {
         if self.ended {
             return Ok(Cow::Borrowed(bytes));
         }
-        // Nothing more, or the beginning of the end; any other chunk was to say something. Zeros alone may be the beginning of either.
-        let rest = &bytes[self.end..];
-        if !self.has_data || !END.starts_with(rest) || (1..5).contains(&rest.len()) {
+        // Nothing more, or the beginning of the end; any other chunk was to say something.
+        if !self.has_data || !END.starts_with(&bytes[self.end..]) {
             return Err(cut_short("PNG", bytes));
         }
         Ok(Cow::Owned([&bytes[..self.end], &END].concat()))
