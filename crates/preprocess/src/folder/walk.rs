@@ -327,6 +327,6 @@ fn identity(path: &Path, _metadata: &fs::Metadata) -> Identity {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 #[path = "walk_tests.rs"]
 mod tests;

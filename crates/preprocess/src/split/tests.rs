@@ -128,7 +128,8 @@ fn groups_come_as_near_to_the_fractions_as_they_allow() {
     let mut large = [1; 61];
     large[0] = 40;
     // A class of groups of these sizes, what it may be divided into by 0.2 and 0.1.
-    let cases: [(&str, &[usize], &[[usize; 3]]); 6] = [
+    type Case<'a> = (&'a str, &'a [usize], &'a [[usize; 3]]);
+    let cases: [Case; 6] = [
         ("ten videos of 50 frames", &[50; 10], &[[350, 100, 50]]),
         ("fifteen videos: 75 and 150 are asked for", &[50; 15], &[[550, 150, 50], [500, 150, 100], [550, 100, 100]]),
         ("four: one is nearer to none than to a test split", &[25; 4], &[[75, 25, 0]]),

@@ -205,7 +205,8 @@ impl Headers {
             self.components.push(Component { id, blocks, quantization: quantization.into() });
         }
         let most = self.blocks();
-        let whole = |component: &Component| [0, 1].iter().all(|&axis| most[axis] % component.blocks[axis] == 0);
+        let whole =
+            |component: &Component| [0, 1].iter().all(|&axis| most[axis].is_multiple_of(component.blocks[axis]));
         if !self.components.iter().all(whole) {
             return Err(unsupported("JPEGs whose channels' sizes are not multiples of one another"));
         }

@@ -128,7 +128,7 @@ impl Plane {
             Enlarge::Across => across(self.samples(y, self.samples[0]), scratch),
             Enlarge::Down | Enlarge::Both => {
                 let near = self.samples(y / 2, self.samples[0]);
-                let farther = if y % 2 == 0 { (y / 2).saturating_sub(1) } else { y / 2 + 1 };
+                let farther = if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { y / 2 + 1 };
                 let far = self.samples(farther.min(self.samples[1] - 1), self.samples[0]);
                 match self.enlarge {
                     Enlarge::Down => down(near, far, 1 + y as u16 % 2, scratch),

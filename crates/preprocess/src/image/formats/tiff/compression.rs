@@ -105,10 +105,9 @@ fn deflate(data: &[u8], length: usize) -> Result<Vec<u8>, ImageError> {
         _ => ImageError::new(format_args!("corrupt TIFF: {error}")),
     })?;
     // Where the stream ends here, its checksum is looked at now.
-    match decoder.read(&mut [0]) {
-        Ok(_) => Ok(out),
-        Err(error) => Err(ImageError::new(format_args!("corrupt TIFF: {error}"))),
-    }
+    std::io::copy(&mut decoder.take(1), &mut std::io::sink())
+        .map_err(|error| ImageError::new(format_args!("corrupt TIFF: {error}")))?;
+    Ok(out)
 }
 
 /// Sets the bits of the black runs between positions of change, white first.
