@@ -5,7 +5,8 @@
 #   make preprocess|train|report        one stage; ARGS='…' is passed on, e.g. make train ARGS='--model resnet'
 #   make check | make accept            compare the results with the committed baseline | make them the new baseline
 #   make test                           every test
-#   make fuzz                           alters what one stage writes and another reads, FUZZ_ROUNDS times (not in CI)
+#   make fuzz                           alters images, and what one stage writes and another reads (not in CI); FUZZ_SEED, FUZZ_ROUNDS
+#                                       and FUZZ_IMAGES (rounds of each), FUZZ_FILES='DIR…' (images to alter instead of the tests')
 #   make lint                           formatting and clippy
 #   make bench                          what every stage and op does on this machine, beside what the machine could do
 #   make bench-peers                    ours beside PyTorch, Keras, Pillow, OpenCV; needs PEERS_PYTHON (docs/performance.md)
@@ -69,6 +70,7 @@ test: build
 	$(CARGO_TEST) --release --locked --workspace $(FEATURES)
 
 fuzz: build
+	cargo run --release --locked --workspace --example fuzz_images -- $(or $(FUZZ_IMAGES),300000) $(or $(FUZZ_SEED),1) $(FUZZ_FILES)
 	cargo test --release --locked -p report --test pipeline -- --ignored --nocapture artefacts::fuzz
 
 lint:
