@@ -121,9 +121,11 @@ impl Plane {
         match self.enlarge {
             Enlarge::No => return self.samples(y, self.stride),
             Enlarge::Repeat([across, down]) => {
-                scratch.clear();
-                scratch
-                    .extend(self.samples(y / down, self.stride).iter().flat_map(|&s| std::iter::repeat_n(s, across)));
+                let samples = self.samples(y / down, self.stride);
+                scratch.resize(samples.len() * across, 0);
+                for (repeated, &sample) in scratch.chunks_exact_mut(across).zip(samples) {
+                    repeated.fill(sample);
+                }
             }
             Enlarge::Across => across(self.samples(y, self.samples[0]), scratch),
             Enlarge::Down | Enlarge::Both => {
@@ -147,20 +149,8 @@ impl Plane {
 
 /// Three quarters of the nearer sample and one of the farther, rounded up and down in turn; the ends stand for their neighbours.
 fn across(samples: &[u8], out: &mut Vec<u8>) {
-    out.resize(2 * samples.len(), 0);
-    let count = samples.len();
-    let at = |index: usize| u16::from(samples[index]);
-    let mix = |index: usize, before: u16, after: u16| {
-        let three = 3 * at(index);
-        [((three + before + 1) >> 2) as u8, ((three + after + 2) >> 2) as u8]
-    };
-    let pairs = out.as_chunks_mut::<2>().0;
-    for (pair, three) in pairs[1..count - 1].iter_mut().zip(samples.windows(3)) {
-        let [before, here, after] = [three[0], three[1], three[2]].map(u16::from);
-        *pair = [((3 * here + before + 1) >> 2) as u8, ((3 * here + after + 2) >> 2) as u8];
-    }
-    pairs[0] = mix(0, at(0), at(1));
-    pairs[count - 1] = mix(count - 1, at(count - 2), at(count - 1));
+    let wide: Vec<u16> = samples.iter().map(|&sample| u16::from(sample)).collect();
+    interleave::<2>(&wide, [1, 2], out);
 }
 
 /// Three quarters of the nearer line and one of the farther.
@@ -171,17 +161,24 @@ fn down(near: &[u8], far: &[u8], round: u16, out: &mut Vec<u8>) {
 
 /// As [`across`] and [`down`] at once, rounded once.
 fn both(near: &[u8], far: &[u8], out: &mut Vec<u8>) {
-    let count = near.len();
-    out.resize(2 * count, 0);
-    let sum = |index: usize| 3 * u16::from(near[index]) + u16::from(far[index]);
-    let mix = |before: u16, here: u16, after: u16| {
-        [((3 * here + before + 8) >> 4) as u8, ((3 * here + after + 7) >> 4) as u8]
-    };
+    let sums: Vec<u16> = near.iter().zip(far).map(|(&near, &far)| 3 * u16::from(near) + u16::from(far)).collect();
+    interleave::<4>(&sums, [8, 7], out);
+}
+
+/// Two for each sum: three parts of it and one of that before or behind it, plus what rounds, in units of `1 << BITS`.
+fn interleave<const BITS: u32>(sums: &[u16], round: [u16; 2], out: &mut Vec<u8>) {
+    let mix = |here: u16, other: u16, round: u16| ((3 * here + other + round) >> BITS) as u8;
+    out.resize(2 * sums.len(), 0);
+    let (Some(&first), Some(&last)) = (sums.first(), sums.last()) else { return };
     let pairs = out.as_chunks_mut::<2>().0;
-    for ((pair, near), far) in pairs[1..count - 1].iter_mut().zip(near.windows(3)).zip(far.windows(3)) {
-        let [before, here, after] = [0, 1, 2].map(|index| 3 * u16::from(near[index]) + u16::from(far[index]));
-        *pair = mix(before, here, after);
+    // Two passes without a branch, which the compiler turns into vectors.
+    for ((pair, &here), &before) in pairs[1..].iter_mut().zip(&sums[1..]).zip(sums) {
+        pair[0] = mix(here, before, round[0]);
     }
-    pairs[0] = mix(sum(0), sum(0), sum(1));
-    pairs[count - 1] = mix(sum(count - 2), sum(count - 1), sum(count - 1));
+    for ((pair, &here), &after) in pairs.iter_mut().zip(sums).zip(&sums[1..]) {
+        pair[1] = mix(here, after, round[1]);
+    }
+    let end = pairs.len() - 1;
+    pairs[0][0] = mix(first, first, round[0]);
+    pairs[end][1] = mix(last, last, round[1]);
 }
