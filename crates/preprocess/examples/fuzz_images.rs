@@ -93,7 +93,7 @@ fn one_round(seeds: &[Seed], seed: u64, round: u64) -> (usize, Outcome, Option<S
     let (bytes, is_cut) = altered(&whole.bytes, &mut random);
     let started = Instant::now();
     let (outcome, reason) = match load_from_memory(&bytes, &ImageSettings::default()) {
-        Err(error) if error.reason.contains("unforeseen") => (Outcome::Contained, error.reason),
+        Err(error) if error.reason.contains("does not foresee") => (Outcome::Contained, error.reason),
         Err(error) => (Outcome::Refused, error.reason),
         Ok(pixels) if Some(&pixels) == whole.pixels.as_ref() => (Outcome::Same, String::new()),
         Ok(_) => (Outcome::Other, String::new()),

@@ -65,7 +65,7 @@ impl Predictions {
         let bytes = files::read(file)
             .context(|| format!("cannot read `{}`", file.display()))
             .map_err(|error| error.hint("run `train` first"))?;
-        contained(|| Self::parse(bytes.into())).map_err(|reason| {
+        contained(|| Self::parse(bytes.into()), str::to_owned).map_err(|reason| {
             Error::new(format!("`{}` is not a whole file of predictions", file.display()))
                 .because(reason)
                 .hint("run `train` again to write it anew")

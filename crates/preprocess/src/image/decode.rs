@@ -13,10 +13,9 @@ use super::resize::{resizing_need, shown_size};
 use super::{Decoded, ImageError, Pixels, formats, jpeg};
 use crate::folder::{HEAD, format, name_of_other};
 use crate::pipeline::{Filter, ImageSettings};
+use crate::stage::contained::contained;
 use ::image::{DynamicImage, ImageFormat};
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
 
 /// The most pixels that a file may declare: 200 million, 600 MB of RGB. Checked before anything is allocated.
 pub const MAX_PIXELS: u64 = 200_000_000;
@@ -147,36 +146,7 @@ pub(super) fn over_white(colour: [u8; 3], alpha: u8) -> [u8; 3] {
     colour.map(|value| ((u32::from(value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
 }
 
-thread_local! {
-    /// Whether this thread is inside a decoder, where a panic is a finding about the file and no business of the screen's.
-    static DECODING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs a decoder on hostile bytes: its panic becomes an error.
+/// Runs a decoder on hostile bytes: its panic becomes a finding about the file.
 fn without_panics<T>(decode: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
-    static QUIET_HOOK: Once = Once::new();
-    QUIET_HOOK.call_once(|| {
-        let print = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !DECODING.get() {
-                print(info);
-            }
-        }));
-    });
-    DECODING.set(true);
-    let result = catch_unwind(AssertUnwindSafe(decode));
-    DECODING.set(false);
-    result.unwrap_or_else(|_| Err(ImageError::new("the decoder gave up on it: it is corrupt in an unforeseen way")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_inside_a_decoder_is_a_finding() {
-        let result: Result<(), _> = without_panics(|| panic!("index out of bounds"));
-        assert!(result.is_err_and(|error| error.reason.contains("corrupt")));
-        assert_eq!(without_panics(|| Ok(1)), Ok(1));
-    }
+    contained(decode, |reason| ImageError::new(reason))
 }

@@ -140,8 +140,9 @@ fn duplicates(manifest: &Manifest, work: &Work) -> String {
         0 => "none lies in more than one split".to_owned(),
         across => format!("{across} lie in more than one split and flatter the scores"),
     };
+    let given = if manifest.settings.split.group_by.is_some() { " or share a given group" } else { "" };
     format!(
-        "Duplicates: {} exact copies; {} images have an exact or near copy or share a given group (hash distance up to {} of 255); groups: {}, \
+        "Duplicates: {} exact copies; {} images have an exact or near copy{given} (hash distance up to {} of 255); groups: {}, \
          of at most {} images; {} of them mix classes, {across}; `duplicates.csv` lists them.",
         counts.exact,
         counts.near,

@@ -36,7 +36,7 @@ pub struct StoredRow {
 /// # Errors
 /// The content is no shard that this crate wrote, or one of other classes or of another copy.
 pub fn read(path: &Path, content: &Bytes, classes: &[String], copy: usize) -> Result<Vec<StoredRow>> {
-    contained(|| rows(content, classes, copy)).map_err(|cause| {
+    contained(|| rows(content, classes, copy), str::to_owned).map_err(|cause| {
         Error::new(format!("`{}` is not a shard of this program", path.display()))
             .because(cause)
             .hint("run `preprocess` again with the same pipeline file")

@@ -12,8 +12,8 @@ thread_local! {
 /// Runs a reader on bytes that may be hostile. It must not leave anything half done that is used afterwards.
 ///
 /// # Errors
-/// In words: what the reader says, or that it panicked.
-pub fn contained<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+/// What the reader says; `panicked(reason)` if it panicked.
+pub fn contained<T, E>(read: impl FnOnce() -> Result<T, E>, panicked: impl FnOnce(&str) -> E) -> Result<T, E> {
     static QUIET_HOOK: Once = Once::new();
     QUIET_HOOK.call_once(|| {
         let print = std::panic::take_hook();
@@ -26,7 +26,7 @@ pub fn contained<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, Strin
     READING.set(true);
     let result = catch_unwind(AssertUnwindSafe(read));
     READING.set(false);
-    result.unwrap_or_else(|_| Err("it is corrupt in a way that its format does not foresee".to_owned()))
+    result.unwrap_or_else(|_| Err(panicked("it is corrupt in a way that its format does not foresee")))
 }
 
 #[cfg(test)]
@@ -35,8 +35,8 @@ mod tests {
 
     #[test]
     fn a_panic_inside_a_reader_is_a_finding() {
-        let result: Result<(), _> = contained(|| panic!("index out of bounds"));
+        let result: Result<(), String> = contained(|| panic!("index out of bounds"), str::to_owned);
         assert!(result.is_err_and(|reason| reason.contains("corrupt")));
-        assert_eq!(contained(|| Ok(1)), Ok(1));
+        assert_eq!(contained(|| Ok(1), str::to_owned), Ok(1));
     }
 }

@@ -142,7 +142,7 @@ proptest::proptest! {
             bytes[position] = value;
         }
         if let Err(error) = decode(&bytes) {
-            assert!(!error.reason.contains("unforeseen"), "{file}: {error}");
+            assert!(!error.reason.contains("does not foresee"), "{file}: {error}");
         }
     }
 }
