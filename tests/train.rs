@@ -31,7 +31,7 @@ fn evaluate_agrees_with_the_predictions_of_training() {
     bench.stage("preprocess", &[]).succeeds();
     bench.stage("train", &[]).succeeds();
     let file = bench.path("out/models/small/predictions-test.parquet");
-    let predictions = train::predictions::Predictions::read(&file).unwrap();
+    let predictions = train::model::predictions::Predictions::read(&file).unwrap();
     for row in &predictions.rows {
         bench.write(&format!("held-out/{}", row.path), std::fs::read(bench.path("images").join(&row.path)).unwrap());
     }

@@ -18,7 +18,8 @@ fn from_folders_to_a_report_that_beats_chance() {
     for file in ["report.md", "report.html", "metrics.json"] {
         assert!(bench.path("out/report").join(file).metadata().unwrap().len() > 500, "{file} is nearly empty");
     }
-    let test = train::predictions::Predictions::read(&bench.path("out/models/small/predictions-test.parquet")).unwrap();
+    let test =
+        train::model::predictions::Predictions::read(&bench.path("out/models/small/predictions-test.parquet")).unwrap();
     let right = test.rows.iter().filter(|row| row.label == row.prediction).count();
     assert_eq!(test.rows.len(), 36, "20 % of 180 images, each once");
     assert!(right > 24, "{right} of 36 right: trousers, bags and sneakers are easy to tell apart");

@@ -7,10 +7,10 @@ use preprocess::stage::fingerprint;
 use preprocess::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
-use train::history::{self, EpochScores, EpochTiming, HISTORY_FILE};
-use train::model_directory::Config;
-use train::predictions::{Prediction, Predictions, predictions_file};
-use train::succession::Succession;
+use train::model::directory::Config;
+use train::model::history::{self, EpochScores, EpochTiming, HISTORY_FILE};
+use train::model::predictions::{Prediction, Predictions, predictions_file};
+use train::training::succession::Succession;
 
 /// Everything that a report is made from.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use preprocess::stage::error::Context;
 use preprocess::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use train::predictions::Prediction;
+use train::model::predictions::Prediction;
 
 /// Images in the panel.
 const SAMPLES: usize = 6;

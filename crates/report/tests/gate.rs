@@ -10,7 +10,7 @@ use preprocess::manifest::Split;
 use preprocess::stage::sealed;
 use report::gate::{self, Answer, Limits, Pair, Verdict, decide};
 use std::path::PathBuf;
-use train::predictions::{Prediction, Predictions, predictions_file};
+use train::model::predictions::{Prediction, Predictions, predictions_file};
 
 #[track_caller]
 fn message<T>(result: Result<T>) -> String {

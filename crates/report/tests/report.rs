@@ -15,7 +15,7 @@ use report::results::Results;
 use report::samples::Picks;
 use report::sections::{self, Material};
 use std::process::ExitCode;
-use train::predictions::{Predictions, predictions_file};
+use train::model::predictions::{Predictions, predictions_file};
 
 fn document(run: &Run) -> Document {
     let results = Results::load(&run.pipeline, false).expect("the fixture is sound");

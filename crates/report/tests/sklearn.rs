@@ -4,7 +4,7 @@
 
 use report::metrics::{self, ConfusionMatrix, Groups, Interval};
 use serde::Deserialize;
-use train::predictions::Prediction;
+use train::model::predictions::Prediction;
 
 #[derive(Deserialize)]
 struct Fixture {

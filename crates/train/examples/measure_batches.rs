@@ -10,8 +10,9 @@ use preprocess::manifest::Split;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-use train::batches::shuffled;
-use train::feed::{Feed, HostStore};
+use train::data::feed::Feed;
+use train::data::images::shuffled;
+use train::data::store::HostStore;
 
 const BATCH_SIZE: usize = 32;
 /// Images that are read in a pass, over as many epochs as that takes.

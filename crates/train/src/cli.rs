@@ -1,10 +1,13 @@
 //! The command line.
 
+use crate::commands::evaluate::{self, evaluate};
+use crate::commands::predict::{self, predict};
+use crate::commands::profile;
 use crate::device::Device;
-use crate::evaluate::{self, evaluate};
 use crate::model::Model;
-use crate::predict::{self, predict};
-use crate::{device, on_device, plan, profile, run, summary};
+use crate::network::summary;
+use crate::training::{plan, run};
+use crate::{device, on_device};
 use clap::{Args, Parser, Subcommand};
 use dfdx::tensor::Cpu;
 use preprocess::dataset::Dataset;

@@ -12,41 +12,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod architectures;
-pub mod arrays;
-pub mod average;
-pub mod backend;
-pub mod batches;
-pub mod checkpoint;
 pub mod cli;
-mod config_check;
-pub mod copies;
+pub mod commands;
+pub mod data;
 pub mod device;
-pub mod early_stopping;
-pub mod evaluate;
-pub mod feature_map;
-pub mod feed;
-pub mod fit;
-pub mod history;
-pub mod image_files;
-pub mod initialization;
-pub mod layers;
-pub mod metrics;
 pub mod model;
-pub mod model_directory;
 pub mod network;
 pub mod ops;
-pub mod optimizer;
-mod ownership;
-pub mod parameter;
-pub mod pass;
-pub mod plan;
-pub mod predict;
-pub mod predictions;
-pub mod profile;
-pub mod run;
-pub mod schedule;
-pub mod step;
-pub mod succession;
-pub mod summary;
-pub mod training_data;
+pub mod tensor;
+pub mod training;

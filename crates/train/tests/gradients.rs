@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use dfdx::prelude::*;
-use train::backend::{BufferPool, Matrix};
-use train::feature_map::{FeatureMap, to_matrix};
+use train::device::cpu::BufferPool;
 use train::ops::batch_norm2d::{Parameters, batch_norm2d};
 use train::ops::conv2d::{Options, Padding, conv2d};
 use train::ops::{dense::dense, dropout::dropout, flatten::flatten, max_pool2d::max_pool2d};
-use train::parameter::Parameter;
-use train::pass::Pass;
+use train::tensor::feature_map::{FeatureMap, to_matrix};
+use train::tensor::memory::Matrix;
+use train::tensor::parameter::Parameter;
+use train::tensor::pass::Pass;
 
 type Run = dyn Fn(&FeatureMap<Cpu>, &mut [Parameter<Cpu>], &mut Pass<Cpu>) -> FeatureMap<Cpu>;
 

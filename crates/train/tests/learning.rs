@@ -5,13 +5,13 @@
 use dfdx::tensor::{AsArray, Cpu};
 use dfdx::tensor_ops::Backward;
 use preprocess::pipeline::Architecture;
-use train::architectures::build;
-use train::backend::BufferPool;
-use train::feature_map::images_to_feature_map;
+use train::device::cpu::BufferPool;
+use train::model::input::images_to_feature_map;
 use train::network::Network;
+use train::network::architectures::build;
 use train::ops::cross_entropy::cross_entropy;
-use train::optimizer::Adam;
-use train::pass::Pass;
+use train::tensor::pass::Pass;
+use train::training::optimizer::Adam;
 
 const CLASSES: usize = 3;
 const IMAGES: usize = 6;

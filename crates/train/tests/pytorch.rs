@@ -7,16 +7,18 @@
 use dfdx::tensor::Cpu;
 use dfdx::tensor_ops::Backward;
 use safetensors::SafeTensors;
-use train::backend::{Backend, Memory};
-use train::feature_map::{FeatureMap, images_to_feature_map};
-use train::layers::{Builder, Conv2d, ConvShape, Dense, Layer, ResidualUnit};
-use train::metrics::Score;
+use train::model::input::images_to_feature_map;
+use train::model::score::Score;
+use train::network::layers::{Builder, Conv2d, ConvShape, Dense, Layer, ResidualUnit};
+use train::ops::Backend;
 use train::ops::conv2d::Padding;
 use train::ops::cross_entropy::cross_entropy;
 use train::ops::{flatten::flatten, max_pool2d::max_pool2d};
-use train::optimizer::Adam;
-use train::parameter::Parameter;
-use train::pass::Pass;
+use train::tensor::feature_map::FeatureMap;
+use train::tensor::memory::Memory;
+use train::tensor::parameter::Parameter;
+use train::tensor::pass::Pass;
+use train::training::optimizer::Adam;
 
 const FIXTURE: &[u8] = include_bytes!("fixtures/pytorch_step.safetensors");
 const N: usize = 5;

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use train::history::read_scores;
-use train::model_directory::Config;
-use train::predictions::{Predictions, predictions_file};
+use train::model::directory::Config;
+use train::model::history::read_scores;
+use train::model::predictions::{Predictions, predictions_file};
 
 const CLASSES: [&str; 3] = ["bottom", "left", "top right"];
 const IMAGES_PER_CLASS: usize = 16;

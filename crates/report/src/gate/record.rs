@@ -56,7 +56,7 @@ impl Record {
     /// An image whose content is not known.
     pub fn of_predictions(predictions: &SplitPredictions) -> Result<Vec<(Self, usize)>> {
         let losses = cross_entropy(&predictions.rows);
-        let record = |(row, loss): (&train::predictions::Prediction, f64)| {
+        let record = |(row, loss): (&train::model::predictions::Prediction, f64)| {
             let content = row.content.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
             let content = content.ok_or_else(|| {
                 Error::new(format!("the predictions name no content of the image `{}`", row.path))

@@ -3,7 +3,7 @@
 use super::{ConfusionMatrix, Groups, Interval};
 use preprocess::stage::random;
 use std::collections::BTreeMap;
-use train::predictions::Prediction;
+use train::model::predictions::Prediction;
 
 const RESAMPLES: usize = 1000;
 

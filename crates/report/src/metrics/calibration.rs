@@ -1,6 +1,6 @@
 //! Whether a model that says 80 % is right 80 % of the time.
 
-use train::predictions::Prediction;
+use train::model::predictions::Prediction;
 
 const BINS: usize = 15;
 

@@ -1,7 +1,7 @@
 //! The confusion matrix, and the scores that follow from it.
 
 use serde::{Deserialize, Serialize};
-use train::predictions::Prediction;
+use train::model::predictions::Prediction;
 
 /// Counts of images by true class (row) and predicted class (column).
 #[derive(Debug, Clone, PartialEq, Eq)]

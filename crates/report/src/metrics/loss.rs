@@ -1,6 +1,6 @@
 //! Cross-entropy, also called log loss.
 
-use train::predictions::Prediction;
+use train::model::predictions::Prediction;
 
 /// Each image's cross-entropy in nats: `-ln p` of its true class. `p` is clipped to `[ε, 1 - ε]` with the machine epsilon of
 /// 64-bit floats, as scikit-learn's `log_loss` does, so that one impossible answer costs 36 nats and not infinity.

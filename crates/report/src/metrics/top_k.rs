@@ -1,6 +1,6 @@
 //! Accuracy that forgives a near miss.
 
-use train::predictions::Prediction;
+use train::model::predictions::Prediction;
 
 /// The fraction of images whose true class is among the `k` most probable. Between equal probabilities the class later in
 /// the order counts as the more probable, as in scikit-learn's `top_k_accuracy_score`. 0 without images.

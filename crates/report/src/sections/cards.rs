@@ -4,7 +4,7 @@ use super::Material;
 use crate::figure::{Bar, Guess, SampleCard};
 use crate::format::counted;
 use crate::samples::Picks;
-use train::predictions::Prediction;
+use train::model::predictions::Prediction;
 
 /// The card of one image: what the models numbered `series` say of it, with bars for the `most` likely classes.
 pub(super) fn card(

@@ -3,7 +3,7 @@
 use super::Material;
 use crate::document::{Block, Drawing, Section};
 use crate::figure::{Line, LineChart};
-use train::history::EpochScores;
+use train::model::history::EpochScores;
 
 type Value = fn(&EpochScores) -> f64;
 

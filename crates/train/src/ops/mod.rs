@@ -11,15 +11,46 @@ pub mod dropout;
 pub mod flatten;
 #[cfg(feature = "cuda")]
 pub(crate) mod gemm;
-pub mod images;
-pub mod layout;
 pub mod max_pool2d;
 pub mod moving_average;
-pub(crate) mod parallel;
-#[cfg(feature = "cuda")]
-pub mod peak;
 pub mod relu;
-pub mod simd;
-pub(crate) mod sums;
 #[cfg(test)]
 mod testing;
+
+use crate::data::store::ImageMemory;
+use crate::tensor::memory::Memory;
+use crate::tensor::pending::PendingKernel;
+use adam::AdamKernel;
+use batch_norm2d::BatchNorm2dKernel;
+use conv2d::Conv2dKernel;
+use cross_entropy::CrossEntropyKernel;
+use dense::DenseKernel;
+use dfdx::tensor::Cpu;
+use dropout::DropoutKernel;
+use flatten::FlattenKernel;
+use max_pool2d::MaxPool2dKernel;
+use moving_average::MovingAverageKernel;
+use relu::ReluKernel;
+
+/// A device that networks run on: memory and one kernel for every op.
+pub trait Backend:
+    Memory
+    + ImageMemory
+    + Conv2dKernel
+    + MaxPool2dKernel
+    + BatchNorm2dKernel
+    + PendingKernel
+    + ReluKernel
+    + FlattenKernel
+    + DenseKernel
+    + DropoutKernel
+    + CrossEntropyKernel
+    + AdamKernel
+    + MovingAverageKernel
+{
+}
+
+impl Backend for Cpu {}
+
+#[cfg(feature = "cuda")]
+impl Backend for dfdx::tensor::Cuda {}

@@ -1,6 +1,6 @@
 //! What the ops' tests share.
 
-use super::layout;
+use crate::device::cpu::layout;
 
 /// Numbers in (-1, 1) that look random, the same for the same seed.
 pub fn noise(seed: u64, len: usize) -> Vec<f32> {

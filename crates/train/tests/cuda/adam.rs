@@ -3,8 +3,8 @@
 use crate::common::{assert_close, device, noise, pool, slot, vector};
 use dfdx::tensor::Gradients;
 use preprocess::pipeline::Precision;
-use train::backend::{Memory, Vector};
 use train::ops::adam::{AdamKernel, Moved, Step, reference};
+use train::tensor::memory::{Memory, Vector};
 
 #[test]
 fn equals_the_reference_for_more_parameters_than_a_launch_takes() {

@@ -4,13 +4,13 @@ use crate::common::{assert_close, device, noise, pool, slot, sum, vector};
 use dfdx::tensor::Cuda;
 use preprocess::pipeline::Precision;
 use std::rc::Rc;
-use train::backend::cuda::CudaPool;
-use train::backend::{Memory, Vector};
-use train::feature_map::Accumulate;
+use train::device::cuda::CudaPool;
 use train::ops::batch_norm2d::{
-    Batch, BatchNorm2dKernel, ChannelGradients, Channels, EPSILON, MOMENTUM, Moving, NormShare, Normalization,
-    NormalizedBatch, reference,
+    Batch, BatchNorm2dKernel, ChannelGradients, Channels, EPSILON, MOMENTUM, Moving, Normalization, NormalizedBatch,
+    reference,
 };
+use train::tensor::memory::{Accumulate, Memory, Vector};
+use train::tensor::pending::NormShare;
 
 /// Of the largest value.
 const TOLERANCE: f32 = 1e-4;
@@ -124,7 +124,7 @@ impl Case {
         &self,
         device: &Cuda,
         pool: &CudaPool,
-        x: &train::backend::cuda::CudaBuffer,
+        x: &train::device::cuda::CudaBuffer,
         [mean, variance, scale, shift]: [&Vector<Cuda>; 4],
     ) {
         let shape = self.op.shape;

@@ -2,8 +2,8 @@
 
 use dfdx::tensor::{Cuda, Storage, TensorFromVec};
 use preprocess::pipeline::Precision;
-use train::backend::cuda::{CudaPool, open};
-use train::backend::{Memory, Slot, Vector};
+use train::device::cuda::{CudaPool, open};
+use train::tensor::memory::{Memory, Slot, Vector};
 
 /// The first GPU, or the emulated one.
 pub fn device() -> Cuda {

@@ -4,11 +4,12 @@ use crate::common::{assert_close, device, noise, pool, slot, sum, vector};
 use dfdx::tensor::Cuda;
 use preprocess::pipeline::Precision;
 use std::rc::Rc;
-use train::backend::Memory;
-use train::backend::cuda::CudaPool;
-use train::feature_map::{Accumulate, Affine, Layout};
-use train::ops::batch_norm2d::{BatchNorm2dKernel, NormGradient, NormShare};
+use train::device::cuda::CudaPool;
+use train::ops::batch_norm2d::BatchNorm2dKernel;
 use train::ops::conv2d::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradient, Padding, reference};
+use train::tensor::feature_map::Layout;
+use train::tensor::memory::{Accumulate, Memory};
+use train::tensor::pending::{Affine, NormGradient, NormShare};
 
 /// Of the largest value. TF32 rounds both factors to 11 significant bits, so that a product is off by 2⁻¹⁰ at most; errors cancel out
 /// in longer sums. On the emulator the worst of these cases are 1.2e-6 and 6.6e-4.

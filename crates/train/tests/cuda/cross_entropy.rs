@@ -2,9 +2,9 @@
 
 use crate::common::{assert_close, device, noise, pool};
 use preprocess::pipeline::Precision;
-use train::backend::Memory;
-use train::backend::cuda::Indices;
+use train::device::cuda::Indices;
 use train::ops::cross_entropy::{gradient, reference};
+use train::tensor::memory::Memory;
 
 #[test]
 fn equals_the_reference() {

@@ -3,10 +3,9 @@
 use crate::common::{assert_close, device, noise, pool, slot, sum, vector};
 use dfdx::tensor::Cuda;
 use preprocess::pipeline::Precision;
-use train::backend::Memory;
-use train::backend::cuda::CudaPool;
-use train::feature_map::Accumulate;
+use train::device::cuda::CudaPool;
 use train::ops::dense::{DenseGradients, DenseKernel, Sizes, reference};
+use train::tensor::memory::{Accumulate, Memory};
 
 /// Of the largest value. On the emulator the worst case is 5e-7.
 const TOLERANCE: f32 = 2e-5;

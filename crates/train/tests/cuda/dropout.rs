@@ -3,10 +3,9 @@
 use crate::common::{device, noise, pool, sum};
 use dfdx::tensor::Cpu;
 use preprocess::pipeline::Precision;
-use train::backend::Memory;
-use train::feature_map::Accumulate;
 use train::ops::dropout::DropoutKernel;
-use train::pass::Randomness;
+use train::tensor::memory::{Accumulate, Memory};
+use train::tensor::pass::Randomness;
 
 #[test]
 fn drops_what_the_cpu_drops() {

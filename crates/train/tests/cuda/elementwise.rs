@@ -2,12 +2,11 @@
 
 use crate::common::{device, noise, pool, sum};
 use preprocess::pipeline::Precision;
-use train::backend::Memory;
-use train::backend::cuda::CudaPool;
-use train::feature_map::Accumulate;
-use train::ops::add::AddKernel;
+use train::device::cuda::CudaPool;
 use train::ops::flatten::FlattenKernel;
 use train::ops::relu::{ReluKernel, reference};
+use train::tensor::memory::{Accumulate, Memory};
+use train::tensor::pending::PendingKernel;
 
 /// One element, a part of a block, a block and one more, many blocks.
 const SHAPES: [[usize; 4]; 5] = [[1, 1, 1, 1], [2, 3, 5, 7], [1, 257, 1, 1], [1, 3, 61, 61], [3, 17, 30, 30]];
@@ -63,6 +62,6 @@ fn flattening_keeps_the_order() {
     }
 }
 
-fn not_a_number(device: &dfdx::tensor::Cuda, pool: &CudaPool, shape: [usize; 4]) -> train::backend::cuda::CudaBuffer {
+fn not_a_number(device: &dfdx::tensor::Cuda, pool: &CudaPool, shape: [usize; 4]) -> train::device::cuda::CudaBuffer {
     device.upload(pool, shape, &vec![f32::NAN; shape.iter().product()]).unwrap()
 }

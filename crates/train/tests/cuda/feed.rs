@@ -9,10 +9,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use train::backend::cuda::{CudaBuffer, CudaStore};
-use train::backend::{ImageMemory, Memory};
-use train::batches::{Images, shuffled};
-use train::feed::{Batch, Feed, HostStore};
+use train::data::feed::{Batch, Feed};
+use train::data::images::{Images, shuffled};
+use train::data::store::{HostStore, ImageMemory};
+use train::device::cuda::{CudaBuffer, CudaStore};
+use train::tensor::memory::Memory;
 
 const SIZE: [usize; 2] = [20, 17];
 const BYTES: usize = SIZE[0] * SIZE[1] * 3;

@@ -2,8 +2,8 @@
 
 use crate::common::{device, noise, pool};
 use preprocess::pipeline::Precision;
-use train::backend::Memory;
-use train::ops::images::reference;
+use train::device::images::reference;
+use train::tensor::memory::Memory;
 
 #[test]
 fn uploaded_images_are_the_references() {

@@ -2,9 +2,8 @@
 
 use crate::common::{device, noise, pool, sum};
 use preprocess::pipeline::Precision;
-use train::backend::Memory;
-use train::feature_map::Accumulate;
 use train::ops::max_pool2d::{MaxPool2dKernel, reference};
+use train::tensor::memory::{Accumulate, Memory};
 
 #[test]
 fn kernels_equal_the_reference() {

@@ -2,8 +2,8 @@
 
 use crate::common::{assert_close, device, noise, pool, vector};
 use preprocess::pipeline::Precision;
-use train::backend::Memory;
 use train::ops::moving_average::{MovingAverageKernel, reference};
+use train::tensor::memory::Memory;
 
 #[test]
 fn equals_the_reference_for_more_parameters_than_a_launch_takes() {

@@ -1,7 +1,7 @@
 //! The step on the CPU, through dfdx's kernel, a parameter at a time.
 
 use super::{AdamKernel, Moved, Step};
-use crate::backend::BufferPool;
+use crate::device::cpu::BufferPool;
 use dfdx::tensor::{Cpu, Gradients, HasErr};
 use dfdx::tensor_ops::{AdamConfig, WeightDecay};
 

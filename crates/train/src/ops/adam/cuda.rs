@@ -1,7 +1,7 @@
 //! The step on NVIDIA GPUs: one launch for up to 64 parameters.
 
 use super::{AdamKernel, Moved, Step};
-use crate::backend::cuda::{CudaPool, kernel_size, pointer};
+use crate::device::cuda::{CudaPool, kernel_size, pointer};
 use cudarc::driver::{DevicePtr, DeviceRepr, DeviceSlice};
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cuda, CudaError, Gradients};

@@ -10,7 +10,7 @@ mod cpu;
 mod cuda;
 pub mod reference;
 
-use crate::backend::{Memory, Slot, Vector};
+use crate::tensor::memory::{Memory, Slot, Vector};
 use dfdx::tensor::Gradients;
 
 /// What a step is the same in for all parameters.

@@ -1,8 +1,8 @@
 //! Addition on the CPU.
 
-use super::{AddKernel, reference};
-use crate::backend::Buffer;
-use crate::ops::{parallel, simd};
+use super::reference;
+use crate::device::cpu::{Buffer, parallel, simd};
+use crate::tensor::pending::AddKernel;
 use dfdx::tensor::{Cpu, HasErr};
 
 impl AddKernel for Cpu {

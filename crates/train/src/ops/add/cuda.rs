@@ -1,7 +1,7 @@
 //! Addition on NVIDIA GPUs.
 
-use super::AddKernel;
-use crate::backend::cuda::{CudaBuffer, blocks};
+use crate::device::cuda::{CudaBuffer, blocks};
+use crate::tensor::pending::AddKernel;
 use dfdx::tensor::{Cuda, CudaError};
 
 /// Threads of a block.

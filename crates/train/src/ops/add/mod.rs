@@ -5,11 +5,3 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 pub mod reference;
-
-use crate::backend::Memory;
-
-/// Kernels of the addition.
-pub trait AddKernel: Memory {
-    /// `sum += term`, element by element.
-    fn add_assign(&self, sum: &mut Self::Buffer, term: &Self::Buffer) -> Result<(), Self::Err>;
-}

@@ -3,12 +3,13 @@
 //! Sums are taken per plane and combined in the order of the planes, so that the result does not depend on the threads.
 //! Around a mean of 30 times the spread the error is at most 1e-4 of the largest result, of the statistics 1e-5 (tested below).
 
-use super::{BatchNorm2dKernel, ChannelGradients, Channels, NormGradient, NormShare, Normalization, reference};
-use crate::backend::{Buffer, BufferPool, Vector, host};
-use crate::feature_map::{Accumulate, Affine};
-use crate::ops::layout::{self, LANES, blocks};
-use crate::ops::simd::{Kernel, Level, Simd, dispatch, is_reference, level};
-use crate::ops::sums::{Lanes, Terms, sum};
+use super::{BatchNorm2dKernel, ChannelGradients, Channels, Normalization, reference};
+use crate::device::cpu::layout::{self, LANES, blocks};
+use crate::device::cpu::simd::{Kernel, Level, Simd, dispatch, is_reference, level};
+use crate::device::cpu::sums::{Lanes, Terms, sum};
+use crate::device::cpu::{Buffer, BufferPool, host};
+use crate::tensor::memory::{Accumulate, Vector};
+use crate::tensor::pending::{Affine, NormGradient, NormShare, PendingKernel};
 use dfdx::tensor::{Cpu, HasErr, TensorFromVec};
 use rayon::prelude::*;
 
@@ -73,26 +74,6 @@ impl BatchNorm2dKernel for Cpu {
         })
     }
 
-    fn apply_affine(
-        &self,
-        shape: [usize; 4],
-        affine: &Affine<Self>,
-        x: &Buffer,
-        y: &mut Buffer,
-    ) -> Result<(), <Self as HasErr>::Err> {
-        let [_, c, h, w] = shape;
-        if is_reference() {
-            let (scale, shift) = (host(&affine.scale), host(&affine.shift));
-            let values = reference::affine(shape, &layout::plain(x, shape), &scale, &shift, affine.relu);
-            layout::put(&values, shape, Accumulate::Overwrite, y);
-            return Ok(());
-        }
-        let (affine, plane) = (LaneAffine::new(affine), h * w * LANES);
-        let planes = y.par_chunks_mut(plane).zip(x.par_chunks(plane));
-        planes.enumerate().for_each(|(at, (y, x))| affine.apply(level(), at % blocks(c), x, y));
-        Ok(())
-    }
-
     fn batch_norm2d_gradient(
         &self,
         _: &BufferPool,
@@ -135,6 +116,28 @@ impl BatchNorm2dKernel for Cpu {
             constant: vector(&|of, lane, c| -of.scale[lane] * (dbias[c] / count) as f32)?,
             relu: op.relu,
         })
+    }
+}
+
+impl PendingKernel for Cpu {
+    fn apply_affine(
+        &self,
+        shape: [usize; 4],
+        affine: &Affine<Self>,
+        x: &Buffer,
+        y: &mut Buffer,
+    ) -> Result<(), <Self as HasErr>::Err> {
+        let [_, c, h, w] = shape;
+        if is_reference() {
+            let (scale, shift) = (host(&affine.scale), host(&affine.shift));
+            let values = reference::affine(shape, &layout::plain(x, shape), &scale, &shift, affine.relu);
+            layout::put(&values, shape, Accumulate::Overwrite, y);
+            return Ok(());
+        }
+        let (affine, plane) = (LaneAffine::new(affine), h * w * LANES);
+        let planes = y.par_chunks_mut(plane).zip(x.par_chunks(plane));
+        planes.enumerate().for_each(|(at, (y, x))| affine.apply(level(), at % blocks(c), x, y));
+        Ok(())
     }
 
     fn apply_norm_share(
@@ -411,8 +414,8 @@ unsafe fn masked<S: Simd>([scale, shift]: [&Lanes; 2], relu: bool, dy: S::Block,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Memory;
     use crate::ops::testing::{assert_close, noise};
+    use crate::tensor::memory::Memory;
     use std::rc::Rc;
 
     #[test]
@@ -473,7 +476,7 @@ mod tests {
         }
     }
 
-    fn slot(len: usize) -> crate::backend::Slot<Cpu> {
+    fn slot(len: usize) -> crate::tensor::memory::Slot<Cpu> {
         dfdx::tensor::Storage::<f32>::try_alloc_len(&Cpu::default(), len).unwrap()
     }
 }

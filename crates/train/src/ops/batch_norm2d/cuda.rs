@@ -1,12 +1,9 @@
 //! The normalisation on NVIDIA GPUs: a block a plane, and a block a channel where planes are merged.
 
-use super::{
-    Batch, BatchNorm2dKernel, ChannelGradients, Channels, MOMENTUM, Moving, NormGradient, NormShare, Normalization,
-    NormalizedBatch,
-};
-use crate::backend::Vector;
-use crate::backend::cuda::{Context, CudaBuffer, CudaPool, blocks, kernel_size, pointer};
-use crate::feature_map::{Accumulate, Affine};
+use super::{Batch, BatchNorm2dKernel, ChannelGradients, Channels, MOMENTUM, Moving, Normalization, NormalizedBatch};
+use crate::device::cuda::{Context, CudaBuffer, CudaPool, blocks, kernel_size, pointer};
+use crate::tensor::memory::{Accumulate, Vector};
+use crate::tensor::pending::{Affine, NormGradient, NormShare, PendingKernel};
 use cudarc::driver::{DevicePtr, DeviceRepr, DeviceSlice};
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cuda, CudaError, ZerosTensor};
@@ -136,20 +133,6 @@ impl BatchNorm2dKernel for Cuda {
         Ok(NormalizedBatch { mean, variance, affine: Affine { scale, shift, relu: op.relu } })
     }
 
-    fn apply_affine(
-        &self,
-        shape: [usize; 4],
-        affine: &Affine<Self>,
-        x: &CudaBuffer,
-        y: &mut CudaBuffer,
-    ) -> Result<(), CudaError> {
-        let [planes, plane, c] = sizes(shape, [x, y]);
-        let [scale, shift] = [&affine.scale, &affine.shift].map(|vector| channel_address(shape, vector));
-        let parameters = (x.pointer(), plane, c, scale, shift, i32::from(affine.relu), y.pointer());
-        // SAFETY: the kernel's parameters; lengths are checked, and `y` is borrowed mutably, so none of the others.
-        unsafe { y.context().launch("batch_norm2d_apply_affine", [planes as usize, 1, 1], PLANE_THREADS, parameters) }
-    }
-
     fn batch_norm2d_gradient(
         &self,
         pool: &CudaPool,
@@ -178,6 +161,22 @@ impl BatchNorm2dKernel for Cuda {
         // SAFETY: the kernel's parameters; all vectors have a value a channel, and those written are new or borrowed mutably.
         unsafe { pool.context().launch("batch_norm2d_gradient", [c, 1, 1], CHANNEL_THREADS, parameters) }?;
         Ok(NormGradient { mean: channels.mean.clone(), scale, shift, factor, constant, relu: op.relu })
+    }
+}
+
+impl PendingKernel for Cuda {
+    fn apply_affine(
+        &self,
+        shape: [usize; 4],
+        affine: &Affine<Self>,
+        x: &CudaBuffer,
+        y: &mut CudaBuffer,
+    ) -> Result<(), CudaError> {
+        let [planes, plane, c] = sizes(shape, [x, y]);
+        let [scale, shift] = [&affine.scale, &affine.shift].map(|vector| channel_address(shape, vector));
+        let parameters = (x.pointer(), plane, c, scale, shift, i32::from(affine.relu), y.pointer());
+        // SAFETY: the kernel's parameters; lengths are checked, and `y` is borrowed mutably, so none of the others.
+        unsafe { y.context().launch("batch_norm2d_apply_affine", [planes as usize, 1, 1], PLANE_THREADS, parameters) }
     }
 
     fn apply_norm_share(

@@ -23,10 +23,11 @@ pub(crate) use cpu::{LaneAffine, LaneShare, MOMENTS, moments};
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::plane_moments;
 
-use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
-use crate::feature_map::{Accumulate, Affine, FeatureMap};
-use crate::parameter::Parameter;
-use crate::pass::Pass;
+use crate::tensor::feature_map::FeatureMap;
+use crate::tensor::memory::{Memory, Slot, Vector, take_gradient};
+use crate::tensor::parameter::Parameter;
+use crate::tensor::pass::Pass;
+use crate::tensor::pending::{Affine, NormGradient, NormShare, PendingKernel};
 use preprocess::{Error, Result};
 use std::rc::Rc;
 
@@ -114,7 +115,7 @@ pub struct ChannelGradients<'a, B: Memory> {
 }
 
 /// Kernels of the normalisation.
-pub trait BatchNorm2dKernel: Memory {
+pub trait BatchNorm2dKernel: PendingKernel {
     /// Shape of the buffer that takes the moments of maps of `shape` `[n, c, h, w]`: two values for each channel of each image.
     fn moments_shape(shape: [usize; 4]) -> [usize; 4];
 
@@ -162,17 +163,6 @@ pub trait BatchNorm2dKernel: Memory {
         Ok(NormalizedBatch { mean, variance, affine })
     }
 
-    /// `y = relu(scale · x + shift)` of maps of `shape` `[n, c, h, w]`.
-    fn apply_affine(
-        &self,
-        shape: [usize; 4],
-        affine: &Affine<Self>,
-        x: &Self::Buffer,
-        y: &mut Self::Buffer,
-    ) -> Result<(), Self::Err>
-    where
-        Self: Sized;
-
     /// The gradients in training, from that by the output: adds to dγ and dβ, and gives what `dx` comes to.
     fn batch_norm2d_gradient(
         &self,
@@ -185,51 +175,11 @@ pub trait BatchNorm2dKernel: Memory {
     ) -> Result<NormGradient<Self>, Self::Err>
     where
         Self: Sized;
-
-    /// Writes or adds `dx`.
-    fn apply_norm_share(
-        &self,
-        shape: [usize; 4],
-        share: &NormShare<Self>,
-        dx: &mut Self::Buffer,
-        accumulate: Accumulate,
-    ) -> Result<(), Self::Err>
-    where
-        Self: Sized;
-}
-
-/// The gradient by a normalisation's input once the sums are known: `dx = scale · d + factor · (x - mean) + constant`, channel by
-/// channel, with `d` the gradient by the output, zero where `scale · x + shift` is clamped.
-#[derive(Debug)]
-pub struct NormGradient<B: Memory> {
-    /// μ.
-    pub mean: Vector<B>,
-    /// γ / sqrt(σ² + ε).
-    pub scale: Vector<B>,
-    /// β - μ · scale.
-    pub shift: Vector<B>,
-    /// -scale / sqrt(σ² + ε) · dγ / m.
-    pub factor: Vector<B>,
-    /// -scale · dβ / m.
-    pub constant: Vector<B>,
-    /// Whether the output was clamped.
-    pub relu: bool,
-}
-
-/// A normalisation's share of the gradient by its input, still to be computed.
-#[derive(Debug)]
-pub struct NormShare<B: Memory> {
-    /// How.
-    pub of: NormGradient<B>,
-    /// The input.
-    pub x: Rc<B::Buffer>,
-    /// The gradient by the output.
-    pub dy: B::Buffer,
 }
 
 /// A normalisation's parameters.
 #[derive(Debug)]
-pub struct Parameters<'a, B: Backend> {
+pub struct Parameters<'a, B: BatchNorm2dKernel> {
     /// γ.
     pub weight: &'a Parameter<B>,
     /// β.
@@ -244,7 +194,7 @@ pub struct Parameters<'a, B: Backend> {
 ///
 /// # Errors
 /// Shapes that do not fit each other, or a failure of the device.
-pub fn batch_norm2d<B: Backend>(
+pub fn batch_norm2d<B: BatchNorm2dKernel>(
     x: &FeatureMap<B>,
     parameters: Parameters<'_, B>,
     relu: bool,

@@ -5,12 +5,13 @@ use super::direct::{Direct, Expansion, Extras, Residual, input_gradient_phases};
 use super::images::Images;
 use super::winograd::Winograd;
 use super::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradient, plain};
-use crate::backend::{Buffer, BufferPool, Vector, host};
-use crate::feature_map::{Accumulate, Layout};
+use crate::device::cpu::layout::{LANES, blocks};
+use crate::device::cpu::simd::{Level, is_reference, level, vectorized};
+use crate::device::cpu::sums::add_pixels;
+use crate::device::cpu::{Buffer, BufferPool, host};
 use crate::ops::batch_norm2d::{MOMENTS, moments};
-use crate::ops::layout::{LANES, blocks};
-use crate::ops::simd::{Level, is_reference, level, vectorized};
-use crate::ops::sums::add_pixels;
+use crate::tensor::feature_map::Layout;
+use crate::tensor::memory::{Accumulate, Vector};
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
 
@@ -334,12 +335,12 @@ const SUM_CHUNK: usize = 1 << 14;
 mod tests {
     use super::super::{Padding, reference};
     use super::*;
-    use crate::backend::{Memory, Slot};
-    use crate::feature_map::Affine;
-    use crate::ops::batch_norm2d::{BatchNorm2dKernel, NormGradient, NormShare};
-    use crate::ops::layout;
-    use crate::ops::simd::available;
+    use crate::device::cpu::layout;
+    use crate::device::cpu::simd::available;
+    use crate::ops::batch_norm2d::BatchNorm2dKernel;
     use crate::ops::testing::{assert_close, block, noise, unblock};
+    use crate::tensor::memory::{Memory, Slot};
+    use crate::tensor::pending::{Affine, NormGradient, NormShare, PendingKernel};
     use dfdx::tensor::{Storage, TensorFromVec};
     use std::rc::Rc;
 

@@ -7,12 +7,11 @@
 //! Results do not depend on the sizes of tiles, and the number of slices follows from the shape alone: two runs give the same bits.
 
 use super::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradient};
-use crate::backend::cuda::{CudaBuffer, CudaPool, pointer};
-use crate::backend::{Memory, Vector};
-use crate::feature_map::{Accumulate, Affine};
-use crate::ops::add::AddKernel;
+use crate::device::cuda::{CudaBuffer, CudaPool, pointer};
 use crate::ops::batch_norm2d::{BatchNorm2dKernel, plane_moments};
 use crate::ops::gemm::{SLICE_THREADS, check_len, not_supported, slice_blocks, slices};
+use crate::tensor::memory::{Accumulate, Memory, Vector};
+use crate::tensor::pending::{AddKernel, Affine, PendingKernel};
 use cudarc::driver::{DevicePtr, DeviceRepr};
 use dfdx::tensor::{Cuda, CudaError};
 use preprocess::pipeline::Precision;

@@ -7,9 +7,9 @@
 
 use super::Geometry;
 use super::tile::{Outer, Row, Run};
-use crate::feature_map::Layout;
-use crate::ops::layout::{LANES, blocks};
-use crate::ops::simd::{Level, dispatch};
+use crate::device::cpu::layout::{LANES, blocks};
+use crate::device::cpu::simd::{Level, dispatch};
+use crate::tensor::feature_map::Layout;
 use std::cell::RefCell;
 use std::ops::Range;
 

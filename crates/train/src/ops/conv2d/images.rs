@@ -4,11 +4,12 @@
 //! the whole batch.
 
 use super::{Geometry, Input, OutputGradient};
-use crate::backend::BufferPool;
-use crate::feature_map::{Accumulate, Layout};
+use crate::device::cpu::BufferPool;
+use crate::device::cpu::layout::{LANES, blocks};
+use crate::device::cpu::simd::{Kernel, Level, Simd, dispatch};
 use crate::ops::batch_norm2d::{LaneAffine, LaneShare};
-use crate::ops::layout::{LANES, blocks};
-use crate::ops::simd::{Kernel, Level, Simd, dispatch};
+use crate::tensor::feature_map::Layout;
+use crate::tensor::memory::Accumulate;
 use dfdx::tensor::Cpu;
 
 /// A batch's images.

@@ -21,11 +21,15 @@ pub mod reference;
 mod tile;
 mod winograd;
 
-use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
-use crate::feature_map::{Accumulate, Affine, FeatureMap, Gathered, Layout};
-use crate::ops::batch_norm2d::NormShare;
-use crate::parameter::Parameter;
-use crate::pass::{Op, Pass};
+use crate::ops::batch_norm2d::BatchNorm2dKernel;
+use crate::ops::relu::ReluKernel;
+use crate::tensor::feature_map::{FeatureMap, Layout};
+use crate::tensor::gradient::Gathered;
+use crate::tensor::memory::{Accumulate, Memory, Slot, Vector, take_gradient};
+use crate::tensor::op_times::Op;
+use crate::tensor::parameter::Parameter;
+use crate::tensor::pass::Pass;
+use crate::tensor::pending::{Affine, NormShare};
 use preprocess::{Error, Result};
 use std::rc::Rc;
 
@@ -143,7 +147,7 @@ pub struct Epilogue<'a, T: ?Sized> {
 }
 
 /// Kernels of the convolution.
-pub trait Conv2dKernel: Memory {
+pub trait Conv2dKernel: BatchNorm2dKernel + ReluKernel {
     /// `y` from `x`.
     #[allow(clippy::too_many_arguments)]
     fn conv2d(
@@ -216,7 +220,7 @@ impl<B: Memory> Copy for OutputGradient<'_, B> {}
 
 /// How [`conv2d`] is applied.
 #[derive(Debug)]
-pub struct Options<'a, B: Backend> {
+pub struct Options<'a, B: Conv2dKernel> {
     /// Step of the kernel, both ways.
     pub stride: usize,
     /// What lies around the image.
@@ -233,7 +237,7 @@ pub struct Options<'a, B: Backend> {
 ///
 /// # Errors
 /// Shapes that do not fit each other, or a failure of the device.
-pub fn conv2d<B: Backend>(
+pub fn conv2d<B: Conv2dKernel>(
     x: &FeatureMap<B>,
     weight: &Parameter<B>,
     bias: &Parameter<B>,
@@ -296,11 +300,11 @@ pub fn conv2d<B: Backend>(
     Ok(y)
 }
 
-fn input<B: Backend>(x: &FeatureMap<B>) -> Input<'_, B> {
+fn input<B: Conv2dKernel>(x: &FeatureMap<B>) -> Input<'_, B> {
     Input { data: &x.data, layout: x.layout, affine: x.affine.as_deref() }
 }
 
-fn checked_geometry<B: Backend>(
+fn checked_geometry<B: Conv2dKernel>(
     x: &FeatureMap<B>,
     weight: &Parameter<B>,
     bias: &Parameter<B>,

@@ -1,12 +1,12 @@
 //! The reference loops behind the kernels' interface: what the level `reference` runs.
 
 use super::{ConvGradients, Epilogue, Geometry, Input, OutputGradient, reference};
-use crate::backend::{Buffer, BufferPool, Memory, host};
-use crate::feature_map::{Accumulate, Layout};
-use crate::ops::batch_norm2d::BatchNorm2dKernel;
+use crate::device::cpu::{Buffer, BufferPool, host, layout};
 use crate::ops::batch_norm2d::reference::affine;
-use crate::ops::layout;
 use crate::ops::relu::reference::relu_gradient;
+use crate::tensor::feature_map::Layout;
+use crate::tensor::memory::{Accumulate, Memory};
+use crate::tensor::pending::PendingKernel;
 use dfdx::tensor::{Cpu, HasErr};
 
 /// The input in the order `[n, c, h, w]`, normalised.

@@ -3,8 +3,8 @@
 //! Both see their input as rows of pixels 16 floats apart and as a list of [`Run`]s: for every output pixel the products to
 //! be summed are, run by run, consecutive floats of the input times consecutive rows of 16 of the packed weights.
 
-use crate::ops::layout::LANES;
-use crate::ops::simd::{Kernel, Simd};
+use crate::device::cpu::layout::LANES;
+use crate::device::cpu::simd::{Kernel, Simd};
 
 /// Consecutive floats of the input that meet consecutive rows of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,10 +10,10 @@
 
 use super::direct::{Direct, Extras, Residual};
 use super::tile::{Outer, Row, Run};
-use crate::backend::{Buffer, BufferPool};
-use crate::feature_map::Layout;
-use crate::ops::layout::{LANES, blocks};
-use crate::ops::simd::{Kernel, Level, Simd, Vector, dispatch, vectorized};
+use crate::device::cpu::layout::{LANES, blocks};
+use crate::device::cpu::simd::{Kernel, Level, Simd, Vector, dispatch, vectorized};
+use crate::device::cpu::{Buffer, BufferPool};
+use crate::tensor::feature_map::Layout;
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! On the CPU the loss is dfdx's.
 
 use super::CrossEntropyKernel;
-use crate::backend::{Buffer, BufferPool};
+use crate::device::cpu::{Buffer, BufferPool};
 use dfdx::tensor::{Cpu, HasErr};
 
 impl CrossEntropyKernel for Cpu {

@@ -1,7 +1,7 @@
 //! The cross-entropy on NVIDIA GPUs: a block an image.
 
 use super::CrossEntropyKernel;
-use crate::backend::cuda::{CudaBuffer, CudaPool, Indices, kernel_size};
+use crate::device::cuda::{CudaBuffer, CudaPool, Indices, kernel_size};
 use dfdx::tensor::{Cuda, CudaError};
 use std::ops::Range;
 

@@ -11,14 +11,16 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+pub mod logits;
 pub mod reference;
 
 #[cfg(feature = "cuda")]
 pub use cuda::gradient;
 
-use crate::backend::{Backend, Memory};
-use crate::feature_map::{FeatureMap, to_matrix};
-use crate::pass::{Pass, device_error};
+use crate::tensor::failure::device_error;
+use crate::tensor::feature_map::{FeatureMap, to_matrix};
+use crate::tensor::pass::Pass;
+use crate::tensor::pending::PendingKernel;
 use dfdx::losses::cross_entropy_with_logits_loss;
 use dfdx::shapes::Rank0;
 use dfdx::tensor::{OwnedTape, PutTape, Tensor};
@@ -28,7 +30,7 @@ use preprocess::{Error, Result};
 pub type Loss<B> = Tensor<Rank0, f32, B, OwnedTape<f32, B>>;
 
 /// Kernels of the loss.
-pub trait CrossEntropyKernel: Memory {
+pub trait CrossEntropyKernel: PendingKernel {
     /// `dz` of logits `[n, classes]`; none from a device that leaves the loss to dfdx.
     fn cross_entropy_gradient(
         &self,
@@ -41,11 +43,11 @@ pub trait CrossEntropyKernel: Memory {
 }
 
 /// The mean cross-entropy of logits `[n, classes, 1, 1]` against smoothed targets, with the pass' tape: to go backward from. Its value
-/// is dfdx's, or zero from a device that computes the gradient alone: scores follow from the logits ([`Score`](crate::metrics::Score)).
+/// is dfdx's, or zero from a device that computes the gradient alone: scores follow from the logits (the model's `Score`).
 ///
 /// # Errors
 /// Logits and labels that do not fit each other, or a failure of the device.
-pub fn cross_entropy<B: Backend>(
+pub fn cross_entropy<B: CrossEntropyKernel>(
     logits: &FeatureMap<B>,
     labels: &[usize],
     smoothing: f64,

@@ -1,6 +1,6 @@
 //! The cross-entropy in plain loops, in double precision.
 
-use crate::metrics::{cross_entropy, most_probable};
+use super::logits::{cross_entropy, most_probable};
 
 /// From logits `[labels, classes]`: of each image its loss and the class of its largest logit, the first of equals, and the
 /// gradient by the logits.

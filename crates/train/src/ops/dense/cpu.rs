@@ -6,10 +6,10 @@
 //! below).
 
 use super::{DenseGradients, DenseKernel, Sizes, reference};
-use crate::backend::{Buffer, BufferPool, Vector, host};
-use crate::feature_map::Accumulate;
-use crate::ops::layout::{self, LANES, blocks};
-use crate::ops::simd::{Kernel, Level, Simd, dispatch, is_reference, level};
+use crate::device::cpu::layout::{self, LANES, blocks};
+use crate::device::cpu::simd::{Kernel, Level, Simd, dispatch, is_reference, level};
+use crate::device::cpu::{Buffer, BufferPool, host};
+use crate::tensor::memory::{Accumulate, Vector};
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
 
@@ -303,9 +303,9 @@ impl Products<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{Memory, Slot};
-    use crate::ops::simd::available;
+    use crate::device::cpu::simd::available;
     use crate::ops::testing::{assert_close, block, noise, unblock};
+    use crate::tensor::memory::{Memory, Slot};
     use dfdx::tensor::{Storage, TensorFromVec};
 
     #[test]

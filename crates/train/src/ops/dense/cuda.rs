@@ -2,10 +2,9 @@
 //! slices they are split follows from the sizes alone: two runs give the same bits.
 
 use super::{DenseGradients, DenseKernel, Sizes};
-use crate::backend::Vector;
-use crate::backend::cuda::{CudaBuffer, CudaPool, pointer};
-use crate::feature_map::Accumulate;
+use crate::device::cuda::{CudaBuffer, CudaPool, pointer};
 use crate::ops::gemm::{SLICE_THREADS, check_len, slice_blocks, slices};
+use crate::tensor::memory::{Accumulate, Vector};
 use cudarc::driver::DevicePtr;
 use dfdx::tensor::{Cuda, CudaError};
 

@@ -11,10 +11,12 @@ mod cpu;
 mod cuda;
 pub mod reference;
 
-use crate::backend::{Backend, Memory, Slot, Vector, take_gradient};
-use crate::feature_map::{Accumulate, FeatureMap};
-use crate::parameter::Parameter;
-use crate::pass::{Op, Pass};
+use crate::ops::relu::ReluKernel;
+use crate::tensor::feature_map::FeatureMap;
+use crate::tensor::memory::{Accumulate, Memory, Slot, Vector, take_gradient};
+use crate::tensor::op_times::Op;
+use crate::tensor::parameter::Parameter;
+use crate::tensor::pass::Pass;
 use preprocess::{Error, Result};
 
 /// Sizes of one dense layer.
@@ -38,7 +40,7 @@ pub struct DenseGradients<'a, B: Memory> {
 }
 
 /// Kernels of the dense layer.
-pub trait DenseKernel: Memory {
+pub trait DenseKernel: ReluKernel {
     /// `y` of shape `[n, outputs, 1, 1]` from `x` of shape `[n, inputs, 1, 1]`.
     #[allow(clippy::too_many_arguments)]
     fn dense(
@@ -74,7 +76,7 @@ pub trait DenseKernel: Memory {
 ///
 /// # Errors
 /// Shapes that do not fit each other, or a failure of the device.
-pub fn dense<B: Backend>(
+pub fn dense<B: DenseKernel>(
     x: &FeatureMap<B>,
     weight: &Parameter<B>,
     bias: &Parameter<B>,

@@ -1,10 +1,10 @@
 //! Dropout on the CPU.
 
 use super::{DropoutKernel, key, mix};
-use crate::backend::Buffer;
-use crate::feature_map::Accumulate;
-use crate::ops::layout::{LANES, blocks};
-use crate::pass::Randomness;
+use crate::device::cpu::Buffer;
+use crate::device::cpu::layout::{LANES, blocks};
+use crate::tensor::memory::Accumulate;
+use crate::tensor::pass::Randomness;
 use dfdx::tensor::{Cpu, HasErr};
 
 impl DropoutKernel for Cpu {

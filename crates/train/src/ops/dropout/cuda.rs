@@ -1,9 +1,9 @@
 //! Dropout on NVIDIA GPUs: the same values are dropped as on the CPU.
 
 use super::{DropoutKernel, key};
-use crate::backend::cuda::{CudaBuffer, blocks};
-use crate::feature_map::Accumulate;
-use crate::pass::Randomness;
+use crate::device::cuda::{CudaBuffer, blocks};
+use crate::tensor::memory::Accumulate;
+use crate::tensor::pass::Randomness;
 use dfdx::tensor::{Cuda, CudaError};
 
 /// Threads of a block.

@@ -10,13 +10,14 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 
-use crate::backend::{Backend, Memory};
-use crate::feature_map::{Accumulate, FeatureMap};
-use crate::pass::{Pass, Randomness};
+use crate::tensor::feature_map::FeatureMap;
+use crate::tensor::memory::Accumulate;
+use crate::tensor::pass::{Pass, Randomness};
+use crate::tensor::pending::PendingKernel;
 use preprocess::Result;
 
 /// Kernels of the dropout.
-pub trait DropoutKernel: Memory {
+pub trait DropoutKernel: PendingKernel {
     /// `y` of shape `[n, features]` from `x`.
     fn dropout(
         &self,
@@ -43,7 +44,7 @@ pub trait DropoutKernel: Memory {
 ///
 /// # Errors
 /// Images that are not flattened, or a failure of the device.
-pub fn dropout<B: Backend>(op: &str, x: FeatureMap<B>, rate: f32, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
+pub fn dropout<B: DropoutKernel>(op: &str, x: FeatureMap<B>, rate: f32, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
     if !pass.is_training() {
         return Ok(x);
     }

@@ -1,10 +1,10 @@
 //! Flattening on the CPU: a transposition from 16 channels side by side to one plane after another; one task an image.
 
 use super::{FlattenKernel, reference};
-use crate::backend::Buffer;
-use crate::feature_map::Accumulate;
-use crate::ops::layout::{self, LANES, blocks};
-use crate::ops::simd::is_reference;
+use crate::device::cpu::Buffer;
+use crate::device::cpu::layout::{self, LANES, blocks};
+use crate::device::cpu::simd::is_reference;
+use crate::tensor::memory::Accumulate;
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
 
@@ -53,8 +53,9 @@ impl FlattenKernel for Cpu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::{BufferPool, Memory};
+    use crate::device::cpu::BufferPool;
     use crate::ops::testing::noise;
+    use crate::tensor::memory::Memory;
 
     #[test]
     fn order_is_that_of_the_planes_forth_and_back() {

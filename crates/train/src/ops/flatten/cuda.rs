@@ -1,8 +1,8 @@
 //! Flattening on NVIDIA GPUs, where the values are in the flattened order already.
 
 use super::FlattenKernel;
-use crate::backend::cuda::{CudaBuffer, blocks};
-use crate::feature_map::Accumulate;
+use crate::device::cuda::{CudaBuffer, blocks};
+use crate::tensor::memory::Accumulate;
 use dfdx::tensor::{Cuda, CudaError};
 
 /// Threads of a block.

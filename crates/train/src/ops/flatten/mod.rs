@@ -6,13 +6,14 @@ mod cpu;
 mod cuda;
 pub mod reference;
 
-use crate::backend::{Backend, Memory};
-use crate::feature_map::{Accumulate, FeatureMap};
-use crate::pass::Pass;
+use crate::tensor::feature_map::FeatureMap;
+use crate::tensor::memory::Accumulate;
+use crate::tensor::pass::Pass;
+use crate::tensor::pending::PendingKernel;
 use preprocess::Result;
 
 /// Kernels of the flattening.
-pub trait FlattenKernel: Memory {
+pub trait FlattenKernel: PendingKernel {
     /// `y` of shape `[n, c·h·w, 1, 1]` from `x` of shape `[n, c, h, w]`.
     fn flatten(&self, shape: [usize; 4], x: &Self::Buffer, y: &mut Self::Buffer) -> Result<(), Self::Err>;
 
@@ -30,7 +31,7 @@ pub trait FlattenKernel: Memory {
 ///
 /// # Errors
 /// The device failed.
-pub fn flatten<B: Backend>(x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
+pub fn flatten<B: FlattenKernel>(x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
     let shape @ [n, c, h, w] = x.shape;
     let features = [n, c * h * w, 1, 1];
     let x_data = x.activations("flatten", pass)?;

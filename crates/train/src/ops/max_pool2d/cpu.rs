@@ -1,10 +1,10 @@
 //! The pooling on the CPU: one task a plane of 16 channels.
 
 use super::{MaxPool2dKernel, reference};
-use crate::backend::{Buffer, BufferPool};
-use crate::feature_map::Accumulate;
-use crate::ops::layout::{self, LANES, blocks};
-use crate::ops::simd::{is_reference, vectorized};
+use crate::device::cpu::layout::{self, LANES, blocks};
+use crate::device::cpu::simd::{is_reference, vectorized};
+use crate::device::cpu::{Buffer, BufferPool};
+use crate::tensor::memory::Accumulate;
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
 
@@ -135,8 +135,8 @@ fn store<const ADD: bool>(target: &mut f32, value: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Memory;
     use crate::ops::testing::{assert_close, noise};
+    use crate::tensor::memory::Memory;
 
     #[test]
     fn fast_equals_reference() {

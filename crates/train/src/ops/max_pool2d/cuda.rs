@@ -1,8 +1,8 @@
 //! The pooling on NVIDIA GPUs: a block a plane.
 
 use super::MaxPool2dKernel;
-use crate::backend::cuda::{CudaBuffer, CudaPool, kernel_size};
-use crate::feature_map::Accumulate;
+use crate::device::cuda::{CudaBuffer, CudaPool, kernel_size};
+use crate::tensor::memory::Accumulate;
 use dfdx::tensor::{Cuda, CudaError};
 
 /// Threads of a block.

@@ -10,13 +10,14 @@ mod cpu;
 mod cuda;
 pub mod reference;
 
-use crate::backend::{Backend, Memory};
-use crate::feature_map::{Accumulate, FeatureMap};
-use crate::pass::Pass;
+use crate::tensor::feature_map::FeatureMap;
+use crate::tensor::memory::Accumulate;
+use crate::tensor::pass::Pass;
+use crate::tensor::pending::PendingKernel;
 use preprocess::{Error, Result};
 
 /// Kernels of the pooling.
-pub trait MaxPool2dKernel: Memory {
+pub trait MaxPool2dKernel: PendingKernel {
     /// `y` from `x` of shape `shape`, and for each output which of the four (0 to 3, in row order) was largest.
     fn max_pool2d(
         &self,
@@ -41,7 +42,7 @@ pub trait MaxPool2dKernel: Memory {
 ///
 /// # Errors
 /// Images of less than 2x2 pixels, or a failure of the device.
-pub fn max_pool2d<B: Backend>(op: &str, x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
+pub fn max_pool2d<B: MaxPool2dKernel>(op: &str, x: &FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
     let shape @ [n, c, h, w] = x.shape;
     if h < 2 || w < 2 {
         return Err(Error::new(format!("{op}: a 2x2 window does not fit into {h}x{w}")));

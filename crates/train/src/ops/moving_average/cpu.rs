@@ -1,7 +1,8 @@
 //! The average on the CPU, through dfdx's kernel, a parameter at a time.
 
 use super::MovingAverageKernel;
-use crate::backend::{BufferPool, Vector};
+use crate::device::cpu::BufferPool;
+use crate::tensor::memory::Vector;
 use dfdx::tensor::{Cpu, HasErr};
 
 impl MovingAverageKernel for Cpu {

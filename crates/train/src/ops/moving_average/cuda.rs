@@ -1,8 +1,8 @@
 //! The average on NVIDIA GPUs: one launch for up to 64 parameters.
 
 use super::MovingAverageKernel;
-use crate::backend::Vector;
-use crate::backend::cuda::{CudaPool, kernel_size, pointer};
+use crate::device::cuda::{CudaPool, kernel_size, pointer};
+use crate::tensor::memory::Vector;
 use cudarc::driver::DeviceRepr;
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cuda, CudaError};

@@ -5,7 +5,7 @@ mod cpu;
 mod cuda;
 pub mod reference;
 
-use crate::backend::{Memory, Vector};
+use crate::tensor::memory::{Memory, Vector};
 
 /// Kernels of the average.
 pub trait MovingAverageKernel: Memory {

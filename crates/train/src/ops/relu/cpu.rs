@@ -1,8 +1,7 @@
 //! The rectifier's gradient on the CPU.
 
 use super::{ReluKernel, reference};
-use crate::backend::Buffer;
-use crate::ops::{parallel, simd};
+use crate::device::cpu::{Buffer, parallel, simd};
 use dfdx::tensor::{Cpu, HasErr};
 
 impl ReluKernel for Cpu {

@@ -1,7 +1,7 @@
 //! The rectifier's gradient on NVIDIA GPUs.
 
 use super::ReluKernel;
-use crate::backend::cuda::{CudaBuffer, blocks};
+use crate::device::cuda::{CudaBuffer, blocks};
 use dfdx::tensor::{Cuda, CudaError};
 
 /// Threads of a block.

@@ -7,10 +7,10 @@ mod cpu;
 mod cuda;
 pub mod reference;
 
-use crate::backend::Memory;
+use crate::tensor::pending::PendingKernel;
 
 /// Kernels of the rectifier's gradient.
-pub trait ReluKernel: Memory {
+pub trait ReluKernel: PendingKernel {
     /// Zeroes `gradient` where the output `y` of the ReLU is not positive.
     fn relu_gradient(&self, y: &Self::Buffer, gradient: &mut Self::Buffer) -> Result<(), Self::Err>;
 }

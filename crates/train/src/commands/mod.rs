@@ -1,0 +1,6 @@
+//! What the sub-commands do.
+
+pub mod classify;
+pub mod evaluate;
+pub mod predict;
+pub mod profile;

@@ -1,0 +1,115 @@
+//! Loss and accuracy over images, and the scores of each class.
+
+use crate::ops::cross_entropy::logits::{cross_entropy, most_probable};
+
+/// Indices of the `count` largest probabilities, largest first, equals in the order of the classes.
+pub fn top(probabilities: &[f32], count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    order.truncate(count);
+    order
+}
+
+/// Sums over images, from which the means follow.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Score {
+    /// Images seen.
+    pub images: usize,
+    /// Images classified rightly.
+    pub correct: usize,
+    /// Sum of the images' cross-entropies, in nats.
+    pub loss_sum: f64,
+}
+
+impl Score {
+    /// Counts a batch: `logits` is `[images, classes]`, one label an image.
+    pub fn add(&mut self, logits: &[f32], labels: &[usize]) {
+        let classes = logits.len() / labels.len().max(1);
+        for (logits, &label) in logits.chunks_exact(classes.max(1)).zip(labels) {
+            self.images += 1;
+            self.correct += usize::from(most_probable(logits) == label);
+            self.loss_sum += cross_entropy(logits, label);
+        }
+    }
+
+    /// Mean cross-entropy in nats; NaN over no images.
+    pub fn loss(&self) -> f64 {
+        self.loss_sum / self.images as f64
+    }
+
+    /// Fraction classified rightly; NaN over no images.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.images as f64
+    }
+}
+
+/// How well one class is recognised. A score whose denominator is zero is 0, as scikit-learn's default.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct ClassScores {
+    /// Of the images predicted to be of the class, the fraction that is.
+    pub precision: f64,
+    /// Of the images of the class, the fraction predicted to be.
+    pub recall: f64,
+    /// Harmonic mean of precision and recall.
+    pub f1: f64,
+    /// Images of the class.
+    pub support: usize,
+}
+
+/// The scores of every class, from pairs of true and predicted class.
+pub fn class_scores(classes: usize, pairs: impl Iterator<Item = (usize, usize)>) -> Vec<ClassScores> {
+    let (mut right, mut actual, mut predicted) = (vec![0; classes], vec![0; classes], vec![0; classes]);
+    for (label, prediction) in pairs {
+        actual[label] += 1;
+        predicted[prediction] += 1;
+        right[label] += usize::from(label == prediction);
+    }
+    let ratio = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+    (0..classes)
+        .map(|class| ClassScores {
+            precision: ratio(right[class], predicted[class]),
+            recall: ratio(right[class], actual[class]),
+            f1: ratio(2 * right[class], actual[class] + predicted[class]),
+            support: actual[class],
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_equals_wins() {
+        for (name, values, best, top_two) in [
+            ("distinct", vec![0.1, 0.7, 0.2], 1, vec![1, 2]),
+            ("equal", vec![0.3, 0.3, 0.3], 0, vec![0, 1]),
+            ("last", vec![0.0, 0.0, 1.0], 2, vec![2, 0]),
+            ("one class", vec![1.0], 0, vec![0]),
+        ] {
+            assert_eq!((most_probable(&values), top(&values, 2)), (best, top_two), "{name}");
+        }
+    }
+
+    #[test]
+    fn batches_add_up_to_the_mean_over_images() {
+        let mut score = Score::default();
+        score.add(&[0.0, 0.0, 1000.0, 0.0], &[0, 0]);
+        score.add(&[1000.0, 0.0], &[1]);
+        assert_eq!((score.images, score.correct), (3, 2));
+        assert!((score.loss() - (std::f64::consts::LN_2 + 1000.0) / 3.0).abs() < 1e-9);
+        assert!((score.accuracy() - 2.0 / 3.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn class_scores_by_hand() {
+        // True 0: predicted 0, 0, 1. True 1: predicted 1. Class 2 never occurs, class 3 is never predicted.
+        let pairs = [(0, 0), (0, 0), (0, 1), (1, 1), (3, 0)];
+        let scores = class_scores(4, pairs.into_iter());
+        let expect = |precision, recall, f1, support| ClassScores { precision, recall, f1, support };
+        assert_eq!(scores[0], expect(2.0 / 3.0, 2.0 / 3.0, 4.0 / 6.0, 3));
+        assert_eq!(scores[1], expect(0.5, 1.0, 2.0 / 3.0, 1));
+        assert_eq!(scores[2], expect(0.0, 0.0, 0.0, 0));
+        assert_eq!(scores[3], expect(0.0, 0.0, 0.0, 1));
+    }
+}

@@ -1,0 +1,55 @@
+//! What follows from the logits of one image.
+
+/// Probabilities of the classes: softmax, computed in 64 bits relative to the largest logit, so that nothing overflows.
+pub fn softmax(logits: &[f32]) -> Vec<f32> {
+    let (largest, log_sum) = log_sum_exp(logits);
+    logits.iter().map(|&logit| (f64::from(logit) - largest - log_sum).exp() as f32).collect()
+}
+
+/// Cross-entropy of one image, in nats: `ln Σ exp(logit) - logit[label]`. Finite for all finite logits.
+pub fn cross_entropy(logits: &[f32], label: usize) -> f64 {
+    let (largest, log_sum) = log_sum_exp(logits);
+    largest - f64::from(logits[label]) + log_sum
+}
+
+/// Index of the largest logit; the first of equals.
+pub fn most_probable(logits: &[f32]) -> usize {
+    let larger = |best: usize, (at, logit): (usize, &f32)| if *logit > logits[best] { at } else { best };
+    logits.iter().enumerate().fold(0, larger)
+}
+
+/// The largest logit and `ln Σ exp(logit - largest)`: apart, since their sum would lose the digits of the smaller.
+fn log_sum_exp(logits: &[f32]) -> (f64, f64) {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    (largest, logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum::<f64>().ln())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_and_probabilities_of_known_logits() {
+        let ln2 = std::f64::consts::LN_2;
+        for (name, logits, label, loss, probability) in [
+            ("equal logits", vec![0.0, 0.0], 0, ln2, 0.5),
+            ("equal and huge", vec![3e38, 3e38], 1, ln2, 0.5),
+            ("equal and tiny", vec![-3e38, -3e38], 1, ln2, 0.5),
+            ("certain and right", vec![1000.0, 0.0], 0, 0.0, 1.0),
+            ("certain and wrong", vec![1000.0, 0.0], 1, 1000.0, 0.0),
+            ("one class", vec![7.0], 0, 0.0, 1.0),
+            // torch.nn.functional.cross_entropy(torch.tensor([[1., 2., 3.]], dtype=torch.float64), torch.tensor([1]))
+            ("three classes", vec![1.0, 2.0, 3.0], 1, 1.407_605_964_444_380_1, 0.244_728_47),
+        ] {
+            assert!((cross_entropy(&logits, label) - loss).abs() <= 1e-12 * loss.max(1.0), "{name}");
+            assert!((f64::from(softmax(&logits)[label]) - probability).abs() < 1e-7, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_logit_that_is_not_finite_shows_in_the_loss() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            assert!(!cross_entropy(&[bad, 0.0], 1).is_finite());
+        }
+    }
+}

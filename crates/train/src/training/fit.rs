@@ -1,0 +1,324 @@
+//! The training loop: epochs of steps, a validation and a checkpoint after each, the best epoch's weights at the end.
+
+use crate::data::copies::EpochImages;
+use crate::data::feed::Feed;
+use crate::data::images::{Images, shuffled};
+use crate::data::shards::Data;
+use crate::model::history::{self, EpochScores, EpochTiming};
+use crate::model::score::Score;
+use crate::model::{Model, directory};
+use crate::ops::Backend;
+use crate::tensor::arrays::Array;
+use crate::training::checkpoint::{self, CHECKPOINT_DIRECTORY, Checkpoint, Found};
+use crate::training::early_stopping::{self, Stop, best_epoch};
+use crate::training::optimizer::SavedMoments;
+use crate::training::plan::ModelPlan;
+use crate::training::schedule::LearningRates;
+use crate::training::step::Learner;
+use preprocess::pipeline::Schedule;
+use preprocess::stage::{interrupt, progress::Progress};
+use preprocess::{Error, Result, note, say};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A model that has been trained to the end.
+pub struct Fitted<B: Backend> {
+    /// The weights of the best epoch.
+    pub model: Model<B>,
+    /// One row an epoch.
+    pub scores: Vec<EpochScores>,
+    /// One row an epoch.
+    pub timings: Vec<EpochTiming>,
+    /// From 1.
+    pub best_epoch: usize,
+    /// Why training ended.
+    pub stop: Stop,
+}
+
+/// Trains a model in the plan's directory, or goes on where a run of the same plan stopped, there or in the directory `earlier`.
+/// After every epoch the plan's directory holds a checkpoint, `history.csv` and `timings.csv`; `earlier` is only read.
+///
+/// # Errors
+/// A loss that is not finite, a shard altered or missing, a full disk, an interruption. Checkpoints stay.
+pub fn fit<B: Backend, D: Data>(plan: &ModelPlan, earlier: &Path, data: &D, device: &B) -> Result<Fitted<B>> {
+    let mut trainer = Trainer::new(plan, data, device)?;
+    trainer.resume(earlier)?;
+    let images = EpochImages::of(data, plan.copies(), plan.seed, trainer.scores.len())?;
+    trainer.describe(&images);
+    let mut feeds = trainer.feeds(&images)?;
+    drop(images);
+    let stop = loop {
+        match early_stopping::stop(&trainer.scores, &plan.settings) {
+            Some(stop) => break stop,
+            None => trainer.epoch(&mut feeds)?,
+        }
+    };
+    trainer.finish(stop)
+}
+
+/// What brings the images to the device.
+struct Feeds<B: Backend> {
+    training: Feed<B::Store>,
+    validation: Feed<B::Store>,
+}
+
+/// A run between two epochs.
+struct Trainer<'a, B: Backend, D: Data> {
+    plan: &'a ModelPlan,
+    data: &'a D,
+    fingerprint: String,
+    learner: Learner<B>,
+    scores: Vec<EpochScores>,
+    timings: Vec<EpochTiming>,
+    /// The weights (or their average) after the best epoch so far.
+    best: Vec<Array>,
+}
+
+impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
+    fn new(plan: &'a ModelPlan, data: &'a D, device: &B) -> Result<Self> {
+        let learner = Learner::new(plan, device)?;
+        let fingerprint = plan.fingerprint()?;
+        let (scores, timings, best) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { plan, data, fingerprint, learner, scores, timings, best })
+    }
+
+    /// Takes up the newest checkpoint of this very run; without one, clears the plan's directory for a new run.
+    fn resume(&mut self, earlier: &Path) -> Result<()> {
+        let directory = &self.plan.directory;
+        let is_ours = |checkpoint: &Checkpoint| {
+            checkpoint.fingerprint == self.fingerprint
+                && early_stopping::leads_through(&checkpoint.scores, &self.plan.settings)
+        };
+        match Checkpoint::find(&[directory, earlier], is_ours)? {
+            Found::Nothing => checkpoint::clear(directory),
+            Found::OfOthers => {
+                let schedule = self.plan.settings.schedule == Schedule::Constant;
+                say!(
+                    "{}: the data, the settings{} or the version changed since its last run: training from the start",
+                    self.plan.name,
+                    if schedule { "" } else { " (under a schedule, `epochs` too)" }
+                );
+                checkpoint::clear(directory)
+            }
+            Found::In(at, checkpoint) => {
+                say!("{}: resuming after epoch {}", self.plan.name, checkpoint.scores.len());
+                if at == 0 {
+                    Checkpoint::remove_after(directory, checkpoint.scores.len())?;
+                } else {
+                    checkpoint::clear(directory)?;
+                    checkpoint.write(directory)?;
+                }
+                self.restore(*checkpoint)
+            }
+        }
+    }
+
+    fn restore(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        let shapes = self.learner.model.shapes();
+        let directory = self.plan.directory.join(CHECKPOINT_DIRECTORY);
+        let misfit = |reason: String| {
+            Error::new(format!("a checkpoint in `{}` is of another network", directory.display()))
+                .because(reason)
+                .hint("remove that directory to train the model from the start")
+        };
+        self.learner.model.set_weights(&directory::pick(checkpoint.weights, &shapes).map_err(misfit)?)?;
+        self.best = directory::pick(checkpoint.best, &shapes).map_err(misfit)?;
+        if let Some(average) = &mut self.learner.average {
+            average.restore(&directory::pick(checkpoint.average, &shapes).map_err(misfit)?)?;
+        }
+        let moments: Vec<_> =
+            self.learner.optimizer.save()?.into_iter().map(|m| (m.name, vec![m.first.len()])).collect();
+        let first = directory::pick(checkpoint.first_moments, &moments).map_err(misfit)?;
+        let second = directory::pick(checkpoint.second_moments, &moments).map_err(misfit)?;
+        let saved = first.into_iter().zip(second);
+        let saved: Vec<_> =
+            saved.map(|(a, b)| SavedMoments { name: a.name, first: a.values, second: b.values }).collect();
+        self.learner.optimizer.restore(checkpoint.step, &saved)?;
+        (self.scores, self.timings) = (checkpoint.scores, checkpoint.timings);
+        Ok(())
+    }
+
+    fn describe(&self, images: &EpochImages<D::Images>) {
+        let counts = crate::network::summary::ParameterCounts::of(&self.learner.model.network.parameters());
+        let images = images.count();
+        say!(
+            "{}: {} parameters, {images} training images in {} steps of at most {}, {} validation images",
+            self.plan.name,
+            counts.total(),
+            images.div_ceil(self.plan.batch_size),
+            self.plan.batch_size,
+            self.data.validation().count(),
+        );
+    }
+
+    /// The device keeps what it can of the images of both splits; the training images come first.
+    fn feeds(&self, images: &EpochImages<D::Images>) -> Result<Feeds<B>> {
+        let feed = |keep| self.learner.model.feed(keep, self.plan.batch_size);
+        let (training, validation) = (feed(images.keys())?, feed(self.data.validation().count())?);
+        let (kept, all) = (training.slots(), images.keys());
+        if kept > 0 {
+            let gib = (kept * training.image_bytes()) as f64 / (1u64 << 30) as f64;
+            let which = if kept == all { format!("all {all}") } else { format!("{kept} of {all}") };
+            note!("{}: {which} training images, copies included, will stay on the GPU: {gib:.2} GiB", self.plan.name);
+        }
+        Ok(Feeds { training, validation })
+    }
+
+    fn epoch(&mut self, feeds: &mut Feeds<B>) -> Result<()> {
+        let started = Instant::now();
+        let training = self.train_epoch(&mut feeds.training)?;
+        let training_seconds = started.elapsed().as_secs_f64();
+        let weights = self.learner.model.weights();
+        let scored = self.averages().unwrap_or_else(|| weights.clone());
+        let validation = self.validate(&mut feeds.validation, &weights, &scored)?;
+        let epoch = self.scores.len() + 1;
+        if validation.images > 0 && !validation.loss().is_finite() {
+            return Err(self.diverged(&format!("the validation loss is {} after epoch {epoch}", validation.loss())));
+        }
+        // A rectifier turns NaN into zero, so that the loss alone may hide that the weights are lost.
+        if let Some(lost) = weights.iter().find(|array| !array.values.iter().all(|value| value.is_finite())) {
+            return Err(self.diverged(&format!("`{}` is not finite after epoch {epoch}", lost.name)));
+        }
+        self.scores.push(EpochScores {
+            epoch,
+            loss: training.loss(),
+            accuracy: training.accuracy(),
+            validation_loss: validation.loss(),
+            validation_accuracy: validation.accuracy(),
+            learning_rate: self.learner.optimizer.learning_rate(),
+        });
+        self.timings.push(EpochTiming {
+            epoch,
+            seconds: started.elapsed().as_secs_f64(),
+            images_per_second: training.images as f64 / training_seconds,
+        });
+        if best_epoch(&self.scores) == Some(epoch) {
+            self.best = scored;
+        }
+        self.print_epoch();
+        self.save(weights)
+    }
+
+    fn averages(&self) -> Option<Vec<Array>> {
+        self.learner.average.as_ref().map(|average| average.arrays(&self.learner.model.network.parameters()))
+    }
+
+    /// The score of `scored` on the validation split; the network goes on with `weights`.
+    fn validate(&mut self, feed: &mut Feed<B::Store>, weights: &[Array], scored: &[Array]) -> Result<Score> {
+        if self.learner.average.is_none() {
+            return self.learner.model.score(self.data.validation(), feed);
+        }
+        self.learner.model.set_weights(scored)?;
+        let score = self.learner.model.score(self.data.validation(), feed)?;
+        self.learner.model.set_weights(weights)?;
+        Ok(score)
+    }
+
+    /// One pass over the training images, each seen once.
+    fn train_epoch(&mut self, feed: &mut Feed<B::Store>) -> Result<Score> {
+        let epoch = self.scores.len();
+        let rows = Arc::new(EpochImages::of(self.data, self.plan.copies(), self.plan.seed, epoch)?);
+        let order = shuffled(rows.count(), self.plan.seed, epoch);
+        let steps = order.len().div_ceil(self.plan.batch_size);
+        let label = format!("{} epoch {}/{}", self.plan.name, epoch + 1, self.plan.settings.epochs);
+        let progress = Progress::new(label, order.len() as u64, "images");
+        let mut score = Score::default();
+        let rates = LearningRates::new(&self.plan.settings, steps);
+        for (batch, step) in feed.epoch(&rows, order)?.zip(1..) {
+            interrupt::check()?;
+            let batch = batch?;
+            let before = score.loss_sum;
+            self.learner.optimizer.set_learning_rate(rates.at(self.learner.optimizer.step() as usize));
+            self.learner.step(&batch, &mut score)?;
+            let loss = (score.loss_sum - before) / batch.labels.len() as f64;
+            if !loss.is_finite() {
+                return Err(
+                    self.diverged(&format!("the loss is {loss} in epoch {}, step {step} of {steps}", epoch + 1))
+                );
+            }
+            progress.message(format!("loss {:.4}, accuracy {:.1} %", score.loss(), 100.0 * score.accuracy()));
+            progress.advance(batch.labels.len() as u64);
+        }
+        // Validation and the checkpoint need memory of their own.
+        self.learner.release_memory()?;
+        Ok(score)
+    }
+
+    /// `what` says which value is not finite, and where.
+    fn diverged(&self, what: &str) -> Error {
+        let kept = match self.scores.len() {
+            0 => "no epoch was completed, so there is no checkpoint".to_owned(),
+            epochs => format!("the checkpoint of epoch {epochs} is kept in `{}`", self.plan.directory.display()),
+        };
+        let model = format!("train.models.{}", self.plan.name);
+        let rate = self.plan.settings.learning_rate;
+        let lower = format!(
+            "lower `{model}.learning_rate`, which is {rate}, for example to a tenth: `--set {model}.learning_rate={:.1e}`",
+            rate / 10.0
+        );
+        // Under a schedule another number of epochs would be another run.
+        let hint = match self.scores.len() {
+            epochs if epochs > 0 && self.plan.settings.schedule == Schedule::Constant => {
+                format!("{lower}; or take the best of the epochs before: `--set {model}.epochs={epochs}`")
+            }
+            _ => lower,
+        };
+        Error::new(format!("training of `{}` diverged: {what}", self.plan.name)).because(kept).hint(hint)
+    }
+
+    fn print_epoch(&self) {
+        let (Some(scores), Some(timing)) = (self.scores.last(), self.timings.last()) else { return };
+        let validation = match self.data.validation().count() {
+            0 => String::new(),
+            _ => format!(
+                "  val_loss {:.4}  val_accuracy {:.1} %",
+                scores.validation_loss,
+                100.0 * scores.validation_accuracy
+            ),
+        };
+        say!(
+            "epoch {}/{}  loss {:.4}  accuracy {:.1} %{validation}  {:.0} images/s  {:.1} s",
+            scores.epoch,
+            self.plan.settings.epochs,
+            scores.loss,
+            100.0 * scores.accuracy,
+            timing.images_per_second,
+            timing.seconds,
+        );
+    }
+
+    /// Writes the checkpoint of the last epoch and the tables.
+    fn save(&self, weights: Vec<Array>) -> Result<()> {
+        let (first, second) = self.learner.optimizer.save()?.into_iter().map(arrays_of).unzip();
+        let checkpoint = Checkpoint {
+            fingerprint: self.fingerprint.clone(),
+            step: self.learner.optimizer.step(),
+            scores: self.scores.clone(),
+            timings: self.timings.clone(),
+            weights,
+            average: self.averages().unwrap_or_default(),
+            best: self.best.clone(),
+            first_moments: first,
+            second_moments: second,
+        };
+        checkpoint.write(&self.plan.directory)?;
+        history::write_scores(&self.plan.directory, &self.scores)?;
+        history::write_timings(&self.plan.directory, &self.timings)
+    }
+
+    fn finish(mut self, stop: Stop) -> Result<Fitted<B>> {
+        self.learner.model.set_weights(&self.best)?;
+        let best_epoch = best_epoch(&self.scores).unwrap_or_default();
+        Ok(Fitted { model: self.learner.model, scores: self.scores, timings: self.timings, best_epoch, stop })
+    }
+}
+
+fn arrays_of(moments: SavedMoments) -> (Array, Array) {
+    let SavedMoments { name, first, second } = moments;
+    let array = |values: Vec<f32>| Array { name: name.clone(), shape: vec![values.len()], values };
+    (array(first), array(second))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What is to be trained: the pipeline file's `train` section, checked against the data set before any work.
+
+use crate::data::shards::TrainingData;
+use crate::device::cpu::simd;
+use preprocess::manifest::{Manifest, Split};
+use preprocess::pipeline::{CopyOrder, ImageSettings, ModelSettings, Pipeline, Schedule};
+use preprocess::stage::fingerprint;
+use preprocess::{Error, Result};
+use std::path::PathBuf;
+
+/// Changed whenever the same inputs and settings train to other weights than before.
+const TRAINING_VERSION: u32 = 2;
+
+/// One model to be trained.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelPlan {
+    /// Its key in the pipeline file.
+    pub name: String,
+    /// Its section of the pipeline file.
+    pub settings: ModelSettings,
+    /// Determines initial weights, shuffling and dropout.
+    pub seed: u64,
+    /// Images a step.
+    pub batch_size: usize,
+    /// Augmented copies to train on; 0 to train on the images themselves.
+    pub copies: usize,
+    /// Class names in the order of the labels.
+    pub classes: Vec<String>,
+    /// Size of the images, and how a raw one gets it.
+    pub image: ImageSettings,
+    /// Fingerprint of the data set.
+    pub dataset_fingerprint: String,
+    /// Where the model goes.
+    pub directory: PathBuf,
+}
+
+impl ModelPlan {
+    /// The plan for one model of the pipeline file.
+    ///
+    /// # Errors
+    /// Settings that the data set cannot serve: early stopping without a validation split, augmentation without copies.
+    pub fn new(pipeline: &Pipeline, name: &str, settings: &ModelSettings, manifest: &Manifest) -> Result<Self> {
+        let copies = if settings.augmented { manifest.settings.augment.copies } else { 0 };
+        if settings.augmented && copies == 0 {
+            return Err(Error::new(format!(
+                "`train.models.{name}.augmented` is true, but there are no augmented copies"
+            ))
+            .hint("set `preprocess.augment.copies` to 1 or more and run `preprocess` again"));
+        }
+        if settings.early_stopping.is_some() && images(manifest, Split::Validation) == 0 {
+            return Err(Error::new(format!(
+                "`train.models.{name}.early_stopping` needs a validation split, and it is empty"
+            ))
+            .hint("set `preprocess.split.validation` above 0 and run `preprocess` again, or remove `early_stopping`"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            seed: pipeline.train.seed,
+            batch_size: pipeline.train.batch_size,
+            copies,
+            classes: manifest.classes.clone(),
+            image: manifest.settings.image.clone(),
+            dataset_fingerprint: manifest.fingerprint.clone(),
+            directory: pipeline.model_dir(name),
+        })
+    }
+
+    /// The augmented copies to train on, and how they take turns.
+    pub fn copies(&self) -> (usize, CopyOrder) {
+        (self.copies, self.settings.copies)
+    }
+
+    /// Of all that determines the weights after each epoch. When to stop early is no part of it, and how many epochs there are
+    /// only where the learning rate falls towards the last: otherwise a run with more epochs goes through the same weights.
+    ///
+    /// # Errors
+    /// None in practice: all parts have a JSON form.
+    pub fn fingerprint(&self) -> Result<String> {
+        let settings = &self.settings;
+        let schedule = (settings.schedule, settings.warmup_epochs);
+        let epochs = (settings.schedule != Schedule::Constant).then_some(settings.epochs);
+        fingerprint::of_value(&(
+            (env!("CARGO_PKG_VERSION"), TRAINING_VERSION, simd::is_reference()),
+            (settings.architecture, settings.augmented, settings.copies),
+            (settings.learning_rate, schedule, epochs),
+            (settings.weight_decay, settings.label_smoothing, settings.ema_decay),
+            (self.seed, self.batch_size),
+            (&self.classes, &self.image, &self.dataset_fingerprint),
+        ))
+    }
+}
+
+/// The models named, or all of them if none is; in the order of the pipeline file.
+///
+/// # Errors
+/// There are no training images; what [`ModelPlan::new`] refuses.
+pub fn plan(pipeline: &Pipeline, names: &[String], data: &TrainingData) -> Result<Vec<ModelPlan>> {
+    let manifest = data.manifest();
+    if images(manifest, Split::Train) == 0 {
+        return Err(Error::new("the training split is empty").hint("lower `preprocess.split.validation` and `.test`"));
+    }
+    let models = pipeline.train.models.iter().filter(|(name, _)| names.is_empty() || names.contains(name));
+    models.map(|(name, settings)| ModelPlan::new(pipeline, name, settings, manifest)).collect()
+}
+
+/// The settings of one model.
+///
+/// # Errors
+/// The pipeline file does not have it.
+pub fn find<'a>(pipeline: &'a Pipeline, name: &str) -> Result<&'a ModelSettings> {
+    pipeline.train.models.get(name).ok_or_else(|| {
+        let names: Vec<&str> = pipeline.train.models.keys().map(String::as_str).collect();
+        Error::new(format!("the pipeline file has no model `{name}` in `train.models`"))
+            .hint(format!("its models are: {}", names.join(", ")))
+    })
+}
+
+fn images(manifest: &Manifest, split: Split) -> usize {
+    manifest.counts.get(&split).map_or(0, |counts| counts.iter().sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use preprocess::pipeline::{Architecture, EarlyStopping};
+
+    fn sample() -> ModelPlan {
+        ModelPlan {
+            name: "resnet".into(),
+            settings: ModelSettings { augmented: true, epochs: 3, ..ModelSettings::new(Architecture::Resnet) },
+            seed: 1,
+            batch_size: 32,
+            copies: 3,
+            classes: vec!["cat".into(), "dog".into()],
+            image: ImageSettings::default(),
+            dataset_fingerprint: "d".into(),
+            directory: "models/resnet".into(),
+        }
+    }
+
+    #[test]
+    fn the_fingerprint_changes_with_what_determines_the_weights() {
+        let base = sample().fingerprint().unwrap();
+        type Edit = fn(&mut ModelPlan);
+        let change = |change: Edit| {
+            let mut plan = sample();
+            change(&mut plan);
+            plan.fingerprint().unwrap()
+        };
+        let same: [(&str, Edit); 4] = [
+            ("name", |plan| plan.name = "other".into()),
+            ("directory", |plan| plan.directory = "elsewhere".into()),
+            ("epochs", |plan| plan.settings.epochs = 99),
+            ("early stopping", |plan| plan.settings.early_stopping = Some(EarlyStopping { patience: 1 })),
+        ];
+        for (name, edit) in same {
+            assert_eq!(change(edit), base, "{name}");
+        }
+        let other: [(&str, Edit); 14] = [
+            ("copies", |plan| plan.settings.copies = CopyOrder::Cycle),
+            ("schedule", |plan| plan.settings.schedule = Schedule::Cosine),
+            ("warm-up", |plan| plan.settings.warmup_epochs = 0.5),
+            ("weight decay", |plan| plan.settings.weight_decay = 0.01),
+            ("label smoothing", |plan| plan.settings.label_smoothing = 0.1),
+            ("moving average", |plan| plan.settings.ema_decay = 0.0),
+            ("architecture", |plan| plan.settings.architecture = Architecture::BaselineCnn),
+            ("augmented", |plan| plan.settings.augmented = false),
+            ("learning rate", |plan| plan.settings.learning_rate = 1e-4),
+            ("seed", |plan| plan.seed = 2),
+            ("batch size", |plan| plan.batch_size = 16),
+            ("classes", |plan| plan.classes.reverse()),
+            ("image", |plan| plan.image.width = 64),
+            ("data set", |plan| plan.dataset_fingerprint = "e".into()),
+        ];
+        for (name, edit) in other {
+            assert_ne!(change(edit), base, "{name}");
+        }
+    }
+}

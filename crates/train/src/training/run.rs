@@ -1,0 +1,143 @@
+//! `train`: every model of the pipeline file, one after another.
+
+use crate::data::shards::{Data, TrainingData};
+use crate::model::Model;
+use crate::model::directory::{self, Config, FORMAT, PREPROCESSOR_FILE, RunRecord, WEIGHTS_FILE};
+use crate::model::history::{self, HISTORY_FILE};
+use crate::model::predictions::predictions_file;
+use crate::model::score::Score;
+use crate::network::summary::ParameterCounts;
+use crate::ops::Backend;
+use crate::training::early_stopping::Stop;
+use crate::training::fit::{Fitted, fit};
+use crate::training::ownership;
+use crate::training::plan::{self, ModelPlan};
+use crate::training::succession::Succession;
+use indexmap::IndexMap;
+use preprocess::manifest::Split;
+use preprocess::pipeline::Pipeline;
+use preprocess::stage::lock::OutputLock;
+use preprocess::{Result, say};
+use std::path::Path;
+
+/// Trains the models named, or all of them if none is.
+///
+/// # Errors
+/// What stands in the way of training, found before any model is trained where it can be; or what stops it.
+pub fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B) -> Result<()> {
+    for name in names {
+        plan::find(pipeline, name)?;
+    }
+    let _lock = OutputLock::acquire(&pipeline.output, "train")?;
+    let data = TrainingData::open(pipeline)?;
+    let plans = plan::plan(pipeline, names, &data)?;
+    for plan in &plans {
+        ownership::claim(&pipeline.output, &plan.name)?;
+        // An image size that the last model cannot take should not come out after hours of training the first.
+        Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)
+            .map_err(|error| error.while_doing(format!("`train.models.{}` cannot be built", plan.name)))?;
+    }
+    for plan in &plans {
+        train(plan, &data, device)?;
+    }
+    Ok(())
+}
+
+fn train<B: Backend>(plan: &ModelPlan, data: &TrainingData, device: &B) -> Result<()> {
+    let succession = Succession::of(&plan.directory);
+    succession.recover()?;
+    if is_up_to_date(plan, &plan.directory)? {
+        succession.tidy()?;
+        say!("{}: up to date in `{}`", plan.name, plan.directory.display());
+        return Ok(());
+    }
+    // A run may have been killed between its last file and taking its place.
+    if !is_up_to_date(plan, succession.next())? {
+        let growing = succession.begin()?;
+        let grown = ModelPlan { directory: growing.to_owned(), ..plan.clone() };
+        let fitted = fit(&grown, succession.other_than(growing), data, device)?;
+        publish(&grown, data, fitted)?;
+    }
+    succession.take_place()?;
+    say!("  model in `{}`", plan.directory.display());
+    Ok(())
+}
+
+/// Whether the directory holds a finished model of the same data, settings and version, every file as it was written.
+fn is_up_to_date(plan: &ModelPlan, directory: &Path) -> Result<bool> {
+    let Ok(config) = Config::read(directory) else { return Ok(false) };
+    Ok(config.run.fingerprint == plan.fingerprint()?
+        && config.settings == plan.settings
+        && published_files().iter().all(|name| config.verify(directory, name).is_ok())
+        && history::read_timings(directory).is_ok_and(|timings| timings.len() == config.run.epochs))
+}
+
+/// Writes the model's directory, its `config.json` last.
+fn publish<B: Backend>(plan: &ModelPlan, data: &TrainingData, mut fitted: Fitted<B>) -> Result<()> {
+    let directory = &plan.directory;
+    directory::write_weights(directory, &fitted.model.weights())?;
+    history::write_scores(directory, &fitted.scores)?;
+    history::write_timings(directory, &fitted.timings)?;
+    let splits = [(Split::Validation, data.validation()), (Split::Test, data.test())];
+    let mut scores = Vec::new();
+    for (split, rows) in splits {
+        let (predictions, score) = fitted.model.predict(rows, plan.batch_size, &plan.classes)?;
+        predictions.write(&predictions_file(directory, split))?;
+        scores.push((split, score));
+    }
+    let config = config(plan, &fitted)?;
+    config.write(directory, &published_files())?;
+    print_outcome(plan, &fitted, &scores);
+    Ok(())
+}
+
+/// The names of the files that `config.json` vouches for: all but the timings, which no two runs share, so that two runs of the
+/// same inputs write the same `config.json`.
+fn published_files() -> Vec<String> {
+    let predictions = [Split::Validation, Split::Test].map(|split| predictions_file(Path::new(""), split));
+    let predictions = predictions.iter().map(|file| file.display().to_string());
+    [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE].map(str::to_owned).into_iter().chain(predictions).collect()
+}
+
+fn config<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>) -> Result<Config> {
+    let counts = ParameterCounts::of(&fitted.model.network.parameters());
+    Ok(Config {
+        format: FORMAT,
+        architecture: plan.settings.architecture,
+        num_classes: plan.classes.len(),
+        num_features: fitted.model.features(),
+        label_names: plan.classes.clone(),
+        image: plan.image.clone(),
+        trainable_parameters: counts.trainable,
+        non_trainable_parameters: counts.non_trainable,
+        best_epoch: fitted.best_epoch,
+        settings: plan.settings.clone(),
+        dataset_fingerprint: plan.dataset_fingerprint.clone(),
+        run: RunRecord {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seed: plan.seed,
+            batch_size: plan.batch_size,
+            epochs: fitted.scores.len(),
+            fingerprint: plan.fingerprint()?,
+            files: IndexMap::new(),
+        },
+    })
+}
+
+fn print_outcome<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>, scores: &[(Split, Score)]) {
+    let why = match fitted.stop {
+        Stop::AllEpochs => String::new(),
+        Stop::NoImprovement(patience) => format!(", stopped after {patience} epochs without a better validation loss"),
+    };
+    let best = fitted.best_epoch;
+    let choice = if scores.iter().any(|(split, score)| *split == Split::Validation && score.images > 0) {
+        format!("best epoch {best} of {}{why}", fitted.scores.len())
+    } else {
+        format!("last epoch {best}: there is no validation split to choose by")
+    };
+    say!("{}: {choice}", plan.name);
+    for (split, score) in scores.iter().filter(|(_, score)| score.images > 0) {
+        let (accuracy, loss) = (100.0 * score.accuracy(), score.loss());
+        say!("  {:10}  accuracy {accuracy:.2} %  loss {loss:.4}  ({} images)", split.name(), score.images);
+    }
+}

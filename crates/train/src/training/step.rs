@@ -1,0 +1,191 @@
+//! A training step: what happens to a network with one batch, and how long each part of that takes.
+
+use crate::data::feed::Batch;
+use crate::data::store::Pixels;
+use crate::model::Model;
+use crate::model::input::{batch_to_feature_map, images_to_feature_map};
+use crate::model::score::Score;
+use crate::ops::Backend;
+use crate::ops::cross_entropy::cross_entropy;
+use crate::tensor::failure::{device_error, is_out_of_memory};
+use crate::tensor::feature_map::FeatureMap;
+use crate::tensor::memory::MemoryUse;
+use crate::tensor::op_times::Profile;
+use crate::tensor::pass::Pass;
+use crate::training::average::Average;
+use crate::training::optimizer::Adam;
+use crate::training::plan::ModelPlan;
+use dfdx::tensor::Synchronize;
+use dfdx::tensor_ops::Backward;
+use preprocess::pipeline::ImageSettings;
+use preprocess::{Error, Result};
+use std::time::{Duration, Instant};
+
+/// A network in training, and all that a step changes.
+pub struct Learner<B: Backend> {
+    /// The network.
+    pub model: Model<B>,
+    /// What moves its parameters.
+    pub optimizer: Adam<B>,
+    /// What is validated and kept instead of the parameters, where the settings ask for it.
+    pub average: Option<Average<B>>,
+    /// Over all steps so far.
+    pub clocks: StepClocks,
+    /// Where each op's time is recorded, if it is.
+    pub ops: Option<Profile>,
+    seed: u64,
+    label_smoothing: f64,
+    /// Images of the last step.
+    images: usize,
+}
+
+impl<B: Backend> Learner<B> {
+    /// A new network, ready for its first step.
+    ///
+    /// # Errors
+    /// Images too small for the architecture; the device has no memory left.
+    pub fn new(plan: &ModelPlan, device: &B) -> Result<Self> {
+        let settings = &plan.settings;
+        let model = Model::new(settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)
+            .map_err(|error| error.while_doing(format!("`train.models.{}` cannot be built", plan.name)))?;
+        let parameters = model.network.parameters();
+        let optimizer = Adam::new(settings.learning_rate, &parameters, device)?;
+        let optimizer = optimizer.with_weight_decay(settings.weight_decay);
+        let average = (settings.ema_decay > 0.0).then(|| Average::new(settings.ema_decay, &parameters, device));
+        let average = average.transpose()?;
+        drop(parameters);
+        let (clocks, seed, label_smoothing) = (StepClocks::default(), plan.seed, settings.label_smoothing);
+        Ok(Self { model, optimizer, average, clocks, ops: None, seed, label_smoothing, images: 0 })
+    }
+
+    /// Gives back the memory that is kept from step to step.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn release_memory(&mut self) -> Result<()> {
+        self.images = 0;
+        self.model.release_memory()
+    }
+
+    /// Forward, backward, one step of Adam and of the moving average. `score` counts against the labels themselves, whatever the
+    /// targets.
+    ///
+    /// # Errors
+    /// The device failed. If it had not enough memory, the error says how much the step needs and which batch size fits.
+    pub fn step(&mut self, batch: &Batch<Pixels<B>>, score: &mut Score) -> Result<()> {
+        let images = batch.labels.len();
+        if self.images != images {
+            // Buffers of the last batch of an epoch, which is smaller, would come on top of all others.
+            self.model.release_memory()?;
+            self.images = images;
+        }
+        let ImageSettings { width, height, .. } = self.model.image;
+        let stepped = self.learn(|pass| batch_to_feature_map(batch, height, width, pass), &batch.labels, score);
+        stepped.map_err(|error| if is_out_of_memory(&error) { self.out_of_memory(images, error) } else { error })
+    }
+
+    /// The step itself, from `upload` on, which brings the images.
+    fn learn(
+        &mut self,
+        upload: impl FnOnce(&Pass<B>) -> Result<FeatureMap<B>>,
+        labels: &[usize],
+        score: &mut Score,
+    ) -> Result<()> {
+        let StepClocks { input, forward, metrics, loss, backward, optimizer, average } = &mut self.clocks;
+        let Model { network, device, pool, .. } = &mut self.model;
+        let mut pass = Pass::train(device, pool, self.seed, u64::from(self.optimizer.step()));
+        if let Some(ops) = &self.ops {
+            pass = pass.with_profile(ops);
+        }
+        // With a profile, a part ends when the device is done with it, not when it has been asked for.
+        let wait_for = self.ops.is_some().then(|| device.clone());
+        let wait_for = wait_for.as_ref();
+        let x = part(input, wait_for, || upload(&pass))?;
+        let logits = part(forward, wait_for, || network.forward(x, &mut pass))?;
+        metrics.time(|| logits.to_nchw(device).map(|logits| score.add(&logits, labels)))?;
+        let loss = part(loss, wait_for, || cross_entropy(&logits, labels, self.label_smoothing, &mut pass))?;
+        let mut gradients = part(backward, wait_for, || loss.try_backward().map_err(device_error("backward")))?;
+        part(optimizer, wait_for, || self.optimizer.update(network.parameters_mut(), &mut gradients))?;
+        let Some(moving) = &mut self.average else { return Ok(()) };
+        part(average, wait_for, || moving.update(&network.parameters(), self.optimizer.step()))
+    }
+
+    /// What to do about a step that the device had too little memory for. Finds the batch size that fits by trying smaller steps; the
+    /// network has no use any more.
+    fn out_of_memory(&mut self, images: usize, error: Error) -> Error {
+        let gib = |bytes: u64| format!("{:.3} GiB", bytes as f64 / (1u64 << 30) as f64);
+        let mut halves =
+            std::iter::successors(Some(images / 2), |&images| Some(images / 2)).take_while(|&images| images > 0);
+        match halves.find_map(|images| Some((images, self.memory_of_step(images)?))) {
+            Some((fitting, MemoryUse { taken, free })) => {
+                let needed = gib(taken * images as u64 / fitting as u64);
+                error
+                    .while_doing(format!(
+                        "a step of {images} images needs about {needed} for activations and gradients; there are {}",
+                        gib(taken + free)
+                    ))
+                    .hint(format!("a step of {fitting} images fits: `--set train.batch_size={fitting}`"))
+            }
+            None => error.while_doing("a step of one image is too much too"),
+        }
+    }
+
+    /// What a step of so many images takes; none if it fails.
+    fn memory_of_step(&mut self, images: usize) -> Option<MemoryUse> {
+        self.model.release_memory().ok()?;
+        let ImageSettings { width, height, .. } = self.model.image;
+        let (pixels, labels) = (vec![0; images * self.model.image_bytes()], vec![0; images]);
+        let upload = |pass: &Pass<B>| images_to_feature_map(&pixels, images, height, width, pass);
+        self.learn(upload, &labels, &mut Score::default()).ok()?;
+        self.model.device.memory_use(&self.model.pool).ok()
+    }
+}
+
+/// Runs a part of a step and adds its time, until the device is done with it if it is to be waited for.
+fn part<B: Backend, R>(clock: &mut Clock, wait_for: Option<&B>, run: impl FnOnce() -> Result<R>) -> Result<R> {
+    clock.time(|| {
+        let result = run()?;
+        wait_for.map_or(Ok(()), Synchronize::try_synchronize).map_err(device_error("the wait for a part of a step"))?;
+        Ok(result)
+    })
+}
+
+/// The parts of a step, in their order.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct StepClocks {
+    /// From bytes to floats on the device.
+    pub input: Clock,
+    /// Images to logits.
+    pub forward: Clock,
+    /// Loss and accuracy for the history.
+    pub metrics: Clock,
+    /// The loss on the tape.
+    pub loss: Clock,
+    /// Gradients of all parameters.
+    pub backward: Clock,
+    /// Adam.
+    pub optimizer: Clock,
+    /// The moving average.
+    pub average: Clock,
+}
+
+/// Time spent in one part of a step.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Clock {
+    /// Over all steps.
+    pub time: Duration,
+    /// Of the fastest step; none before the first.
+    pub fastest: Option<Duration>,
+}
+
+impl Clock {
+    /// Runs it and adds the time that it took.
+    pub fn time<R>(&mut self, run: impl FnOnce() -> R) -> R {
+        let started = Instant::now();
+        let result = run();
+        let time = started.elapsed();
+        self.time += time;
+        self.fastest = Some(self.fastest.map_or(time, |fastest| fastest.min(time)));
+        result
+    }
+}
