@@ -1,4 +1,5 @@
-//! With the feature `cuda`: compiles every op's kernels, `src/ops/<op>/cuda.cu`, to `$OUT_DIR/<op>.ptx`. Without it: nothing.
+//! With the feature `cuda`: compiles the kernels of every folder below `src` that has a `cuda.cu` to `$OUT_DIR/<folder>.ptx`. Without
+//! it: nothing.
 //!
 //! PTX is the driver's portable assembly, so one build serves every GPU from `CUDA_COMPUTE_CAP` (80: Ampere) on.
 
@@ -8,8 +9,11 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 use std::{env, fs, io, thread};
 
-/// The folder of the ops, and of the headers that their kernels share.
-const OPS: &str = "src/ops";
+/// Below it lie the kernels: of the ops, and the device's own.
+const SOURCES: &str = "src";
+
+/// Where the headers lie that kernels share.
+const HEADERS: [&str; 2] = ["src/device/cuda", "src/ops"];
 
 fn main() -> ExitCode {
     println!("cargo:rerun-if-changed=build.rs");
@@ -27,7 +31,7 @@ fn main() -> ExitCode {
 
 fn compile_kernels() -> Result<(), String> {
     // The folder, so that a new kernel is seen too. It changes with every Rust file in it; `compile` then finds its PTX up to date.
-    println!("cargo:rerun-if-changed={OPS}");
+    println!("cargo:rerun-if-changed={SOURCES}");
     for variable in ["CUDA_COMPUTE_CAP", "CUDA_ROOT"] {
         println!("cargo:rerun-if-env-changed={variable}");
     }
@@ -38,7 +42,7 @@ fn compile_kernels() -> Result<(), String> {
 
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run by cargo only")?);
     let flags = flags();
-    let sources = files_in(Path::new(OPS)).map_err(|error| format!("cannot list `{OPS}`: {error}"))?;
+    let sources = files_in(Path::new(SOURCES)).map_err(|error| format!("cannot list `{SOURCES}`: {error}"))?;
     let toolkit = nvcc(&["--version".into()])?;
     let changed = sources.iter().filter(|file| has_extension(file, "cuh")).filter_map(|file| modified(file)).max();
     let build = Build {
@@ -67,7 +71,7 @@ fn compile_kernels() -> Result<(), String> {
     write_table(&ops.filter_map(|file| file.parent()?.file_name()?.to_str()).collect::<Vec<_>>(), &build.out)
 }
 
-/// `$OUT_DIR/kernels.rs`: the PTX of every op and the names of its kernels, for `backend/cuda/context.rs`.
+/// `$OUT_DIR/kernels.rs`: the PTX of every folder and the names of its kernels, for `device/cuda/context.rs`.
 fn write_table(ops: &[&str], out: &Path) -> Result<(), String> {
     let mut table = String::from("const MODULES: &[Module] = &[\n");
     for op in ops {
@@ -92,7 +96,7 @@ struct Build {
 }
 
 impl Build {
-    /// `src/ops/<op>/cuda.cu` to `$OUT_DIR/<op>.ptx`, unless that is newer than its sources and made the same way.
+    /// `src/…/<op>/cuda.cu` to `$OUT_DIR/<op>.ptx`, unless that is newer than its sources and made the same way.
     fn compile(&self, source: &Path) -> Result<(), String> {
         let op =
             source.parent().and_then(Path::file_name).ok_or_else(|| format!("`{}` has no op", source.display()))?;
@@ -117,7 +121,9 @@ impl Build {
 
 fn flags() -> Vec<String> {
     let capability = env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| "80".into());
-    ["--ptx", "-O3", "-std=c++17", &format!("-arch=compute_{capability}"), "-I", OPS].map(String::from).to_vec()
+    let mut flags = ["--ptx", "-O3", "-std=c++17", &format!("-arch=compute_{capability}")].map(String::from).to_vec();
+    flags.extend(HEADERS.into_iter().flat_map(|folder| ["-I".to_owned(), folder.to_owned()]));
+    flags
 }
 
 fn nvcc(arguments: &[String]) -> Result<Output, String> {

@@ -8,7 +8,7 @@
 
 use super::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradient};
 use crate::device::cuda::{CudaBuffer, CudaPool, pointer};
-use crate::ops::batch_norm2d::{BatchNorm2dKernel, plane_moments};
+use crate::ops::batch_norm2d::plane_moments;
 use crate::ops::gemm::{SLICE_THREADS, check_len, not_supported, slice_blocks, slices};
 use crate::tensor::memory::{Accumulate, Memory, Vector};
 use crate::tensor::pending::{AddKernel, Affine, PendingKernel};
