@@ -8,9 +8,9 @@ use crate::shared::photos::Photos;
 use crate::shared::programs::Programs;
 use crate::shared::table::number;
 use preprocess::{Error, Result};
-use train::plan::{self, ModelPlan};
-use train::profile::step_time;
-use train::training_data::TrainingData;
+use train::commands::profile::step_time;
+use train::data::shards::TrainingData;
+use train::training::plan::{self, ModelPlan};
 
 /// Training images of the notebook's data set, which is what the goals are about.
 const EPOCH: f64 = 12_411.0;

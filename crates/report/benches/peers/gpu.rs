@@ -11,10 +11,10 @@ use crate::shared::table::number;
 use preprocess::pipeline::Precision;
 use preprocess::{Error, Result};
 use std::process::Stdio;
+use train::commands::profile::{inference_time, step_time};
+use train::data::shards::TrainingData;
 use train::model::Model;
-use train::plan::{self, ModelPlan};
-use train::profile::{inference_time, step_time};
-use train::training_data::TrainingData;
+use train::training::plan::{self, ModelPlan};
 
 /// Steps, or batches of inference, in a turn: so many images, whatever the batch.
 const IMAGES_A_TURN: usize = 6400;

@@ -29,9 +29,9 @@ use shared::timing::median;
 use shared::{BATCH, SIDE, machine};
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
+use train::data::shards::TrainingData;
 use train::model::Model;
-use train::plan;
-use train::training_data::TrainingData;
+use train::training::plan;
 
 /// The most photographs: enough that the start and the end of `preprocess` weigh little, few enough for some seconds a turn.
 const PHOTOS: usize = 2048;

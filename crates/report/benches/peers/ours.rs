@@ -11,10 +11,10 @@ use rayon::prelude::*;
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use train::commands::profile;
+use train::data::shards::TrainingData;
 use train::model::Model;
-use train::plan::ModelPlan;
-use train::profile;
-use train::training_data::TrainingData;
+use train::training::plan::ModelPlan;
 
 /// Whole training steps: the batches are read from the shards meanwhile, loss and accuracy are counted. The median of `steps`.
 pub fn training(plan: &ModelPlan, data: &TrainingData, steps: usize) -> Result<f64> {

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
-use train::ops::simd::{Level, level};
+use train::device::cpu::simd::{Level, level};
 
 /// Before each turn: the threads of whoever had the last one spin for a while before they sleep.
 const PAUSE: Duration = Duration::from_millis(300);

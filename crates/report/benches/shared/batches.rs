@@ -8,8 +8,9 @@ use preprocess::manifest::Split;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
-use train::batches::shuffled;
-use train::feed::{Feed, HostStore};
+use train::data::feed::Feed;
+use train::data::images::shuffled;
+use train::data::store::HostStore;
 
 /// Images a second of the training split, copy 0, in shuffled batches: reading threads and all on one core.
 ///

@@ -6,8 +6,8 @@ use dfdx::tensor::Cuda;
 use preprocess::pipeline::Precision;
 use preprocess::{Error, Result};
 use std::time::Duration;
-use train::backend::cuda;
-use train::ops::peak::{self, DevicePeak};
+use train::device::cuda;
+use train::device::cuda::peak::{self, DevicePeak};
 
 /// What convolutions are measured with, the default first.
 pub const PRECISIONS: [Precision; 2] = [Precision::Tf32, Precision::Fp32];

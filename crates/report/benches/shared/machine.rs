@@ -1,6 +1,6 @@
 //! What the figures were measured on.
 
-use train::ops::simd::{Level, level};
+use train::device::cpu::simd::{Level, level};
 
 /// `AMD EPYC, 2 cores, 2 threads, AVX-512`.
 pub fn describe() -> String {

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use std::hint::black_box;
 use std::time::Instant;
-use train::ops::simd::{Kernel, Level, Simd, dispatch, level};
+use train::device::cpu::simd::{Kernel, Level, Simd, dispatch, level};
 
 /// Lanes of a block of [`Simd`].
 const LANES: usize = 16;

@@ -8,10 +8,10 @@ use crate::shared::gpu::{self, Gpu};
 use crate::shared::programs::Programs;
 use crate::train_stage::{self, ops};
 use preprocess::Result;
+use train::commands::profile::{MeanTime, StepProfile, inference_time, step_time};
+use train::data::shards::TrainingData;
 use train::model::Model;
-use train::plan::{self, ModelPlan};
-use train::profile::{MeanTime, StepProfile, inference_time, step_time};
-use train::training_data::TrainingData;
+use train::training::plan::{self, ModelPlan};
 
 /// The most steps, or batches of inference, in one measurement.
 const MOST_STEPS: usize = 1000;

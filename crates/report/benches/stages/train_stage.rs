@@ -9,13 +9,13 @@ use preprocess::pipeline::Architecture;
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::Duration;
-use train::backend::Backend;
+use train::commands::profile::{Part, StepProfile, measure as measure_steps};
+use train::data::shards::TrainingData;
 use train::model::Model;
-use train::pass::Direction;
-use train::plan::{self, ModelPlan};
-use train::profile::{Part, StepProfile, measure as measure_steps};
-use train::summary::ParameterCounts;
-use train::training_data::TrainingData;
+use train::network::summary::ParameterCounts;
+use train::ops::Backend;
+use train::tensor::op_times::Direction;
+use train::training::plan::{self, ModelPlan};
 
 /// Of training to measure, of each model.
 const TRAINING: Duration = Duration::from_secs(8);

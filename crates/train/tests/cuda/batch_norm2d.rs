@@ -11,6 +11,7 @@ use train::ops::batch_norm2d::{
 };
 use train::tensor::memory::{Accumulate, Memory, Vector};
 use train::tensor::pending::NormShare;
+use train::tensor::pending::PendingKernel;
 
 /// Of the largest value.
 const TOLERANCE: f32 = 1e-4;

@@ -6,7 +6,7 @@ use train::device::cuda::CudaPool;
 use train::ops::flatten::FlattenKernel;
 use train::ops::relu::{ReluKernel, reference};
 use train::tensor::memory::{Accumulate, Memory};
-use train::tensor::pending::PendingKernel;
+use train::tensor::pending::AddKernel;
 
 /// One element, a part of a block, a block and one more, many blocks.
 const SHAPES: [[usize; 4]; 5] = [[1, 1, 1, 1], [2, 3, 5, 7], [1, 257, 1, 1], [1, 3, 61, 61], [3, 17, 30, 30]];
