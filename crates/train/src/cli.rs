@@ -2,14 +2,12 @@
 
 use crate::commands::evaluate::{self, evaluate};
 use crate::commands::predict::{self, predict};
-use crate::commands::profile;
+use crate::commands::{profile, train};
 use crate::device::Device;
-use crate::model::Model;
-use crate::network::summary;
-use crate::training::{plan, run};
+use crate::network::{architectures, summary};
+use crate::training::plan;
 use crate::{device, on_device};
 use clap::{Args, Parser, Subcommand};
-use dfdx::tensor::Cpu;
 use preprocess::dataset::Dataset;
 use preprocess::folder::Folder;
 use preprocess::image::budget::{DEFAULT_MEMORY, limit_memory};
@@ -141,7 +139,7 @@ pub fn main() -> ExitCode {
     stage::cli::run("train", || match cli.command.unwrap_or(Command::Fit(cli.fit)) {
         Command::Fit(args) => {
             let pipeline = args.pipeline.load()?;
-            on_device!(open(&args.device, Some(&pipeline))?, |device| run::run(&pipeline, &args.models, &device))
+            on_device!(open(&args.device, Some(&pipeline))?, |device| train::run(&pipeline, &args.models, &device))
         }
         Command::Summary(args) => print_summary(&args),
         Command::Profile(args) => {
@@ -176,9 +174,9 @@ fn print_summary(args: &SummaryArgs) -> Result<()> {
     let pipeline = args.pipeline.load()?;
     let settings = plan::find(&pipeline, &args.model)?;
     let (classes, image) = (class_count(&pipeline)?, &pipeline.preprocess.image);
-    let model = Model::new(settings.architecture, classes, image, pipeline.train.seed, &Cpu::default())?;
+    let graph = architectures::graph(settings.architecture, classes, [image.width, image.height])?;
     say!("{}: {}x{} images, {classes} classes", args.model, image.width, image.height);
-    say!("{}", summary::table(&*model.network).trim_end());
+    say!("{}", summary::table(&graph).trim_end());
     Ok(())
 }
 

@@ -4,9 +4,14 @@
 
 use dfdx::prelude::*;
 use train::device::cpu::BufferPool;
-use train::ops::batch_norm2d::{Parameters, batch_norm2d};
+use train::ops::activation::activate;
+use train::ops::add::add;
+use train::ops::batch_norm2d::{NormOptions, Parameters, batch_norm2d};
 use train::ops::conv2d::{Options, Padding, conv2d};
-use train::ops::{dense::dense, dropout::dropout, flatten::flatten, max_pool2d::max_pool2d};
+use train::ops::global_avg_pool2d::global_avg_pool2d;
+use train::ops::max_pool2d::{Window, max_pool2d};
+use train::ops::{dense::dense, dropout::dropout, flatten::flatten};
+use train::tensor::activation::Activation;
 use train::tensor::feature_map::{FeatureMap, to_matrix};
 use train::tensor::memory::Matrix;
 use train::tensor::parameter::Parameter;
@@ -24,17 +29,25 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let conv = |stride, padding, relu, residual: bool| -> Box<Run> {
+    let conv = |stride, padding, activation, residual: bool| -> Box<Run> {
         Box::new(move |x, p, pass| {
             let residual = residual.then_some(x);
-            let y = conv2d(x, &p[0], &p[1], Options { stride, padding, residual, relu, moments: false }, pass).unwrap();
+            let options = Options { stride, padding, residual, activation, moments: false };
+            let y = conv2d(x, &p[0], p.get(1), options, pass).unwrap();
             flatten(&y, pass).unwrap()
         })
     };
-    let norm = |relu| -> Box<Run> {
+    let norm = |activation, epsilon| -> Box<Run> {
         Box::new(move |x, p, pass| {
             let [weight, bias, running_mean, running_var] = p else { unreachable!("four parameters") };
-            let y = batch_norm2d(x, Parameters { weight, bias, running_mean, running_var }, relu, pass).unwrap();
+            let options = NormOptions { activation, epsilon, momentum: 0.1 };
+            let y = batch_norm2d(x, Parameters { weight, bias, running_mean, running_var }, options, pass).unwrap();
+            flatten(&y, pass).unwrap()
+        })
+    };
+    let pool = |window| -> Box<Run> {
+        Box::new(move |x, _, pass| {
+            let y = max_pool2d("pool", x, window, pass).unwrap();
             flatten(&y, pass).unwrap()
         })
     };
@@ -49,35 +62,101 @@ fn cases() -> Vec<Case> {
             name: "convolution",
             input: [2, 3, 5, 6],
             parameters: &[&[4, 3, 3, 3], &[4]],
-            run: conv(1, Padding::Same, false, false),
+            run: conv(1, Padding::Same, Activation::None, false),
         },
         Case {
             name: "stride 2",
             input: [1, 17, 6, 7],
             parameters: &[&[2, 17, 3, 3], &[2]],
-            run: conv(2, Padding::Valid, false, false),
+            run: conv(2, Padding::Valid, Activation::None, false),
         },
         Case {
             name: "fused ReLU",
             input: [2, 3, 4, 4],
             parameters: &[&[5, 3, 3, 3], &[5]],
-            run: conv(1, Padding::Valid, true, false),
+            run: conv(1, Padding::Valid, Activation::Relu, false),
         },
         Case {
             name: "residual",
             input: [2, 3, 4, 4],
             parameters: &[&[3, 3, 3, 3], &[3]],
-            run: conv(1, Padding::Same, true, true),
+            run: conv(1, Padding::Same, Activation::Relu, true),
         },
-        Case { name: "batch norm", input: [3, 17, 2, 3], parameters: &[&[17], &[17], &[17], &[17]], run: norm(false) },
-        Case { name: "batch norm, ReLU", input: [4, 3, 3, 3], parameters: &[&[3], &[3], &[3], &[3]], run: norm(true) },
         Case {
-            name: "max pooling",
-            input: [2, 3, 5, 4],
+            name: "batch norm",
+            input: [3, 17, 2, 3],
+            parameters: &[&[17], &[17], &[17], &[17]],
+            run: norm(Activation::None, 1e-3),
+        },
+        Case {
+            name: "batch norm, ReLU",
+            input: [4, 3, 3, 3],
+            parameters: &[&[3], &[3], &[3], &[3]],
+            run: norm(Activation::Relu, 1e-3),
+        },
+        Case {
+            name: "symmetric padding, stride 2, no bias",
+            input: [2, 3, 6, 7],
+            parameters: &[&[17, 3, 5, 5]],
+            run: conv(2, Padding::Symmetric(2), Activation::None, false),
+        },
+        Case {
+            name: "1x1 at stride 2, no bias",
+            input: [2, 17, 5, 4],
+            parameters: &[&[3, 17, 1, 1]],
+            run: conv(2, Padding::Valid, Activation::None, false),
+        },
+        Case {
+            name: "same padding at stride 2, ReLU6",
+            input: [2, 3, 6, 5],
+            parameters: &[&[4, 3, 3, 3], &[4]],
+            run: conv(2, Padding::Same, Activation::Relu6, false),
+        },
+        Case {
+            name: "residual, ReLU6, no bias",
+            input: [2, 3, 4, 4],
+            parameters: &[&[3, 3, 3, 3]],
+            run: conv(1, Padding::Symmetric(1), Activation::Relu6, true),
+        },
+        Case {
+            name: "batch norm, ReLU6, small epsilon",
+            input: [4, 3, 3, 3],
+            parameters: &[&[3], &[3], &[3], &[3]],
+            run: norm(Activation::Relu6, 1e-5),
+        },
+        Case { name: "max pooling", input: [2, 3, 5, 4], parameters: &[], run: pool(Window::HALVING) },
+        Case {
+            name: "max pooling, overlapping windows",
+            input: [2, 17, 5, 6],
+            parameters: &[],
+            run: pool(Window { size: 3, stride: 2, padding: 1 }),
+        },
+        Case {
+            name: "global average pooling",
+            input: [2, 17, 5, 6],
+            parameters: &[],
+            run: Box::new(|x, _, pass| global_avg_pool2d("mean", x, pass).unwrap()),
+        },
+        Case {
+            name: "activation by itself",
+            input: [2, 3, 4, 4],
             parameters: &[],
             run: Box::new(|x, _, pass| {
-                let y = max_pool2d("pool", x, pass).unwrap();
+                let y = activate("relu", x, Activation::Relu, pass).unwrap();
                 flatten(&y, pass).unwrap()
+            }),
+        },
+        Case {
+            name: "sum of a normalised map and the map itself",
+            input: [4, 3, 3, 3],
+            parameters: &[&[3], &[3], &[3], &[3]],
+            run: Box::new(|x, p, pass| {
+                let [weight, bias, running_mean, running_var] = p else { unreachable!("four parameters") };
+                let options = NormOptions { activation: Activation::None, epsilon: 1e-3, momentum: 0.1 };
+                let y = batch_norm2d(x, Parameters { weight, bias, running_mean, running_var }, options, pass).unwrap();
+                let sum = add("sum", &y, x, Activation::Relu, pass).unwrap();
+                let twice = add("twice", &sum, &sum, Activation::None, pass).unwrap();
+                flatten(&twice, pass).unwrap()
             }),
         },
         Case { name: "dense", input: [5, 3, 2, 3], parameters: &[&[7, 18], &[7]], run: linear(false) },
@@ -96,10 +175,10 @@ fn cases() -> Vec<Case> {
             input: [2, 3, 4, 4],
             parameters: &[&[3, 3, 1, 1], &[3]],
             run: Box::new(|x, p, pass| {
-                let plain =
-                    |residual| Options { stride: 1, padding: Padding::Valid, residual, relu: false, moments: false };
-                let first = conv2d(x, &p[0], &p[1], plain(Some(x)), pass).unwrap();
-                let second = conv2d(&first, &p[0], &p[1], plain(Some(x)), pass).unwrap();
+                let (padding, activation) = (Padding::Valid, Activation::None);
+                let plain = |residual| Options { stride: 1, padding, residual, activation, moments: false };
+                let first = conv2d(x, &p[0], p.get(1), plain(Some(x)), pass).unwrap();
+                let second = conv2d(&first, &p[0], p.get(1), plain(Some(x)), pass).unwrap();
                 flatten(&second, pass).unwrap()
             }),
         },

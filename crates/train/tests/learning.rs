@@ -8,7 +8,7 @@ use preprocess::pipeline::Architecture;
 use train::device::cpu::BufferPool;
 use train::model::input::images_to_feature_map;
 use train::network::Network;
-use train::network::architectures::build;
+use train::network::architectures::graph;
 use train::ops::cross_entropy::cross_entropy;
 use train::tensor::pass::Pass;
 use train::training::optimizer::Adam;
@@ -31,15 +31,16 @@ fn batch() -> (Vec<u8>, Vec<usize>) {
 /// Losses of each step, then all parameters.
 fn train(architecture: Architecture, steps: u64) -> (Vec<f32>, Vec<Vec<f32>>) {
     let (device, pool) = (Cpu::default(), BufferPool::default());
-    let mut network: Box<dyn Network<Cpu>> = build(architecture, CLASSES, SIDE, SIDE, 5, &device).unwrap();
+    let graph = graph(architecture, CLASSES, [SIDE, SIDE]).unwrap();
+    let mut network = Network::new(graph, 5, usize::MAX, &device).unwrap();
     let mut adam = Adam::new(1e-3, &network.parameters(), &device).unwrap();
     let (images, labels) = batch();
     let losses = (0..steps).map(|step| {
         let mut pass = Pass::train(&device, &pool, 5, step);
-        let x = images_to_feature_map(&images, IMAGES, SIDE, SIDE, &pass).unwrap();
+        let x = images_to_feature_map(&images, IMAGES, SIDE, SIDE, network.graph().standardization(), &pass).unwrap();
         let logits = network.forward(x, &mut pass).unwrap();
         assert_eq!(logits.shape(), [IMAGES, CLASSES, 1, 1]);
-        let loss = cross_entropy(&logits, &labels, 0.0, &mut pass).unwrap();
+        let (loss, _) = cross_entropy(&logits, &labels, 0.0, &mut pass).unwrap();
         let value = loss.array();
         let mut gradients = loss.backward();
         adam.update(network.parameters_mut(), &mut gradients).unwrap();

@@ -9,15 +9,17 @@ use dfdx::tensor_ops::Backward;
 use safetensors::SafeTensors;
 use train::model::input::images_to_feature_map;
 use train::model::score::Score;
-use train::network::layers::{Builder, Conv2d, ConvShape, Dense, Layer, ResidualUnit};
+use train::network::Network;
+use train::network::builder::GraphBuilder;
+use train::network::graph::{Conv, Graph, NodeId, Norm};
+use train::network::initialization::Initialization;
 use train::ops::Backend;
 use train::ops::conv2d::Padding;
 use train::ops::cross_entropy::cross_entropy;
-use train::ops::{flatten::flatten, max_pool2d::max_pool2d};
-use train::tensor::feature_map::FeatureMap;
+use train::ops::max_pool2d::Window;
 use train::tensor::memory::Memory;
-use train::tensor::parameter::Parameter;
 use train::tensor::pass::Pass;
+use train::tensor::standardization::Standardization;
 use train::training::optimizer::Adam;
 
 const FIXTURE: &[u8] = include_bytes!("fixtures/pytorch_step.safetensors");
@@ -26,46 +28,41 @@ const H: usize = 23;
 const W: usize = 26;
 const CLASSES: usize = 3;
 
-struct Small<B: Backend> {
-    conv1: Conv2d<B>,
-    unit1: ResidualUnit<B>,
-    conv2: Conv2d<B>,
-    unit2: ResidualUnit<B>,
-    dense1: Dense<B>,
-    dense2: Dense<B>,
+/// The network of the script.
+fn small() -> preprocess::Result<Graph> {
+    let (mut network, x) = GraphBuilder::new("small", [3, H, W], Initialization::Keras);
+    let x = network.conv("conv1", x, Conv::new(5, 3, Padding::Same))?;
+    let x = network.relu(x);
+    let x = network.max_pool("pool", x, Window::HALVING)?;
+    let x = unit(&mut network, "unit1", x, [5, 5])?;
+    let x = network.conv("conv2", x, Conv::new(5, 3, Padding::Valid).stride(2))?;
+    let x = unit(&mut network, "unit2", x, [5, 18])?;
+    let x = network.flatten(x)?;
+    let x = network.dense("dense1", x, 6)?;
+    let x = network.relu(x);
+    network.dense("dense2", x, CLASSES)?;
+    Ok(network.finish())
 }
 
-impl<B: Backend> Small<B> {
-    fn new(device: &B) -> preprocess::Result<Self> {
-        let builder = Builder { seed: 0, device, most_values: usize::MAX };
-        let halving = ConvShape { inputs: 5, outputs: 5, kernel: 3, stride: 2, padding: Padding::Valid };
-        Ok(Self {
-            conv1: Conv2d::new("conv1", ConvShape::three(3, 5, Padding::Same), [3, H, W], &builder)?,
-            unit1: ResidualUnit::new("unit1", [5, 11, 13], &builder)?,
-            conv2: Conv2d::new("conv2", halving, [5, 11, 13], &builder)?,
-            unit2: ResidualUnit::changing_filters("unit2", [5, 5, 6], 18, &builder)?,
-            dense1: Dense::new("dense1", 18 * 5 * 6, 6, &builder)?,
-            dense2: Dense::new("dense2", 6, CLASSES, &builder)?,
-        })
+fn unit(
+    network: &mut GraphBuilder,
+    name: &str,
+    x: NodeId,
+    [channels, filters]: [usize; 2],
+) -> preprocess::Result<NodeId> {
+    let part = |part: &str| format!("{name}.{part}");
+    let norm = Norm { epsilon: 1e-3, momentum: 0.1 };
+    let mut shortcut = x;
+    if channels != filters {
+        shortcut = network.conv(part("shortcut"), x, Conv::new(filters, 1, Padding::Valid))?;
     }
-
-    fn forward(&mut self, images: &[u8], pass: &mut Pass<B>) -> preprocess::Result<FeatureMap<B>> {
-        let x = images_to_feature_map(images, N, H, W, pass)?;
-        let x = self.conv1.forward_relu(&x, pass)?;
-        let x = max_pool2d("pool", &x, pass)?;
-        let x = self.unit1.forward(&x, pass)?;
-        let x = self.conv2.forward(&x, pass)?;
-        let x = self.unit2.forward(&x, pass)?;
-        let x = flatten(&x, pass)?;
-        let x = self.dense1.forward_relu(&x, pass)?;
-        self.dense2.forward(&x, pass)
+    let mut branch = x;
+    for (number, filters) in [(1, channels), (2, filters)] {
+        branch = network.batch_norm(part(&format!("bn{number}")), branch, norm)?;
+        branch = network.relu(branch);
+        branch = network.conv(part(&format!("conv{number}")), branch, Conv::new(filters, 3, Padding::Same))?;
     }
-
-    fn parameters_mut(&mut self) -> Vec<&mut Parameter<B>> {
-        let layers: [&mut dyn Layer<B>; 6] =
-            [&mut self.conv1, &mut self.unit1, &mut self.conv2, &mut self.unit2, &mut self.dense1, &mut self.dense2];
-        layers.into_iter().flat_map(Layer::parameters_mut).collect()
-    }
+    network.add(part("add"), branch, shortcut)
 }
 
 struct Fixture<'a>(SafeTensors<'a>);
@@ -94,7 +91,7 @@ fn a_step_is_pytorchs() {
 /// The CUDA tests ask for the same on a GPU.
 pub fn a_step_is_pytorchs_on<B: Backend>(device: &B, pool: &B::Pool) {
     let fixture = Fixture(SafeTensors::deserialize(FIXTURE).unwrap());
-    let mut network = Small::new(device).unwrap();
+    let mut network = Network::new(small().unwrap(), 0, usize::MAX, device).unwrap();
     for parameter in network.parameters_mut() {
         parameter.set_values(&fixture.floats(&format!("before.{}", parameter.name))).unwrap();
     }
@@ -104,14 +101,15 @@ pub fn a_step_is_pytorchs_on<B: Backend>(device: &B, pool: &B::Pool) {
     let labels: Vec<usize> = labels.iter().step_by(8).map(|&label| label.into()).collect();
 
     let mut pass = Pass::train(device, pool, 0, 0);
-    let logits = network.forward(&images, &mut pass).unwrap();
+    let input = |pass: &Pass<B>| images_to_feature_map(&images, N, H, W, Standardization::default(), pass).unwrap();
+    let logits = network.forward(input(&pass), &mut pass).unwrap();
     let on_host = logits.to_nchw(device).unwrap();
     assert_close("logits", &on_host, &fixture.floats("logits"), 1e-5);
     let mut score = Score::default();
     score.add(&on_host, &labels);
     assert_close("loss", &[score.loss() as f32], &fixture.floats("loss"), 1e-6);
 
-    let loss = cross_entropy(&logits, &labels, 0.0, &mut pass).unwrap();
+    let (loss, _) = cross_entropy(&logits, &labels, 0.0, &mut pass).unwrap();
     let mut gradients = loss.backward();
     for parameter in network.parameters_mut().into_iter().filter(|p| p.trainable) {
         let gradient = gradients.get(&parameter.tensor).as_vec();
@@ -141,6 +139,9 @@ pub fn a_step_is_pytorchs_on<B: Backend>(device: &B, pool: &B::Pool) {
     {
         parameter.set_values(&fixture.floats(&format!("after.{}", parameter.name))).unwrap();
     }
-    let logits = network.forward(&images, &mut Pass::infer(device, pool)).unwrap();
-    assert_close("inference", &logits.to_nchw(device).unwrap(), &fixture.floats("inference"), 1e-4);
+    for (what, network) in [("folded", &mut network.for_inference(device).unwrap()), ("inference", &mut network)] {
+        let mut pass = Pass::infer(device, pool);
+        let logits = network.forward(input(&pass), &mut pass).unwrap();
+        assert_close(what, &logits.to_nchw(device).unwrap(), &fixture.floats("inference"), 1e-4);
+    }
 }

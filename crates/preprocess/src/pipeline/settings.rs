@@ -275,6 +275,25 @@ pub enum Architecture {
     BaselineCnn,
     /// A 7x7 stem and two pre-activation residual units.
     Resnet,
+    /// ResNet-18, as torchvision and timm build it.
+    Resnet18,
+    /// ResNet-34, likewise.
+    Resnet34,
+    /// ResNet-50, likewise, the stride of a bottleneck in its 3x3 convolution.
+    Resnet50,
+}
+
+impl Architecture {
+    /// As in the pipeline file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BaselineCnn => "baseline-cnn",
+            Self::Resnet => "resnet",
+            Self::Resnet18 => "resnet18",
+            Self::Resnet34 => "resnet34",
+            Self::Resnet50 => "resnet50",
+        }
+    }
 }
 
 /// When to stop early.

@@ -63,8 +63,8 @@ pub fn network(
             let ours = || Ok(step_time(&plan, &data, runs, &gpu.device)?.rate());
             take(&goal("training step"), &peers.race(rounds, &format!("{} train {runs} {batch}", network.peer), ours)?);
             let (architecture, classes) = (plan.settings.architecture, plan.classes.len());
-            let mut model = Model::new(architecture, classes, &plan.image, plan.seed, &gpu.device)?;
-            let ours = || inference_time(&mut model, batch, runs).map(|time| time.rate());
+            let model = Model::new(architecture, classes, &plan.image, plan.seed, &gpu.device)?;
+            let ours = || inference_time(&model, batch, runs).map(|time| time.rate());
             take(&goal("inference"), &peers.race(rounds, &format!("{} infer {runs} {batch}", network.peer), ours)?);
         }
     }

@@ -143,7 +143,7 @@ impl Bench {
         let plan = plans.first().ok_or_else(|| Error::new(format!("the benchmark has no model `{model}`")))?;
         let settings = &plan.settings;
         let device = Cpu::default();
-        let mut trained = Model::new(settings.architecture, plan.classes.len(), &plan.image, plan.seed, &device)?;
+        let trained = Model::new(settings.architecture, plan.classes.len(), &plan.image, plan.seed, &device)?;
         let mut peers = Peers::start(&[
             ("PyTorch contiguous", "torch_networks.py", &["contiguous"]),
             ("PyTorch channels-last", "torch_networks.py", &["channels-last"]),
@@ -153,7 +153,7 @@ impl Bench {
             peers.race(self.rounds, &format!("{peers_name} train {STEPS}"), || ours::training(plan, &data, STEPS))?;
         ratios.add(&goals[0], &training);
         let inference =
-            peers.race(self.rounds, &format!("{peers_name} infer {STEPS}"), || ours::inference(&mut trained, STEPS))?;
+            peers.race(self.rounds, &format!("{peers_name} infer {STEPS}"), || ours::inference(&trained, STEPS))?;
         ratios.add(&goals[1], &inference);
         Ok(())
     }

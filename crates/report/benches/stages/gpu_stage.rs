@@ -57,9 +57,9 @@ fn whole(
     let name = format!("the whole step, {} images", step.images);
     rows.add(stage, &name, work(step, profile.flops()));
 
-    let mut model = Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, &gpu.device)?;
-    let probe = inference_time(&mut model, plan.batch_size, 1)?;
-    let inference = inference_time(&mut model, plan.batch_size, count(probe))?;
+    let model = Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, &gpu.device)?;
+    let probe = inference_time(&model, plan.batch_size, 1)?;
+    let inference = inference_time(&model, plan.batch_size, count(probe))?;
     let name = format!("inference, {} images", inference.images);
     rows.add(stage, &name, work(inference, train_stage::forward_flops(profile)));
     Ok(())

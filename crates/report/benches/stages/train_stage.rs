@@ -41,6 +41,7 @@ pub fn name(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::Resnet => "train, ResNet",
         Architecture::BaselineCnn => "train, baseline CNN",
+        Architecture::Resnet18 | Architecture::Resnet34 | Architecture::Resnet50 => "train, torchvision's ResNet",
     }
 }
 
@@ -87,10 +88,11 @@ fn whole_step(profile: &StepProfile) -> Work {
 
 fn inference(plan: &ModelPlan, profile: &StepProfile) -> Result<Work> {
     let device = Cpu::default();
-    let mut model = Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, &device)?;
+    let model = Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, &device)?;
     let pixels: Vec<u8> = (0..BATCH * model.image_bytes()).map(|at| ((at * 2_654_435_761) >> 13) as u8).collect();
-    model.logits(&pixels)?;
-    let seconds = timing::seconds(BUDGET, || drop(black_box(model.logits(&pixels))));
+    let mut inference = model.for_inference()?;
+    inference.logits(&pixels)?;
+    let seconds = timing::seconds(BUDGET, || drop(black_box(inference.logits(&pixels))));
     let flops = forward_flops(profile) * BATCH / profile.images;
     Ok(Work { seconds, images: BATCH, flops, bytes: 0 })
 }
@@ -113,12 +115,12 @@ struct Traffic {
 
 impl Traffic {
     fn of<B: Backend>(model: &Model<B>, images: usize) -> Self {
-        let layers = model.network.layers().into_iter();
-        let layers = layers.map(|row| (row.name, (row.kind, images * row.output.iter().product::<usize>())));
+        let nodes = model.network.graph().nodes().iter();
+        let layers = nodes.map(|node| (node.name.clone(), (node.layer.kind(), images * node.output.len())));
         Self {
             layers: layers.collect(),
             image_values: images * model.image_bytes(),
-            trainable: ParameterCounts::of(&model.network.parameters()).trainable,
+            trainable: ParameterCounts::of(model.network.graph()).trainable,
             copies_flattened: !B::ASYNCHRONOUS,
         }
     }

@@ -4,7 +4,7 @@ use super::Material;
 use crate::document::{Block, Cell, Column, Section, Table};
 use crate::format::counted;
 use crate::results::ModelResults;
-use preprocess::pipeline::{Architecture, CopyOrder, ModelSettings, Schedule};
+use preprocess::pipeline::{CopyOrder, ModelSettings, Schedule};
 
 pub(super) fn section(material: &Material) -> Section {
     let (results, metrics) = (material.results, material.metrics);
@@ -43,7 +43,7 @@ fn settings_table(models: &[ModelResults]) -> Table {
             std::iter::once(Cell::from(name)).chain(models.iter().map(|model| Cell::from(value(model)))).collect(),
         );
     };
-    row("Architecture", &|model| architecture(model.config.architecture).into());
+    row("Architecture", &|model| model.config.architecture.name().into());
     row("Trained on augmented copies", &|model| copies(&model.config.settings).into());
     row("Most epochs", &|model| model.config.settings.epochs.to_string());
     row("Early stopping", &|model| match model.config.settings.early_stopping {
@@ -87,12 +87,4 @@ fn regularisation(settings: &ModelSettings) -> String {
     let used: Vec<String> =
         parts.iter().filter(|(_, value)| *value > 0.0).map(|(name, value)| format!("{name} {value}")).collect();
     if used.is_empty() { "none".into() } else { used.join(", ") }
-}
-
-/// As in the pipeline file.
-fn architecture(architecture: Architecture) -> &'static str {
-    match architecture {
-        Architecture::BaselineCnn => "baseline-cnn",
-        Architecture::Resnet => "resnet",
-    }
 }

@@ -57,10 +57,10 @@ pub fn evaluate<B: Backend>(directory: &Path, images: &Path, format: Format, dev
 }
 
 fn score<B: Backend>(directory: &Path, images: &Path, device: &B) -> Result<Evaluation> {
-    let (mut model, config) = Model::load(directory, device)?;
+    let (model, config) = Model::load(directory, device)?;
     let (files, labels): (Vec<PathBuf>, Vec<usize>) = labelled_files(images, &config.label_names)?.into_iter().unzip();
     let (mut score, mut pairs, mut unreadable) = (Score::default(), Vec::new(), 0);
-    classify(&mut model, &files, |at, logits| {
+    classify(&mut model.for_inference()?, &files, |at, logits| {
         match logits {
             Ok(logits) => {
                 score.add(logits, &labels[at..=at]);

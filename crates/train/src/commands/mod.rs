@@ -1,6 +1,8 @@
 //! What the sub-commands do.
 
 pub mod classify;
+pub mod console;
 pub mod evaluate;
 pub mod predict;
 pub mod profile;
+pub mod train;

@@ -2,6 +2,7 @@
 
 use crate::commands::classify;
 use crate::data::files;
+use crate::model::inference::Inference;
 use crate::model::{Model, score};
 use crate::ops::Backend;
 use crate::ops::cross_entropy::logits;
@@ -49,12 +50,12 @@ struct ClassProbability {
 /// # Errors
 /// No model in `directory`; a path that is missing; not one file that could be classified.
 pub fn predict<B: Backend>(directory: &Path, paths: &[PathBuf], top: usize, format: Format, device: &B) -> Result<()> {
-    let (mut model, config) = Model::load(directory, device)?;
+    let (model, config) = Model::load(directory, device)?;
     let mut files = Vec::new();
     for path in paths {
         files.extend(files::find(path)?);
     }
-    let outcomes = classify(&mut model, &config.label_names, &files, top)?;
+    let outcomes = classify(&mut model.for_inference()?, &config.label_names, &files, top)?;
     print(&outcomes, top.min(config.num_classes), format)?;
     if outcomes.iter().all(|outcome| matches!(outcome.result, Classified::Error(_))) {
         let given: Vec<String> = paths.iter().map(|path| format!("`{}`", names::path(path))).collect();
@@ -63,9 +64,14 @@ pub fn predict<B: Backend>(directory: &Path, paths: &[PathBuf], top: usize, form
     Ok(())
 }
 
-fn classify<B: Backend>(model: &mut Model<B>, names: &[String], files: &[PathBuf], top: usize) -> Result<Vec<Outcome>> {
+fn classify<B: Backend>(
+    inference: &mut Inference<'_, B>,
+    names: &[String],
+    files: &[PathBuf],
+    top: usize,
+) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::with_capacity(files.len());
-    classify::classify(model, files, |at, logits| {
+    classify::classify(inference, files, |at, logits| {
         let file = names::of_file(files[at].as_os_str());
         let result = match logits {
             Ok(logits) => Classified::Predictions(most_probable(logits, names, top)),

@@ -9,15 +9,13 @@ use crate::data::images::{Images, shuffled};
 use crate::data::shards::{Data, TrainingData};
 use crate::data::store::Pixels;
 use crate::model::Model;
-use crate::model::input::batch_to_feature_map;
 use crate::model::score::Score;
 use crate::ops::Backend;
 use crate::tensor::failure::device_error;
 use crate::tensor::op_times::{Direction, Profile, ProfileRow};
-use crate::tensor::pass::Pass;
 use crate::training::plan::{self, ModelPlan};
 use crate::training::step::{Clock, Learner, StepClocks};
-use preprocess::pipeline::{ImageSettings, Pipeline};
+use preprocess::pipeline::Pipeline;
 use preprocess::stage::interrupt;
 use preprocess::{Error, Result, say};
 use std::fmt::Write;
@@ -157,19 +155,16 @@ pub fn step_time<B: Backend, D: Data>(plan: &ModelPlan, data: &D, steps: usize, 
 ///
 /// # Errors
 /// The device failed.
-pub fn inference_time<B: Backend>(model: &mut Model<B>, images: usize, runs: usize) -> Result<MeanTime> {
-    let ImageSettings { width, height, .. } = model.image;
+pub fn inference_time<B: Backend>(model: &Model<B>, images: usize, runs: usize) -> Result<MeanTime> {
     let noise = Arc::new(Noise(images));
     let mut feed = model.feed(images, images)?;
     let mut batches = feed.epoch(&noise, (0..images).cycle().take(images * (WARM_UP + runs)).collect())?;
-    let Model { network, device, pool, .. } = model;
+    let mut inference = model.for_inference()?;
     let mut infer = |runs: usize| {
         for batch in batches.by_ref().take(runs) {
-            let mut pass = Pass::infer(device, pool);
-            let images = batch_to_feature_map(&batch?, height, width, &pass)?;
-            network.forward(images, &mut pass)?;
+            inference.forward_batch(&batch?)?;
         }
-        device.try_synchronize().map_err(device_error("the wait for logits"))
+        model.device.try_synchronize().map_err(device_error("the wait for logits"))
     };
     infer(WARM_UP)?;
     let started = Instant::now();
@@ -313,12 +308,13 @@ impl<B: Backend> Stepper<B> {
         };
         let mut parts = vec![part(self.wait, "waiting for a batch"), part(input, "bytes to floats")];
         parts.extend(in_pass(Direction::Forward, forward, "between the ops"));
-        parts.extend([part(metrics, "metrics"), part(loss, "loss")]);
+        parts.push(part(loss, "loss"));
         parts.extend(in_pass(Direction::Backward, backward, "loss, between the ops"));
         parts.push(part(optimizer, "optimiser"));
         if self.learner.average.is_some() {
             parts.push(part(average, "moving average"));
         }
+        parts.push(part(metrics, "metrics"));
         StepProfile { images, steps: self.steps, parts }
     }
 }

@@ -1,6 +1,7 @@
 //! Memory of a device for images.
 
 use crate::tensor::memory::Memory;
+use crate::tensor::standardization::Standardization;
 use preprocess::Result;
 use std::ops::{DerefMut, Range};
 use std::sync::Arc;
@@ -64,12 +65,13 @@ pub trait ImageMemory: Memory {
     /// Not even a batch fits into the memory that is free.
     fn store(&self, keep: usize, batch_size: usize, image_bytes: usize) -> Result<Self::Store, Self::Err>;
 
-    /// The images of a batch that was sent, for a network's first convolution: scaled by 1/255.
+    /// The images of a batch that was sent, for a network's first convolution.
     fn receive_images(
         &self,
         pool: &Self::Pool,
         shape: [usize; 4],
         pixels: &Pixels<Self>,
+        standardization: Standardization,
     ) -> Result<Self::Buffer, Self::Err>;
 }
 

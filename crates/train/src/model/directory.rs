@@ -5,20 +5,20 @@
 //! holds a whole model. The weights carry PyTorch's names and layouts (convolution OIHW, linear `[out, in]`).
 
 use crate::model::config_check;
+use crate::model::ecosystem;
 use crate::model::history::{HISTORY_FILE, TIMINGS_CHECKSUM_FILE, TIMINGS_FILE};
 use crate::model::predictions::predictions_file;
-use crate::ops::batch_norm2d;
+use crate::network::architectures;
 use crate::tensor::arrays::{self, Array};
 use indexmap::IndexMap;
 use preprocess::manifest::Split;
-use preprocess::pipeline::{Architecture, Filter, Fit, ImageSettings, ModelSettings};
+use preprocess::pipeline::{Architecture, ImageSettings, ModelSettings};
 use preprocess::stage::atomic_file::{sweep_leftovers, write_atomically, write_error};
 use preprocess::stage::error::Context;
 use preprocess::stage::files;
 use preprocess::stage::fingerprint;
 use preprocess::stage::sealed::{self, Unsealed};
 use preprocess::{Error, Result};
-use serde_json::json;
 use std::fs;
 use std::path::Path;
 
@@ -115,20 +115,17 @@ impl Config {
     /// # Errors
     /// One of the files is missing; the disk refuses.
     pub fn write(&self, model_directory: &Path, files: &[String]) -> Result<()> {
-        write_json(&model_directory.join(PREPROCESSOR_FILE), &self.preprocessor())?;
+        let graph = architectures::graph(self.architecture, self.num_classes, [self.image.width, self.image.height])?;
+        write_json(&model_directory.join(PREPROCESSOR_FILE), &ecosystem::preprocessor(&self.image, &graph))?;
         let mut config = self.clone();
         for name in files {
             config.run.files.insert(name.clone(), fingerprint::of_file(&model_directory.join(name))?);
         }
         let file = model_directory.join(CONFIG_FILE);
         let mut value = serde_json::to_value(config).context(|| format!("cannot encode `{}`", file.display()))?;
-        value["global_pool"] = "".into();
-        // What a state dict does not say and PyTorch's defaults get wrong.
-        value["model_args"] = json!({
-            "batch_norm_eps": batch_norm2d::EPSILON,
-            "batch_norm_momentum": batch_norm2d::MOMENTUM,
-        });
-        value["pretrained_cfg"] = self.pretrained_cfg();
+        value["global_pool"] = ecosystem::global_pool(&graph).into();
+        value["model_args"] = ecosystem::model_args(&graph);
+        value["pretrained_cfg"] = ecosystem::pretrained_cfg(&self.image, &graph);
         sealed::write(&file, &value)
     }
 
@@ -156,53 +153,6 @@ impl Config {
         };
         let written = self.run.files.get(name).ok_or_else(|| damaged("`config.json` names no checksum for it"))?;
         if *written == checksum()? { Ok(()) } else { Err(damaged("its checksum is not the one in `config.json`")) }
-    }
-
-    /// timm's description of the input. Its crop modes `squash`, `center` and `border` are our fits.
-    fn pretrained_cfg(&self) -> serde_json::Value {
-        json!({
-            "input_size": [3, self.image.height, self.image.width],
-            "mean": [0.0, 0.0, 0.0],
-            "std": [1.0, 1.0, 1.0],
-            "interpolation": match self.image.filter {
-                Filter::Nearest => "nearest",
-                Filter::Bilinear => "bilinear",
-                Filter::Bicubic => "bicubic",
-                Filter::Lanczos => "lanczos",
-            },
-            "crop_pct": 1.0,
-            "crop_mode": match self.image.fit {
-                Fit::Stretch => "squash",
-                Fit::Crop => "center",
-                Fit::Pad => "border",
-            },
-        })
-    }
-
-    /// The keys of transformers' image processors. `ViTImageProcessor` stretches; for the other fits no processor of theirs
-    /// does quite the same, so none is named.
-    fn preprocessor(&self) -> serde_json::Value {
-        let mut value = json!({
-            "do_convert_rgb": true,
-            "do_resize": true,
-            "size": {"height": self.image.height, "width": self.image.width},
-            "resample": match self.image.filter {
-                Filter::Nearest => 0,
-                Filter::Lanczos => 1,
-                Filter::Bilinear => 2,
-                Filter::Bicubic => 3,
-            },
-            "do_rescale": true,
-            "rescale_factor": 1.0 / 255.0,
-            "do_normalize": false,
-            "image_mean": [0.0, 0.0, 0.0],
-            "image_std": [1.0, 1.0, 1.0],
-            "fit": self.image.fit,
-        });
-        if self.image.fit == Fit::Stretch {
-            value["image_processor_type"] = "ViTImageProcessor".into();
-        }
-        value
     }
 }
 
@@ -323,6 +273,8 @@ pub(crate) fn pick(found: Vec<Array>, expected: &[(String, Vec<usize>)]) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use preprocess::pipeline::{Filter, Fit};
+    use serde_json::json;
 
     fn config() -> Config {
         Config {

@@ -2,36 +2,29 @@
 
 pub mod config_check;
 pub mod directory;
+mod ecosystem;
 pub mod history;
+pub mod inference;
 pub mod input;
 pub mod predictions;
 pub mod score;
 
 use crate::data::feed::Feed;
-use crate::data::images::Images;
-use crate::model::input::{batch_to_feature_map, images_to_feature_map};
-use crate::model::predictions::{Prediction, Predictions};
-use crate::network::layers::Builder;
 use crate::network::{Network, architectures};
 use crate::ops::Backend;
-use crate::ops::cross_entropy::logits;
 use crate::tensor::arrays::Array;
 use crate::tensor::failure::device_error;
-use crate::tensor::feature_map::FeatureMap;
-use crate::tensor::pass::Pass;
 use directory::Config;
-use preprocess::dataset::Rows;
+use inference::Inference;
 use preprocess::pipeline::{Architecture, ImageSettings};
-use preprocess::stage::interrupt;
 use preprocess::{Error, Result};
-use score::Score;
 use std::path::Path;
-use std::sync::Arc;
 
 /// A network, its device, and the memory that is kept from pass to pass.
+#[derive(Debug)]
 pub struct Model<B: Backend> {
     /// The layers and their parameters.
-    pub network: Box<dyn Network<B>>,
+    pub network: Network<B>,
     /// Where they live.
     pub device: B,
     /// Free buffers.
@@ -54,17 +47,11 @@ impl<B: Backend> Model<B> {
         seed: u64,
         device: &B,
     ) -> Result<Self> {
-        Self::with(architecture, classes, image, &Builder { seed, device, most_values: usize::MAX })
+        let graph = architectures::graph(architecture, classes, [image.width, image.height])?;
+        Self::with(Network::new(graph, seed, usize::MAX, device)?, classes, image, device)
     }
 
-    fn with(
-        architecture: Architecture,
-        classes: usize,
-        image: &ImageSettings,
-        builder: &Builder<'_, B>,
-    ) -> Result<Self> {
-        let network = architectures::build_with(architecture, classes, [image.width, image.height], builder)?;
-        let device = builder.device;
+    fn with(network: Network<B>, classes: usize, image: &ImageSettings, device: &B) -> Result<Self> {
         let pool = device.pool().map_err(device_error("the first allocation"))?;
         Ok(Self { network, device: device.clone(), pool, image: image.clone(), classes })
     }
@@ -76,10 +63,12 @@ impl<B: Backend> Model<B> {
     pub fn load(directory: &Path, device: &B) -> Result<(Self, Config)> {
         let config = Config::read(directory)?;
         let weights = directory::read_weights(directory, &config)?;
+        let (classes, image) = (config.num_classes, &config.image);
         let most_values = weights.iter().map(|array| array.values.len()).sum();
-        let builder = Builder { seed: 0, device, most_values };
-        let mut model = Self::with(config.architecture, config.num_classes, &config.image, &builder)
+        let network = architectures::graph(config.architecture, classes, [image.width, image.height])
+            .and_then(|graph| Network::new(graph, 0, most_values, device))
             .map_err(|error| directory::misfit_while(directory, error))?;
+        let mut model = Self::with(network, classes, image, device)?;
         model.set_weights(&directory::pick_weights(directory, weights, &model.shapes())?)?;
         Ok((model, config))
     }
@@ -102,12 +91,6 @@ impl<B: Backend> Model<B> {
     /// Names and shapes of all parameters, in the order of the layers.
     pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         self.network.parameters().iter().map(|p| (p.name.clone(), p.shape.clone())).collect()
-    }
-
-    /// Length of the vector that the last layer turns into logits: the width of the last matrix among the parameters.
-    pub fn features(&self) -> usize {
-        let matrix = |shape: &Vec<usize>| <[usize; 2]>::try_from(shape.as_slice()).ok();
-        self.network.parameters().iter().rev().find_map(|p| matrix(&p.shape)).map_or(0, |[_, features]| features)
     }
 
     /// Copies of all parameters, in the order of the layers.
@@ -145,75 +128,12 @@ impl<B: Backend> Model<B> {
         Ok(Feed::new(store, self.image_bytes(), batch_size))
     }
 
-    /// Logits `[images, classes]` of 8-bit RGB images `[images, height, width, 3]`, in inference mode.
+    /// The model as it classifies. It shares the weights, so training can only go on once it is gone.
     ///
     /// # Errors
-    /// The number of bytes is not that of whole images; the device fails.
-    pub fn logits(&mut self, pixels: &[u8]) -> Result<Vec<f32>> {
-        let count = pixels.len() / self.image_bytes();
-        let (height, width) = (self.image.height, self.image.width);
-        self.forward(|pass| images_to_feature_map(pixels, count, height, width, pass))
-    }
-
-    fn forward(&mut self, images: impl FnOnce(&Pass<B>) -> Result<FeatureMap<B>>) -> Result<Vec<f32>> {
-        let mut pass = Pass::infer(&self.device, &self.pool);
-        self.network.forward(images(&pass)?, &mut pass)?.to_nchw(&self.device)
-    }
-
-    /// Runs over all images in their order, handing each batch's logits and labels to `take`.
-    ///
-    /// # Errors
-    /// An image cannot be read, the device fails, or the run is interrupted.
-    pub fn infer<I: Images>(
-        &mut self,
-        images: &Arc<I>,
-        feed: &mut Feed<B::Store>,
-        mut take: impl FnMut(&[f32], &[usize]),
-    ) -> Result<()> {
-        let (height, width) = (self.image.height, self.image.width);
-        for batch in feed.epoch(images, (0..images.count()).collect())? {
-            interrupt::check()?;
-            let batch = batch?;
-            take(&self.forward(|pass| batch_to_feature_map(&batch, height, width, pass))?, &batch.labels);
-        }
-        Ok(())
-    }
-
-    /// Loss and accuracy over all images.
-    ///
-    /// # Errors
-    /// As [`infer`](Self::infer).
-    pub fn score<I: Images>(&mut self, images: &Arc<I>, feed: &mut Feed<B::Store>) -> Result<Score> {
-        let mut score = Score::default();
-        self.infer(images, feed, |logits, labels| score.add(logits, labels))?;
-        Ok(score)
-    }
-
-    /// The predictions for all rows in their order, and their score.
-    ///
-    /// # Errors
-    /// As [`infer`](Self::infer).
-    pub fn predict(&mut self, rows: &Arc<Rows>, batch_size: usize, classes: &[String]) -> Result<(Predictions, Score)> {
-        let (mut predictions, mut score) = (Vec::with_capacity(rows.len()), Score::default());
-        let mut feed = self.feed(0, batch_size)?;
-        self.infer(rows, &mut feed, |logits, labels| {
-            score.add(logits, labels);
-            for (logits, &label) in logits.chunks_exact(classes.len()).zip(labels) {
-                let row = predictions.len();
-                predictions.push(Prediction {
-                    path: rows.source(row).to_owned(),
-                    content: rows.content(row).to_owned(),
-                    group: rows.group(row),
-                    label,
-                    prediction: logits::most_probable(logits),
-                    probabilities: logits::softmax(logits),
-                });
-            }
-        })?;
-        if let Some(row) = predictions.iter().find(|row| row.probabilities.iter().any(|p| !p.is_finite())) {
-            return Err(no_numbers(&row.path));
-        }
-        Ok((Predictions { classes: classes.to_vec(), rows: predictions }, score))
+    /// The device failed, or has no memory left.
+    pub fn for_inference(&self) -> Result<Inference<'_, B>> {
+        Inference::new(self)
     }
 }
 

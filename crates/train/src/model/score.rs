@@ -1,5 +1,6 @@
 //! Loss and accuracy over images, and the scores of each class.
 
+use crate::ops::cross_entropy::ImageScore;
 use crate::ops::cross_entropy::logits::{cross_entropy, most_probable};
 
 /// Indices of the `count` largest probabilities, largest first, equals in the order of the classes.
@@ -26,9 +27,16 @@ impl Score {
     pub fn add(&mut self, logits: &[f32], labels: &[usize]) {
         let classes = logits.len() / labels.len().max(1);
         for (logits, &label) in logits.chunks_exact(classes.max(1)).zip(labels) {
+            self.add_images(&[(cross_entropy(logits, label), most_probable(logits))], &[label]);
+        }
+    }
+
+    /// Counts images by their losses and predicted classes, one label an image.
+    pub fn add_images(&mut self, scores: &[ImageScore], labels: &[usize]) {
+        for (&(loss, class), &label) in scores.iter().zip(labels) {
             self.images += 1;
-            self.correct += usize::from(most_probable(logits) == label);
-            self.loss_sum += cross_entropy(logits, label);
+            self.correct += usize::from(class == label);
+            self.loss_sum += loss;
         }
     }
 

@@ -1,22 +1,7 @@
 //! The table of layers, as Keras' `model.summary()` prints it.
 
-use crate::network::Network;
-use crate::ops::Backend;
-use crate::tensor::parameter::Parameter;
+use super::graph::{Graph, Layer, Node};
 use std::fmt::Write;
-
-/// One layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayerRow {
-    /// `unit1.conv2`; also the prefix of its parameters' names.
-    pub name: String,
-    /// `Conv2d`, `BatchNorm2d`, …
-    pub kind: &'static str,
-    /// Without the batch: `[channels, height, width]` or `[features]`.
-    pub output: Vec<usize>,
-    /// Values in its parameters, trainable or not.
-    pub parameters: usize,
-}
 
 /// Numbers of parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,11 +13,18 @@ pub struct ParameterCounts {
 }
 
 impl ParameterCounts {
-    /// Counts the values of some parameters.
-    pub fn of<B: Backend>(parameters: &[&Parameter<B>]) -> Self {
-        parameters.iter().fold(Self::default(), |mut counts, parameter| {
+    /// Of a whole network.
+    pub fn of(graph: &Graph) -> Self {
+        graph.nodes().iter().fold(Self::default(), |sum, node| {
+            let Self { trainable, non_trainable } = Self::of_node(graph, node);
+            Self { trainable: sum.trainable + trainable, non_trainable: sum.non_trainable + non_trainable }
+        })
+    }
+
+    fn of_node(graph: &Graph, node: &Node) -> Self {
+        graph.parameters(node).iter().fold(Self::default(), |mut counts, parameter| {
             let count = if parameter.trainable { &mut counts.trainable } else { &mut counts.non_trainable };
-            *count += parameter.len();
+            *count += parameter.shape.iter().product::<usize>();
             counts
         })
     }
@@ -43,37 +35,48 @@ impl ParameterCounts {
     }
 }
 
-/// The whole table, with the totals below it.
-pub fn table<B: Backend>(network: &dyn Network<B>) -> String {
-    let rows = network.layers();
-    let header = ["Layer (type)", "Output shape", "Parameters"].map(str::to_owned);
-    let cells: Vec<[String; 3]> = rows
-        .iter()
-        .map(|row| [format!("{} ({})", row.name, row.kind), shape_text(&row.output), grouped(row.parameters)])
-        .collect();
+/// The whole table, with the totals below it. Activations and the input have no line: they have no parameters, and no shape of their own.
+pub fn table(graph: &Graph) -> String {
+    let header = ["Layer (type)", "Output shape", "Parameters", "MFLOP"].map(str::to_owned);
+    let shown = graph.nodes().iter().filter(|node| !matches!(node.layer, Layer::Input | Layer::Activation(_)));
+    let cells: Vec<[String; 4]> = shown.map(|node| line(graph, node)).collect();
     let width = |column: usize| cells.iter().chain([&header]).map(|row| row[column].len()).max().unwrap_or(0);
-    let [layer, shape, count] = [width(0), width(1), width(2)];
-    let rule = "─".repeat(layer + shape + count + 4);
-    let mut text = String::new();
-    let mut line = |cells: &[String; 3]| {
-        let _ = writeln!(text, "{:layer$}  {:shape$}  {:>count$}", cells[0], cells[1], cells[2]);
+    let [layer, shape, count, flops] = [width(0), width(1), width(2), width(3)];
+    let rule = "─".repeat(layer + shape + count + flops + 6);
+    let text_of = |cells: &[String; 4]| {
+        let [name, output, parameters, work] = cells;
+        format!("{name:layer$}  {output:shape$}  {parameters:>count$}  {work:>flops$}\n")
     };
-    line(&header);
-    cells.iter().for_each(line);
-    let first_line = text.find('\n').map_or(text.len(), |at| at + 1);
-    text.insert_str(first_line, &format!("{rule}\n"));
-    let counts = ParameterCounts::of(&network.parameters());
-    let _ = writeln!(text, "{rule}");
-    let _ = writeln!(text, "Total parameters:          {:>12}", grouped(counts.total()));
-    let _ = writeln!(text, "Trainable parameters:      {:>12}", grouped(counts.trainable));
-    let _ = writeln!(text, "Non-trainable parameters:  {:>12}", grouped(counts.non_trainable));
+    let lines: String = cells.iter().map(text_of).collect();
+    let mut text = format!("{}{rule}\n{lines}{rule}\n", text_of(&header));
+    let counts = ParameterCounts::of(graph);
+    for (name, number) in [
+        ("Total parameters:", counts.total()),
+        ("Trainable parameters:", counts.trainable),
+        ("Non-trainable parameters:", counts.non_trainable),
+    ] {
+        let _ = writeln!(text, "{name:25}  {:>12}", grouped(number));
+    }
+    let work: usize = graph.nodes().iter().map(|node| graph.flops(node)).sum();
+    let _ = writeln!(text, "{:25}  {:>12} (forward, an image)", "MFLOP:", mega(work));
     text
 }
 
-/// `(32, 61, 61)`, the batch left out.
-fn shape_text(shape: &[usize]) -> String {
-    let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
-    format!("({})", sizes.join(", "))
+/// Name and kind, output, parameters, and what an image costs.
+fn line(graph: &Graph, node: &Node) -> [String; 4] {
+    let counts = ParameterCounts::of_node(graph, node);
+    let work = graph.flops(node);
+    [
+        format!("{} ({})", node.name, node.layer.kind()),
+        node.output.to_string(),
+        grouped(counts.total()),
+        if work == 0 { String::new() } else { mega(work) },
+    ]
+}
+
+/// Millions, with one decimal.
+fn mega(flops: usize) -> String {
+    format!("{:.1}", flops as f64 / 1e6)
 }
 
 /// `3,491,603`.

@@ -1,6 +1,7 @@
 //! The memory of a device, as far as all ops need it.
 
 use super::failure::DeviceFailure;
+use super::standardization::Standardization;
 use dfdx::shapes::Shape;
 use dfdx::tensor::{Gradients, HasErr, Storage, Synchronize, Tensor};
 use dfdx::tensor_ops::Device;
@@ -59,8 +60,14 @@ pub trait Memory: Device<f32> + Synchronize + HasErr<Err: DeviceFailure> {
     /// Activations to host memory in `[n, c, h, w]` order.
     fn download(&self, shape: [usize; 4], buffer: &Self::Buffer) -> Result<Vec<f32>, Self::Err>;
 
-    /// Images for a network's first convolution: 8-bit RGB `[n, h, w, 3]`, scaled by 1/255.
-    fn upload_images(&self, pool: &Self::Pool, shape: [usize; 4], rgb: &[u8]) -> Result<Self::Buffer, Self::Err>;
+    /// Images for a network's first convolution, from 8-bit RGB `[n, h, w, 3]`.
+    fn upload_images(
+        &self,
+        pool: &Self::Pool,
+        shape: [usize; 4],
+        rgb: &[u8],
+        standardization: Standardization,
+    ) -> Result<Self::Buffer, Self::Err>;
 
     /// Flattened images, activations of shape `[rows, columns, 1, 1]`, as a matrix of dfdx's.
     fn matrix(&self, shape: [usize; 2], buffer: &Self::Buffer) -> Result<Matrix<Self>, Self::Err>

@@ -1,5 +1,6 @@
 //! What ops compute on: memory, activations, gradients, a pass.
 
+pub mod activation;
 pub mod arrays;
 pub mod failure;
 pub mod feature_map;
@@ -9,3 +10,4 @@ pub mod op_times;
 pub mod parameter;
 pub mod pass;
 pub mod pending;
+pub mod standardization;

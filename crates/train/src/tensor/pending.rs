@@ -1,17 +1,18 @@
 //! What is still to be done to activations or gradients: whoever reads them does it on the way, so that the result is never written.
 
+use super::activation::Activation;
 use super::memory::{Accumulate, Memory, Vector};
 use std::rc::Rc;
 
-/// `relu(scale[c] · x + shift[c])`, channel by channel: what batch normalisation comes to once its statistics are known.
+/// `f(scale[c] · x + shift[c])`, channel by channel: what batch normalisation comes to once its statistics are known.
 #[derive(Debug)]
 pub struct Affine<B: Memory> {
     /// A factor for each channel.
     pub scale: Vector<B>,
     /// Added to each channel.
     pub shift: Vector<B>,
-    /// Clamp at zero.
-    pub relu: bool,
+    /// What comes last.
+    pub activation: Activation,
 }
 
 /// The gradient by a normalisation's input once the sums are known: `dx = scale · d + factor · (x - mean) + constant`, channel by
@@ -28,8 +29,8 @@ pub struct NormGradient<B: Memory> {
     pub factor: Vector<B>,
     /// -scale · dβ / m.
     pub constant: Vector<B>,
-    /// Whether the output was clamped.
-    pub relu: bool,
+    /// What the output ended with.
+    pub activation: Activation,
 }
 
 /// A normalisation's share of the gradient by its input, still to be computed.
@@ -51,7 +52,7 @@ pub trait AddKernel: Memory {
 
 /// What a device does where nobody does it on the way.
 pub trait PendingKernel: AddKernel {
-    /// `y = relu(scale · x + shift)` of maps of `shape` `[n, c, h, w]`.
+    /// `y = f(scale · x + shift)` of maps of `shape` `[n, c, h, w]`.
     fn apply_affine(
         &self,
         shape: [usize; 4],

@@ -7,17 +7,19 @@ use crate::data::shards::Data;
 use crate::model::history::{self, EpochScores, EpochTiming};
 use crate::model::score::Score;
 use crate::model::{Model, directory};
+use crate::network::summary::ParameterCounts;
 use crate::ops::Backend;
 use crate::tensor::arrays::Array;
 use crate::training::checkpoint::{self, CHECKPOINT_DIRECTORY, Checkpoint, Found};
 use crate::training::early_stopping::{self, Stop, best_epoch};
+use crate::training::events::{Event, Listener};
 use crate::training::optimizer::SavedMoments;
 use crate::training::plan::ModelPlan;
 use crate::training::schedule::LearningRates;
 use crate::training::step::Learner;
 use preprocess::pipeline::Schedule;
-use preprocess::stage::{interrupt, progress::Progress};
-use preprocess::{Error, Result, note, say};
+use preprocess::stage::interrupt;
+use preprocess::{Error, Result};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,8 +43,14 @@ pub struct Fitted<B: Backend> {
 ///
 /// # Errors
 /// A loss that is not finite, a shard altered or missing, a full disk, an interruption. Checkpoints stay.
-pub fn fit<B: Backend, D: Data>(plan: &ModelPlan, earlier: &Path, data: &D, device: &B) -> Result<Fitted<B>> {
-    let mut trainer = Trainer::new(plan, data, device)?;
+pub fn fit<B: Backend, D: Data>(
+    plan: &ModelPlan,
+    earlier: &Path,
+    data: &D,
+    device: &B,
+    listener: &mut dyn Listener,
+) -> Result<Fitted<B>> {
+    let mut trainer = Trainer::new(plan, data, device, listener)?;
     trainer.resume(earlier)?;
     let images = EpochImages::of(data, plan.copies(), plan.seed, trainer.scores.len())?;
     trainer.describe(&images);
@@ -67,6 +75,7 @@ struct Feeds<B: Backend> {
 struct Trainer<'a, B: Backend, D: Data> {
     plan: &'a ModelPlan,
     data: &'a D,
+    listener: &'a mut dyn Listener,
     fingerprint: String,
     learner: Learner<B>,
     scores: Vec<EpochScores>,
@@ -76,11 +85,11 @@ struct Trainer<'a, B: Backend, D: Data> {
 }
 
 impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
-    fn new(plan: &'a ModelPlan, data: &'a D, device: &B) -> Result<Self> {
+    fn new(plan: &'a ModelPlan, data: &'a D, device: &B, listener: &'a mut dyn Listener) -> Result<Self> {
         let learner = Learner::new(plan, device)?;
         let fingerprint = plan.fingerprint()?;
         let (scores, timings, best) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { plan, data, fingerprint, learner, scores, timings, best })
+        Ok(Self { plan, data, listener, fingerprint, learner, scores, timings, best })
     }
 
     /// Takes up the newest checkpoint of this very run; without one, clears the plan's directory for a new run.
@@ -93,16 +102,12 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         match Checkpoint::find(&[directory, earlier], is_ours)? {
             Found::Nothing => checkpoint::clear(directory),
             Found::OfOthers => {
-                let schedule = self.plan.settings.schedule == Schedule::Constant;
-                say!(
-                    "{}: the data, the settings{} or the version changed since its last run: training from the start",
-                    self.plan.name,
-                    if schedule { "" } else { " (under a schedule, `epochs` too)" }
-                );
+                let epochs_count = self.plan.settings.schedule != Schedule::Constant;
+                self.listener.hear(Event::StartedOver { epochs_count });
                 checkpoint::clear(directory)
             }
             Found::In(at, checkpoint) => {
-                say!("{}: resuming after epoch {}", self.plan.name, checkpoint.scores.len());
+                self.listener.hear(Event::Resumed { epochs: checkpoint.scores.len() });
                 if at == 0 {
                     Checkpoint::remove_after(directory, checkpoint.scores.len())?;
                 } else {
@@ -139,28 +144,22 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         Ok(())
     }
 
-    fn describe(&self, images: &EpochImages<D::Images>) {
-        let counts = crate::network::summary::ParameterCounts::of(&self.learner.model.network.parameters());
-        let images = images.count();
-        say!(
-            "{}: {} parameters, {images} training images in {} steps of at most {}, {} validation images",
-            self.plan.name,
-            counts.total(),
-            images.div_ceil(self.plan.batch_size),
-            self.plan.batch_size,
-            self.data.validation().count(),
-        );
+    fn describe(&mut self, images: &EpochImages<D::Images>) {
+        self.listener.hear(Event::Began {
+            parameters: ParameterCounts::of(self.learner.model.network.graph()).total(),
+            images: images.count(),
+            batch_size: self.plan.batch_size,
+            validation_images: self.data.validation().count(),
+        });
     }
 
     /// The device keeps what it can of the images of both splits; the training images come first.
-    fn feeds(&self, images: &EpochImages<D::Images>) -> Result<Feeds<B>> {
+    fn feeds(&mut self, images: &EpochImages<D::Images>) -> Result<Feeds<B>> {
         let feed = |keep| self.learner.model.feed(keep, self.plan.batch_size);
         let (training, validation) = (feed(images.keys())?, feed(self.data.validation().count())?);
         let (kept, all) = (training.slots(), images.keys());
         if kept > 0 {
-            let gib = (kept * training.image_bytes()) as f64 / (1u64 << 30) as f64;
-            let which = if kept == all { format!("all {all}") } else { format!("{kept} of {all}") };
-            note!("{}: {which} training images, copies included, will stay on the GPU: {gib:.2} GiB", self.plan.name);
+            self.listener.hear(Event::ImagesKept { kept, all, bytes: kept * training.image_bytes() });
         }
         Ok(Feeds { training, validation })
     }
@@ -196,7 +195,7 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         if best_epoch(&self.scores) == Some(epoch) {
             self.best = scored;
         }
-        self.print_epoch();
+        self.announce_epoch();
         self.save(weights)
     }
 
@@ -207,10 +206,10 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
     /// The score of `scored` on the validation split; the network goes on with `weights`.
     fn validate(&mut self, feed: &mut Feed<B::Store>, weights: &[Array], scored: &[Array]) -> Result<Score> {
         if self.learner.average.is_none() {
-            return self.learner.model.score(self.data.validation(), feed);
+            return self.learner.model.for_inference()?.score(self.data.validation(), feed);
         }
         self.learner.model.set_weights(scored)?;
-        let score = self.learner.model.score(self.data.validation(), feed)?;
+        let score = self.learner.model.for_inference()?.score(self.data.validation(), feed)?;
         self.learner.model.set_weights(weights)?;
         Ok(score)
     }
@@ -221,8 +220,8 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         let rows = Arc::new(EpochImages::of(self.data, self.plan.copies(), self.plan.seed, epoch)?);
         let order = shuffled(rows.count(), self.plan.seed, epoch);
         let steps = order.len().div_ceil(self.plan.batch_size);
-        let label = format!("{} epoch {}/{}", self.plan.name, epoch + 1, self.plan.settings.epochs);
-        let progress = Progress::new(label, order.len() as u64, "images");
+        let epochs = self.plan.settings.epochs;
+        self.listener.hear(Event::EpochBegan { epoch: epoch + 1, epochs, images: order.len() });
         let mut score = Score::default();
         let rates = LearningRates::new(&self.plan.settings, steps);
         for (batch, step) in feed.epoch(&rows, order)?.zip(1..) {
@@ -237,9 +236,10 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
                     self.diverged(&format!("the loss is {loss} in epoch {}, step {step} of {steps}", epoch + 1))
                 );
             }
-            progress.message(format!("loss {:.4}, accuracy {:.1} %", score.loss(), 100.0 * score.accuracy()));
-            progress.advance(batch.labels.len() as u64);
+            let (images, loss, accuracy) = (batch.labels.len(), score.loss(), score.accuracy());
+            self.listener.hear(Event::Stepped { images, loss, accuracy });
         }
+        self.listener.hear(Event::EpochTrained);
         // Validation and the checkpoint need memory of their own.
         self.learner.release_memory()?;
         Ok(score)
@@ -267,25 +267,10 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         Error::new(format!("training of `{}` diverged: {what}", self.plan.name)).because(kept).hint(hint)
     }
 
-    fn print_epoch(&self) {
+    fn announce_epoch(&mut self) {
         let (Some(scores), Some(timing)) = (self.scores.last(), self.timings.last()) else { return };
-        let validation = match self.data.validation().count() {
-            0 => String::new(),
-            _ => format!(
-                "  val_loss {:.4}  val_accuracy {:.1} %",
-                scores.validation_loss,
-                100.0 * scores.validation_accuracy
-            ),
-        };
-        say!(
-            "epoch {}/{}  loss {:.4}  accuracy {:.1} %{validation}  {:.0} images/s  {:.1} s",
-            scores.epoch,
-            self.plan.settings.epochs,
-            scores.loss,
-            100.0 * scores.accuracy,
-            timing.images_per_second,
-            timing.seconds,
-        );
+        let (epochs, validation_images) = (self.plan.settings.epochs, self.data.validation().count());
+        self.listener.hear(Event::EpochEnded { scores, timing, epochs, validation_images });
     }
 
     /// Writes the checkpoint of the last epoch and the tables.

@@ -3,11 +3,11 @@
 pub mod average;
 pub mod checkpoint;
 pub mod early_stopping;
+pub mod events;
 pub mod fit;
 pub mod optimizer;
 pub mod ownership;
 pub mod plan;
-pub mod run;
 pub mod schedule;
 pub mod step;
 pub mod succession;

@@ -80,7 +80,8 @@ impl<B: Backend> Learner<B> {
             self.images = images;
         }
         let ImageSettings { width, height, .. } = self.model.image;
-        let stepped = self.learn(|pass| batch_to_feature_map(batch, height, width, pass), &batch.labels, score);
+        let of = self.model.network.graph().standardization();
+        let stepped = self.learn(|pass| batch_to_feature_map(batch, height, width, of, pass), &batch.labels, score);
         stepped.map_err(|error| if is_out_of_memory(&error) { self.out_of_memory(images, error) } else { error })
     }
 
@@ -102,12 +103,15 @@ impl<B: Backend> Learner<B> {
         let wait_for = wait_for.as_ref();
         let x = part(input, wait_for, || upload(&pass))?;
         let logits = part(forward, wait_for, || network.forward(x, &mut pass))?;
-        metrics.time(|| logits.to_nchw(device).map(|logits| score.add(&logits, labels)))?;
-        let loss = part(loss, wait_for, || cross_entropy(&logits, labels, self.label_smoothing, &mut pass))?;
+        let (loss, scores) = part(loss, wait_for, || cross_entropy(&logits, labels, self.label_smoothing, &mut pass))?;
+        drop(logits);
         let mut gradients = part(backward, wait_for, || loss.try_backward().map_err(device_error("backward")))?;
         part(optimizer, wait_for, || self.optimizer.update(network.parameters_mut(), &mut gradients))?;
-        let Some(moving) = &mut self.average else { return Ok(()) };
-        part(average, wait_for, || moving.update(&network.parameters(), self.optimizer.step()))
+        if let Some(moving) = &mut self.average {
+            part(average, wait_for, || moving.update(&network.parameters(), self.optimizer.step()))?;
+        }
+        // Last, so that the device has all of the step to do before anybody waits for it.
+        metrics.time(|| scores.read(labels, device).map(|scores| score.add_images(&scores, labels)))
     }
 
     /// What to do about a step that the device had too little memory for. Finds the batch size that fits by trying smaller steps; the
@@ -135,7 +139,8 @@ impl<B: Backend> Learner<B> {
         self.model.release_memory().ok()?;
         let ImageSettings { width, height, .. } = self.model.image;
         let (pixels, labels) = (vec![0; images * self.model.image_bytes()], vec![0; images]);
-        let upload = |pass: &Pass<B>| images_to_feature_map(&pixels, images, height, width, pass);
+        let of = self.model.network.graph().standardization();
+        let upload = |pass: &Pass<B>| images_to_feature_map(&pixels, images, height, width, of, pass);
         self.learn(upload, &labels, &mut Score::default()).ok()?;
         self.model.device.memory_use(&self.model.pool).ok()
     }
@@ -157,8 +162,6 @@ pub struct StepClocks {
     pub input: Clock,
     /// Images to logits.
     pub forward: Clock,
-    /// Loss and accuracy for the history.
-    pub metrics: Clock,
     /// The loss on the tape.
     pub loss: Clock,
     /// Gradients of all parameters.
@@ -167,6 +170,8 @@ pub struct StepClocks {
     pub optimizer: Clock,
     /// The moving average.
     pub average: Clock,
+    /// Loss and accuracy for the history.
+    pub metrics: Clock,
 }
 
 /// Time spent in one part of a step.

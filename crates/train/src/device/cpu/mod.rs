@@ -1,5 +1,6 @@
 //! The processor: activations in memory of our own, in blocks of 16 channels.
 
+pub(crate) mod activation;
 mod buffer;
 pub(crate) mod layout;
 pub(crate) mod parallel;
@@ -11,6 +12,7 @@ pub use buffer::{Buffer, BufferPool};
 use crate::data::store::{HostStore, ImageMemory};
 use crate::tensor::failure::DeviceFailure;
 use crate::tensor::memory::{Matrix, Memory, Slot, Vector};
+use crate::tensor::standardization::Standardization;
 use dfdx::shapes::HasShape;
 use dfdx::tensor::{Cpu, CpuError, TensorFromVec};
 
@@ -47,9 +49,15 @@ impl Memory for Cpu {
         Ok(nchw)
     }
 
-    fn upload_images(&self, pool: &BufferPool, shape: [usize; 4], rgb: &[u8]) -> Result<Buffer, Self::Err> {
+    fn upload_images(
+        &self,
+        pool: &BufferPool,
+        shape: [usize; 4],
+        rgb: &[u8],
+        standardization: Standardization,
+    ) -> Result<Buffer, Self::Err> {
         let mut buffer = pool.take(shape.iter().product());
-        parallel::scale_bytes(&mut buffer, rgb, 1.0 / 255.0);
+        parallel::scale_bytes(&mut buffer, rgb, standardization.factors());
         Ok(buffer)
     }
 
@@ -88,7 +96,13 @@ impl ImageMemory for Cpu {
         Ok(HostStore)
     }
 
-    fn receive_images(&self, pool: &BufferPool, shape: [usize; 4], pixels: &Vec<u8>) -> Result<Buffer, Self::Err> {
-        self.upload_images(pool, shape, pixels)
+    fn receive_images(
+        &self,
+        pool: &BufferPool,
+        shape: [usize; 4],
+        pixels: &Vec<u8>,
+        standardization: Standardization,
+    ) -> Result<Buffer, Self::Err> {
+        self.upload_images(pool, shape, pixels, standardization)
     }
 }

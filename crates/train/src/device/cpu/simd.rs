@@ -149,8 +149,10 @@ pub trait Vector: Copy {
     unsafe fn subtract(a: Self::Block, b: Self::Block) -> Self::Block;
     /// `a · b + c`, rounded once where the machine can.
     unsafe fn multiply_add(a: Self::Block, b: Self::Block, c: Self::Block) -> Self::Block;
-    /// The larger of each pair.
+    /// The larger of each pair; `b` where one is no number.
     unsafe fn max(a: Self::Block, b: Self::Block) -> Self::Block;
+    /// The smaller of each pair; `b` where one is no number.
+    unsafe fn min(a: Self::Block, b: Self::Block) -> Self::Block;
     /// `value` where `gate` is positive, zero elsewhere.
     unsafe fn where_positive(gate: Self::Block, value: Self::Block) -> Self::Block;
 }
@@ -214,6 +216,10 @@ impl<const FLOATS: usize> Vector for Plain<FLOATS> {
     #[inline(always)]
     unsafe fn max(a: Self::Block, b: Self::Block) -> Self::Block {
         std::array::from_fn(|lane| if a[lane] > b[lane] { a[lane] } else { b[lane] })
+    }
+    #[inline(always)]
+    unsafe fn min(a: Self::Block, b: Self::Block) -> Self::Block {
+        std::array::from_fn(|lane| if a[lane] < b[lane] { a[lane] } else { b[lane] })
     }
     #[inline(always)]
     unsafe fn where_positive(gate: Self::Block, value: Self::Block) -> Self::Block {
@@ -299,6 +305,11 @@ mod x86 {
             unsafe { (Ymm::max(a.0, b.0), Ymm::max(a.1, b.1)) }
         }
         #[inline(always)]
+        unsafe fn min(a: Self::Block, b: Self::Block) -> Self::Block {
+            // SAFETY: the machine has AVX2.
+            unsafe { (Ymm::min(a.0, b.0), Ymm::min(a.1, b.1)) }
+        }
+        #[inline(always)]
         unsafe fn where_positive(gate: Self::Block, value: Self::Block) -> Self::Block {
             // SAFETY: the machine has AVX2.
             unsafe { (Ymm::where_positive(gate.0, value.0), Ymm::where_positive(gate.1, value.1)) }
@@ -345,6 +356,11 @@ mod x86 {
             unsafe { _mm256_max_ps(a, b) }
         }
         #[inline(always)]
+        unsafe fn min(a: Self::Block, b: Self::Block) -> Self::Block {
+            // SAFETY: the machine has AVX2.
+            unsafe { _mm256_min_ps(a, b) }
+        }
+        #[inline(always)]
         unsafe fn where_positive(gate: Self::Block, value: Self::Block) -> Self::Block {
             // SAFETY: the machine has AVX2.
             unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(gate, _mm256_setzero_ps()), value) }
@@ -389,6 +405,11 @@ mod x86 {
         unsafe fn max(a: Self::Block, b: Self::Block) -> Self::Block {
             // SAFETY: the machine has AVX-512.
             unsafe { _mm512_max_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn min(a: Self::Block, b: Self::Block) -> Self::Block {
+            // SAFETY: the machine has AVX-512.
+            unsafe { _mm512_min_ps(a, b) }
         }
         #[inline(always)]
         unsafe fn where_positive(gate: Self::Block, value: Self::Block) -> Self::Block {

@@ -15,6 +15,7 @@ use crate::data::store::{Arrangement, ImageMemory, LANES, Store};
 use crate::device::images;
 use crate::tensor::failure::device_error;
 use crate::tensor::memory::Memory;
+use crate::tensor::standardization::Standardization;
 use cudarc::driver::result::{self, DriverError, event};
 use cudarc::driver::sys::{self, CUevent, CUevent_flags, CUevent_wait_flags, CUresult, CUstream};
 use cudarc::driver::{CudaDevice, result::stream as streams};
@@ -97,8 +98,14 @@ impl ImageMemory for Cuda {
         Ok(CudaStore { shared: Rc::new(shared), pinned: Arc::new(pinned), places: None, pool, slots })
     }
 
-    fn receive_images(&self, pool: &CudaPool, shape: [usize; 4], pixels: &CudaPixels) -> Result<CudaBuffer, CudaError> {
-        pixels.gather(pool, shape)
+    fn receive_images(
+        &self,
+        pool: &CudaPool,
+        shape: [usize; 4],
+        pixels: &CudaPixels,
+        standardization: Standardization,
+    ) -> Result<CudaBuffer, CudaError> {
+        pixels.gather(pool, shape, standardization)
     }
 }
 
@@ -204,7 +211,12 @@ pub struct CudaPixels {
 
 impl CudaPixels {
     /// `[n, 3, h, w]` floats.
-    fn gather(&self, pool: &CudaPool, [n, c, h, w]: [usize; 4]) -> Result<CudaBuffer, CudaError> {
+    fn gather(
+        &self,
+        pool: &CudaPool,
+        [n, c, h, w]: [usize; 4],
+        standardization: Standardization,
+    ) -> Result<CudaBuffer, CudaError> {
         let Shared { lanes, memory, image_bytes, sent, device, .. } = &*self.shared;
         assert!(sent.get() - self.number < LANES, "a batch was kept until others took its place");
         assert_eq!((n, c * h * w), (self.images.len(), *image_bytes), "images of another number or size");
@@ -212,7 +224,9 @@ impl CudaPixels {
         let lane = self.lane.map(|lane| &lanes[lane]);
         lane.map_or(Ok(()), |lane| lane.sent.hold(stream()))?;
         // SAFETY: all places are within the memory, and what lies there has arrived: with this batch, or with one before it.
-        let floats = unsafe { images::gather(pool, memory.pointer, self.places.pointer(&self.images), n, [h, w]) }?;
+        let floats = unsafe {
+            images::gather(pool, memory.pointer, self.places.pointer(&self.images), n, [h, w], standardization)
+        }?;
         lane.map_or(Ok(()), |lane| lane.read.record(stream()))?;
         Ok(floats)
     }

@@ -20,6 +20,7 @@ pub use open::{open, set_precision};
 pub(crate) use pointer::pointer;
 
 use crate::tensor::memory::{Matrix, Memory, MemoryUse, Slot, Vector};
+use crate::tensor::standardization::Standardization;
 use cudarc::driver::{DevicePtr, DeviceSlice, result};
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Cuda, CudaError, Storage, ZerosTensor};
@@ -56,8 +57,14 @@ impl Memory for Cuda {
         buffer.to_host()
     }
 
-    fn upload_images(&self, pool: &CudaPool, shape: [usize; 4], rgb: &[u8]) -> Result<CudaBuffer, CudaError> {
-        crate::device::images::upload(pool, shape, rgb)
+    fn upload_images(
+        &self,
+        pool: &CudaPool,
+        shape: [usize; 4],
+        rgb: &[u8],
+        standardization: Standardization,
+    ) -> Result<CudaBuffer, CudaError> {
+        crate::device::images::upload(pool, shape, rgb, standardization)
     }
 
     fn matrix(&self, [rows, columns]: [usize; 2], buffer: &CudaBuffer) -> Result<Matrix<Self>, CudaError> {
@@ -107,7 +114,13 @@ fn stream() -> cudarc::driver::sys::CUstream {
 ///
 /// # Safety
 /// Both pointers are of live memory of that many floats, and nobody else uses `to`.
-unsafe fn copy(to: u64, to_len: usize, from: u64, from_len: usize, context: &Context) -> Result<(), CudaError> {
+pub(crate) unsafe fn copy(
+    to: u64,
+    to_len: usize,
+    from: u64,
+    from_len: usize,
+    context: &Context,
+) -> Result<(), CudaError> {
     assert_eq!(to_len, from_len, "a copy between buffers of different lengths");
     context.bind()?;
     // SAFETY: the caller's promise.

@@ -1,16 +1,11 @@
-//! The ResNet: a 7x7 stem, a residual unit, a convolution that halves the image, a residual unit that doubles the filters,
-//! one dense layer.
+//! The ResNet: a 7x7 stem, a pre-activation residual unit (He et al. 2016), a convolution that halves the image, a residual unit that
+//! doubles the filters, one dense layer.
 
-use super::{Stage, follow};
-use crate::network::Network;
-use crate::network::layers::{Builder, Conv2d, ConvShape, Dense, Layer, ResidualUnit};
-use crate::network::summary::LayerRow;
-use crate::ops::Backend;
+use super::NORM;
+use crate::network::builder::GraphBuilder;
+use crate::network::graph::{Conv, Graph, NodeId, Shape};
+use crate::network::initialization::Initialization;
 use crate::ops::conv2d::Padding;
-use crate::ops::flatten::flatten;
-use crate::tensor::feature_map::FeatureMap;
-use crate::tensor::parameter::Parameter;
-use crate::tensor::pass::Pass;
 use preprocess::Result;
 
 /// Filters of the stem and the first unit.
@@ -19,68 +14,38 @@ const FILTERS: usize = 32;
 /// Filters of the last unit.
 const LAST_FILTERS: usize = 64;
 
-const STEM: ConvShape = ConvShape { inputs: 3, outputs: FILTERS, kernel: 7, stride: 2, padding: Padding::Valid };
-const HALVING: ConvShape =
-    ConvShape { inputs: FILTERS, outputs: FILTERS, kernel: 3, stride: 2, padding: Padding::Valid };
-
-/// The network.
-#[derive(Debug)]
-pub struct Resnet<B: Backend> {
-    conv1: Conv2d<B>,
-    unit1: ResidualUnit<B>,
-    conv2: Conv2d<B>,
-    unit2: ResidualUnit<B>,
-    dense: Dense<B>,
+/// For images of `input` `[channels, height, width]`.
+///
+/// # Errors
+/// Images that are too small.
+pub(super) fn graph(input: [usize; 3], classes: usize) -> Result<Graph> {
+    let (mut network, x) = GraphBuilder::new("resnet", input, Initialization::Keras);
+    let x = network.conv("conv1", x, Conv::new(FILTERS, 7, Padding::Valid).stride(2))?;
+    let x = unit(&mut network, "unit1", x, FILTERS)?;
+    let x = network.conv("conv2", x, Conv::new(FILTERS, 3, Padding::Valid).stride(2))?;
+    let x = unit(&mut network, "unit2", x, LAST_FILTERS)?;
+    let x = network.flatten(x)?;
+    network.dense("dense", x, classes)?;
+    Ok(network.finish())
 }
 
-impl<B: Backend> Resnet<B> {
-    /// For images of `input` `[channels, height, width]`.
-    ///
-    /// # Errors
-    /// Images that are too small.
-    pub fn new(input: [usize; 3], classes: usize, builder: &Builder<'_, B>) -> Result<Self> {
-        let shapes = follow("resnet", input, &[Stage::Convolution(STEM), Stage::Convolution(HALVING)])?;
-        let unit2 = ResidualUnit::changing_filters("unit2", shapes[2], LAST_FILTERS, builder)?;
-        let features = unit2.output().iter().product();
-        Ok(Self {
-            conv1: Conv2d::new("conv1", STEM, input, builder)?.before_batch_norm(),
-            unit1: ResidualUnit::new("unit1", shapes[1], builder)?,
-            conv2: Conv2d::new("conv2", HALVING, shapes[1], builder)?.before_batch_norm(),
-            unit2,
-            dense: Dense::new("dense", features, classes, builder)?,
-        })
-    }
-}
-
-impl<B: Backend> Network<B> for Resnet<B> {
-    fn forward(&mut self, images: FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
-        let x = self.conv1.forward(&images, pass)?;
-        let x = self.unit1.forward(&x, pass)?;
-        let x = self.conv2.forward(&x, pass)?;
-        let x = self.unit2.forward(&x, pass)?;
-        let x = flatten(&x, pass)?;
-        self.dense.forward(&x, pass)
-    }
-
-    fn parameters(&self) -> Vec<&Parameter<B>> {
-        let owners: [&dyn Layer<B>; 5] = [&self.conv1, &self.unit1, &self.conv2, &self.unit2, &self.dense];
-        owners.into_iter().flat_map(Layer::parameters).collect()
-    }
-
-    fn parameters_mut(&mut self) -> Vec<&mut Parameter<B>> {
-        let Self { conv1, unit1, conv2, unit2, dense } = self;
-        let owners: [&mut dyn Layer<B>; 5] = [conv1, unit1, conv2, unit2, dense];
-        owners.into_iter().flat_map(Layer::parameters_mut).collect()
-    }
-
-    fn layers(&self) -> Vec<LayerRow> {
-        let features = self.unit2.output().iter().product();
-        let flatten = LayerRow { name: "flatten".to_owned(), kind: "Flatten", output: vec![features], parameters: 0 };
-        let mut rows = vec![self.conv1.row()];
-        rows.extend(self.unit1.rows());
-        rows.push(self.conv2.row());
-        rows.extend(self.unit2.rows());
-        rows.extend([flatten, self.dense.row()]);
-        rows
-    }
+/// `shortcut(x) + conv2(relu(bn2(conv1(relu(bn1(x))))))`, both convolutions 3x3 with same padding. The shortcut is the identity,
+/// or a 1x1 convolution where the number of filters changes.
+fn unit(network: &mut GraphBuilder, name: &str, x: NodeId, filters: usize) -> Result<NodeId> {
+    let part = |part: &str| format!("{name}.{part}");
+    let channels = match network.shape(x) {
+        Shape::Map([channels, ..]) => channels,
+        Shape::Features(_) => filters,
+    };
+    let shortcut = match channels == filters {
+        true => x,
+        false => network.conv(part("shortcut"), x, Conv::new(filters, 1, Padding::Valid))?,
+    };
+    let branch = network.batch_norm(part("bn1"), x, NORM)?;
+    let branch = network.relu(branch);
+    let branch = network.conv(part("conv1"), branch, Conv::new(channels, 3, Padding::Same))?;
+    let branch = network.batch_norm(part("bn2"), branch, NORM)?;
+    let branch = network.relu(branch);
+    let branch = network.conv(part("conv2"), branch, Conv::new(filters, 3, Padding::Same))?;
+    network.add(part("add"), branch, shortcut)
 }

@@ -4,10 +4,12 @@
 //! Around a mean of 30 times the spread the error is at most 1e-4 of the largest result, of the statistics 1e-5 (tested below).
 
 use super::{BatchNorm2dKernel, ChannelGradients, Channels, Normalization, reference};
+use crate::device::cpu::activation::{activate, passing};
 use crate::device::cpu::layout::{self, LANES, blocks};
 use crate::device::cpu::simd::{Kernel, Level, Simd, dispatch, is_reference, level};
 use crate::device::cpu::sums::{Lanes, Terms, sum};
 use crate::device::cpu::{Buffer, BufferPool, host};
+use crate::tensor::activation::Activation;
 use crate::tensor::memory::{Accumulate, Vector};
 use crate::tensor::pending::{Affine, NormGradient, NormShare, PendingKernel};
 use dfdx::tensor::{Cpu, HasErr, TensorFromVec};
@@ -70,7 +72,7 @@ impl BatchNorm2dKernel for Cpu {
         Ok(Affine {
             scale: self.try_tensor_from_vec(values(|of| &of.scale), (c,))?,
             shift: self.try_tensor_from_vec(values(|of| &of.shift), (c,))?,
-            relu: op.relu,
+            activation: op.options.activation,
         })
     }
 
@@ -91,8 +93,9 @@ impl BatchNorm2dKernel for Cpu {
             false => {
                 let plane = h * w * LANES;
                 let planes = dy.par_chunks(plane).zip(x.par_chunks(plane)).enumerate();
-                let of_planes: Vec<[Lanes; 2]> =
-                    planes.map(|(at, (dy, x))| gradient_sums(level(), &all[at % all.len()], op.relu, dy, x)).collect();
+                let of_planes: Vec<[Lanes; 2]> = planes
+                    .map(|(at, (dy, x))| gradient_sums(level(), &all[at % all.len()], op.options.activation, dy, x))
+                    .collect();
                 let of_channel = |of: usize, channel: usize| -> f64 {
                     let planes = of_planes.iter().skip(channel / LANES).step_by(all.len());
                     planes.map(|sums| f64::from(sums[of][channel % LANES])).sum()
@@ -114,7 +117,7 @@ impl BatchNorm2dKernel for Cpu {
             shift: vector(&|of, lane, _| of.shift[lane])?,
             factor: vector(&|of, lane, c| -of.scale[lane] * of.inverse[lane] * (dweight[c] / count) as f32)?,
             constant: vector(&|of, lane, c| -of.scale[lane] * (dbias[c] / count) as f32)?,
-            relu: op.relu,
+            activation: op.options.activation,
         })
     }
 }
@@ -130,7 +133,7 @@ impl PendingKernel for Cpu {
         let [_, c, h, w] = shape;
         if is_reference() {
             let (scale, shift) = (host(&affine.scale), host(&affine.shift));
-            let values = reference::affine(shape, &layout::plain(x, shape), &scale, &shift, affine.relu);
+            let values = reference::affine(shape, &layout::plain(x, shape), &scale, &shift, affine.activation);
             layout::put(&values, shape, Accumulate::Overwrite, y);
             return Ok(());
         }
@@ -152,7 +155,8 @@ impl PendingKernel for Cpu {
             let of = &share.of;
             let channels = [&of.mean, &of.scale, &of.shift, &of.factor, &of.constant].map(host);
             let [x, dy] = [&share.x[..], &share.dy[..]].map(|map| layout::plain(map, shape));
-            let values = reference::input_gradient(shape, &x, &dy, channels.each_ref().map(|of| &of[..]), of.relu);
+            let values =
+                reference::input_gradient(shape, &x, &dy, channels.each_ref().map(|of| &of[..]), of.activation);
             layout::put(&values, shape, accumulate, dx);
             return Ok(());
         }
@@ -167,13 +171,22 @@ impl PendingKernel for Cpu {
 fn reference_sums(op: &Normalization, channels: &Channels<'_, Cpu>, x: &[f32], dy: &[f32]) -> [Vec<f64>; 2] {
     let [x, mut d] = [x, dy].map(|map| layout::plain(map, op.shape));
     let (weight, bias) = (host(channels.weight), host(channels.bias));
-    if op.relu {
+    if op.options.activation != Activation::None {
         let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
         let (mean, variance) = (wide(host(channels.mean)), wide(host(channels.variance)));
-        let y = reference::forward(op.shape, &x, &mean, &variance, &weight, &bias, op.epsilon, true);
-        d.iter_mut().zip(y).filter(|&(_, y)| y <= 0.0).for_each(|(d, _)| *d = 0.0);
+        let y = reference::forward(
+            op.shape,
+            &x,
+            &mean,
+            &variance,
+            &weight,
+            &bias,
+            op.options.epsilon,
+            op.options.activation,
+        );
+        d.iter_mut().zip(y).filter(|&(_, y)| !op.options.activation.passes(y)).for_each(|(d, _)| *d = 0.0);
     }
-    let (_, dweight, dbias) = reference::gradient(op.shape, &x, &weight, op.epsilon, &d);
+    let (_, dweight, dbias) = reference::gradient(op.shape, &x, &weight, op.options.epsilon, &d);
     [dbias, dweight].map(|values| values.into_iter().map(f64::from).collect())
 }
 
@@ -195,7 +208,7 @@ fn coefficients(op: &Normalization, channels: &Channels<'_, Cpu>) -> Vec<Coeffic
     let mut all: Vec<Coefficients> = (0..blocks(op.shape[1])).map(|_| zero()).collect();
     for channel in 0..op.shape[1] {
         let (of, lane) = (&mut all[channel / LANES], channel % LANES);
-        let inverse = 1.0 / (variance[channel] + op.epsilon).sqrt();
+        let inverse = 1.0 / (variance[channel] + op.options.epsilon).sqrt();
         of.mean[lane] = mean[channel];
         of.inverse[lane] = inverse;
         of.scale[lane] = weight[channel] * inverse;
@@ -208,7 +221,7 @@ fn coefficients(op: &Normalization, channels: &Channels<'_, Cpu>) -> Vec<Coeffic
 pub(crate) struct LaneAffine {
     /// Of each channel block: scale and shift.
     blocks: Vec<[Lanes; 2]>,
-    relu: bool,
+    activation: Activation,
 }
 
 impl LaneAffine {
@@ -219,7 +232,7 @@ impl LaneAffine {
             let [scale, shift] = &mut all[channel / LANES];
             (scale[channel % LANES], shift[channel % LANES]) = values;
         }
-        Self { blocks: all, relu: affine.relu }
+        Self { blocks: all, activation: affine.activation }
     }
 
     /// `y` from `x`, planes of a channel block of the same length.
@@ -227,14 +240,14 @@ impl LaneAffine {
         assert_eq!((x.len(), x.len() % LANES), (y.len(), 0));
         let [scale, shift] = &self.blocks[block];
         // SAFETY: `level` is the machine's; both planes hold the same number of whole pixels.
-        unsafe { dispatch(level, Apply { scale, shift, relu: self.relu, x, y }) };
+        unsafe { dispatch(level, Apply { scale, shift, activation: self.activation, x, y }) };
     }
 }
 
 struct Apply<'a> {
     scale: &'a Lanes,
     shift: &'a Lanes,
-    relu: bool,
+    activation: Activation,
     x: &'a [f32],
     y: &'a mut [f32],
 }
@@ -247,7 +260,7 @@ impl Kernel for Apply<'_> {
             let (scale, shift) = (S::load(self.scale.as_ptr()), S::load(self.shift.as_ptr()));
             for at in (0..self.x.len()).step_by(LANES) {
                 let value = S::multiply_add(S::load(self.x.as_ptr().add(at)), scale, shift);
-                let value = if self.relu { S::max(value, S::splat(0.0)) } else { value };
+                let value = activate::<S>(self.activation, value);
                 S::store(self.y.as_mut_ptr().add(at), value);
             }
         }
@@ -300,17 +313,17 @@ impl Terms<1> for Squares<'_> {
 }
 
 /// Σ d and Σ d·x̂ over a plane.
-fn gradient_sums(level: Level, of: &Coefficients, relu: bool, dy: &[f32], x: &[f32]) -> [Lanes; 2] {
+fn gradient_sums(level: Level, of: &Coefficients, activation: Activation, dy: &[f32], x: &[f32]) -> [Lanes; 2] {
     assert_eq!((x.len(), x.len() % LANES), (dy.len(), 0));
     let mut sums = [[0.0; LANES]; 2];
     // SAFETY: `level` is the machine's; both planes hold the same number of whole pixels.
-    unsafe { dispatch(level, GradientSums { of, relu, dy, x, sums: &mut sums }) };
+    unsafe { dispatch(level, GradientSums { of, activation, dy, x, sums: &mut sums }) };
     sums
 }
 
 struct GradientSums<'a> {
     of: &'a Coefficients,
-    relu: bool,
+    activation: Activation,
     dy: &'a [f32],
     x: &'a [f32],
     sums: &'a mut [Lanes; 2],
@@ -322,7 +335,8 @@ impl Terms<2> for GradientSums<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             let x = S::load(self.x.as_ptr().add(at));
-            let d = masked::<S>([&self.of.scale, &self.of.shift], self.relu, S::load(self.dy.as_ptr().add(at)), x);
+            let d =
+                masked::<S>([&self.of.scale, &self.of.shift], self.activation, S::load(self.dy.as_ptr().add(at)), x);
             [d, S::multiply_add(d, S::subtract(x, S::load(self.of.mean.as_ptr())), S::splat(0.0))]
         }
     }
@@ -341,7 +355,7 @@ impl Kernel for GradientSums<'_> {
 /// A [`NormGradient`] by lanes; spare lanes give zero.
 pub(crate) struct LaneShare {
     blocks: Vec<ShareLanes>,
-    relu: bool,
+    activation: Activation,
 }
 
 #[derive(Default)]
@@ -362,20 +376,25 @@ impl LaneShare {
             let targets = [&mut to.mean, &mut to.scale, &mut to.shift, &mut to.factor, &mut to.constant];
             targets.into_iter().zip(&values).for_each(|(target, values)| target[lane] = values[channel]);
         }
-        Self { blocks: all, relu: of.relu }
+        Self { blocks: all, activation: of.activation }
     }
 
     /// `dx` from `dy` and `x`, planes of a channel block of the same length.
     pub fn apply(&self, level: Level, block: usize, [dy, x]: [&[f32]; 2], dx: &mut [f32], accumulate: Accumulate) {
         assert_eq!((x.len(), x.len(), x.len() % LANES), (dy.len(), dx.len(), 0));
         // SAFETY: `level` is the machine's; the planes hold the same number of whole pixels.
-        unsafe { dispatch(level, InputGradient { of: &self.blocks[block], relu: self.relu, dy, x, dx, accumulate }) };
+        unsafe {
+            dispatch(
+                level,
+                InputGradient { of: &self.blocks[block], activation: self.activation, dy, x, dx, accumulate },
+            )
+        };
     }
 }
 
 struct InputGradient<'a> {
     of: &'a ShareLanes,
-    relu: bool,
+    activation: Activation,
     dy: &'a [f32],
     x: &'a [f32],
     dx: &'a mut [f32],
@@ -391,7 +410,12 @@ impl Kernel for InputGradient<'_> {
             let (factor, constant) = (S::load(self.of.factor.as_ptr()), S::load(self.of.constant.as_ptr()));
             for at in (0..self.x.len()).step_by(LANES) {
                 let x = S::load(self.x.as_ptr().add(at));
-                let d = masked::<S>([&self.of.scale, &self.of.shift], self.relu, S::load(self.dy.as_ptr().add(at)), x);
+                let d = masked::<S>(
+                    [&self.of.scale, &self.of.shift],
+                    self.activation,
+                    S::load(self.dy.as_ptr().add(at)),
+                    x,
+                );
                 let value = S::multiply_add(scale, d, S::multiply_add(factor, S::subtract(x, mean), constant));
                 let target = self.dx.as_mut_ptr().add(at);
                 let value = if self.accumulate == Accumulate::Add { S::add(S::load(target), value) } else { value };
@@ -401,82 +425,15 @@ impl Kernel for InputGradient<'_> {
     }
 }
 
-/// The gradient inside the ReLU.
+/// The gradient inside the activation.
 #[inline(always)]
-unsafe fn masked<S: Simd>([scale, shift]: [&Lanes; 2], relu: bool, dy: S::Block, x: S::Block) -> S::Block {
+unsafe fn masked<S: Simd>([scale, shift]: [&Lanes; 2], activation: Activation, dy: S::Block, x: S::Block) -> S::Block {
     // SAFETY: the caller's instruction set.
     unsafe {
         let y = S::multiply_add(x, S::load(scale.as_ptr()), S::load(shift.as_ptr()));
-        if relu { S::where_positive(y, dy) } else { dy }
+        passing::<S>(activation, y, dy)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ops::testing::{assert_close, noise};
-    use crate::tensor::memory::Memory;
-    use std::rc::Rc;
-
-    #[test]
-    fn fast_equals_reference() {
-        let (device, pool) = (Cpu::default(), BufferPool::default());
-        for (shape, relu) in
-            [([1, 1, 1, 2], false), ([3, 17, 2, 3], true), ([2, 32, 29, 37], true), ([5, 3, 1, 1], false)]
-        {
-            let what = |what: &str| format!("{what}, {shape:?}");
-            let c = shape[1];
-            // A mean far from zero, as a network's activations have it.
-            let x: Vec<f32> = noise(1, shape.iter().product()).iter().map(|v| v + 30.0).collect();
-            let (weight, bias, dy) = (noise(2, c), noise(3, c), noise(4, x.len()));
-            let op = Normalization { shape, epsilon: 1e-3, relu };
-            let vector = |values: &[f32]| device.try_tensor_from_vec(values.to_vec(), (c,)).unwrap();
-            let [x_blocked, dy_blocked] = [&x, &dy].map(|values| device.upload(&pool, shape, values).unwrap());
-            let (mean, variance) = device.channel_statistics(&pool, shape, &x_blocked, None).unwrap();
-            let (expected_mean, expected_variance) = reference::statistics(shape, &x);
-            let single = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<_>>();
-            assert_close(&what("mean"), &mean.as_vec(), &single(&expected_mean));
-            assert_close(&what("variance"), &variance.as_vec(), &single(&expected_variance));
-
-            // From here on the same statistics, in single precision, for both.
-            let [mean64, variance64] =
-                [&mean, &variance].map(|v| v.as_vec().iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
-            let (weight_vector, bias_vector) = (vector(&weight), vector(&bias));
-            let channels = || Channels { mean: &mean, variance: &variance, weight: &weight_vector, bias: &bias_vector };
-            let mut y = device.allocate(&pool, shape).unwrap();
-            let affine = device.batch_norm2d(&pool, &op, channels()).unwrap();
-            device.apply_affine(shape, &affine, &x_blocked, &mut y).unwrap();
-            let y = device.download(shape, &y).unwrap();
-            let expected_y = reference::forward(shape, &x, &mean64, &variance64, &weight, &bias, op.epsilon, relu);
-            let loose = |what: &str, actual: &[f32], expected: &[f32]| {
-                let scale = expected.iter().fold(1e-3f32, |largest, v| largest.max(v.abs()));
-                assert!(
-                    actual.iter().zip(expected).all(|(a, e)| (a - e).abs() < 1e-4 * scale),
-                    "{what}: {actual:?} {expected:?}"
-                );
-            };
-            loose(&what("y"), &y, &expected_y);
-
-            let d: Vec<f32> =
-                dy.iter().zip(&expected_y).map(|(&d, &y)| if relu && y <= 0.0 { 0.0 } else { d }).collect();
-            let (expected_dx, expected_dweight, expected_dbias) =
-                reference::gradient(shape, &x, &weight, op.epsilon, &d);
-            let (mut dweight, mut dbias) = (slot(c), slot(c));
-            let mut dx = device.allocate(&pool, shape).unwrap();
-            let gradients = ChannelGradients { weight: &mut dweight, bias: &mut dbias };
-            let of = device.batch_norm2d_gradient(&pool, &op, channels(), &x_blocked, &dy_blocked, gradients).unwrap();
-            let share = NormShare { of, x: Rc::new(x_blocked), dy: dy_blocked };
-            device.apply_norm_share(shape, &share, &mut dx, Accumulate::Overwrite).unwrap();
-            loose(&what("dweight"), &dweight, &expected_dweight);
-            loose(&what("dbias"), &dbias, &expected_dbias);
-            loose(&what("dx"), &device.download(shape, &dx).unwrap(), &expected_dx);
-            device.apply_norm_share(shape, &share, &mut dx, Accumulate::Add).unwrap();
-            let twice: Vec<f32> = expected_dx.iter().map(|d| 2.0 * d).collect();
-            loose(&what("dx, added"), &device.download(shape, &dx).unwrap(), &twice);
-        }
-    }
-
-    fn slot(len: usize) -> crate::tensor::memory::Slot<Cpu> {
-        dfdx::tensor::Storage::<f32>::try_alloc_len(&Cpu::default(), len).unwrap()
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 //
 // A plane, h*w values of one channel of one image, is a block's work: its coefficients are read once, its values side by side.
 // What belongs to a channel is merged over the images in double precision, one block a channel.
+#include "activation.cuh"
 #include "reduction.cuh"
 
 #define PLANE_THREADS 256
@@ -45,9 +46,9 @@ static __device__ Coefficients coefficients(const Channels &of, unsigned channel
     return coefficients(of.mean[channel], of.variance[channel], of.weight[channel], of.bias[channel], epsilon);
 }
 
-// The gradient inside the ReLU.
-static __device__ float masked(float scale, float shift, int relu, float dy, float x) {
-    return !relu || fmaf(x, scale, shift) > 0.0f ? dy : 0.0f;
+// The gradient inside the activation.
+static __device__ float masked(float scale, float shift, int activation, float dy, float x) {
+    return passes(activation, fmaf(x, scale, shift)) ? dy : 0.0f;
 }
 
 // moments[n][c][2]: mean of each plane, and mean squared deviation from that.
@@ -110,22 +111,22 @@ extern "C" __global__ void batch_norm2d_affine(
     shift[channel] = of.shift;
 }
 
-// y = relu(scale x + shift)
+// y = f(scale x + shift)
 extern "C" __global__ void batch_norm2d_apply_affine(
     const float *__restrict__ x, unsigned plane, unsigned c, const float *__restrict__ scale,
-    const float *__restrict__ shift, int relu, float *__restrict__ y) {
+    const float *__restrict__ shift, int activation, float *__restrict__ y) {
     unsigned channel = blockIdx.x % c;
     float factor = scale[channel], summand = shift[channel];
     size_t first = (size_t)blockIdx.x * plane;
     for (unsigned at = threadIdx.x; at < plane; at += blockDim.x) {
         float value = fmaf(x[first + at], factor, summand);
-        y[first + at] = relu ? fmaxf(value, 0.0f) : value;
+        y[first + at] = activate(activation, value);
     }
 }
 
 // sums[n][c][2]: Σ d and Σ d (x - mean) of each plane, d being the gradient inside the ReLU.
 extern "C" __global__ void batch_norm2d_sums(
-    const float *__restrict__ x, const float *__restrict__ dy, unsigned plane, unsigned c, float epsilon, int relu,
+    const float *__restrict__ x, const float *__restrict__ dy, unsigned plane, unsigned c, float epsilon, int activation,
     Channels channels, float *__restrict__ sums) {
     unsigned channel = blockIdx.x % c;
     float centre = channels.mean[channel];
@@ -134,7 +135,7 @@ extern "C" __global__ void batch_norm2d_sums(
     Pair<float> sum = {0.0f, 0.0f};
     for (unsigned at = threadIdx.x; at < plane; at += PLANE_THREADS) {
         float value = x[first + at];
-        float d = masked(of.scale, of.shift, relu, dy[first + at], value);
+        float d = masked(of.scale, of.shift, activation, dy[first + at], value);
         sum.first += d;
         sum.second = fmaf(d, value - centre, sum.second);
     }
@@ -171,14 +172,14 @@ extern "C" __global__ void batch_norm2d_gradient(
 // dx = or += scale d + factor (x - mean) + constant
 extern "C" __global__ void batch_norm2d_apply_share(
     const float *__restrict__ x, const float *__restrict__ dy, unsigned plane, unsigned c,
-    const float *__restrict__ mean, Gradient gradient, int relu, int add, float *__restrict__ dx) {
+    const float *__restrict__ mean, Gradient gradient, int activation, int add, float *__restrict__ dx) {
     unsigned channel = blockIdx.x % c;
     float centre = mean[channel], scale = gradient.scale[channel], shift = gradient.shift[channel];
     float factor = gradient.factor[channel], constant = gradient.constant[channel];
     size_t first = (size_t)blockIdx.x * plane;
     for (unsigned at = threadIdx.x; at < plane; at += blockDim.x) {
         float value = x[first + at];
-        float d = masked(scale, shift, relu, dy[first + at], value);
+        float d = masked(scale, shift, activation, dy[first + at], value);
         float share = fmaf(scale, d, fmaf(factor, value - centre, constant));
         dx[first + at] = add ? dx[first + at] + share : share;
     }

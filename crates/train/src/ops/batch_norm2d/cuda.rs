@@ -1,7 +1,10 @@
 //! The normalisation on NVIDIA GPUs: a block a plane, and a block a channel where planes are merged.
 
-use super::{Batch, BatchNorm2dKernel, ChannelGradients, Channels, MOMENTUM, Moving, Normalization, NormalizedBatch};
+use super::{
+    Batch, BatchNorm2dKernel, ChannelGradients, Channels, Moving, NormOptions, Normalization, NormalizedBatch,
+};
 use crate::device::cuda::{Context, CudaBuffer, CudaPool, blocks, kernel_size, pointer};
+use crate::tensor::activation::Activation;
 use crate::tensor::memory::{Accumulate, Vector};
 use crate::tensor::pending::{Affine, NormGradient, NormShare, PendingKernel};
 use cudarc::driver::{DevicePtr, DeviceRepr, DeviceSlice};
@@ -81,7 +84,8 @@ impl BatchNorm2dKernel for Cuda {
     ) -> Result<(Vector<Self>, Vector<Self>), CudaError> {
         let (mean, variance) = (vector(self, shape)?, vector(self, shape)?);
         let found = FoundAddresses { mean: pointer(&mean), variance: pointer(&variance), ..FoundAddresses::default() };
-        let op = Normalization { shape, epsilon: 0.0, relu: false };
+        let options = NormOptions { activation: Activation::None, epsilon: 0.0, momentum: 0.0 };
+        let op = Normalization { shape, options };
         // SAFETY: both vectors are new and have a value a channel; nothing else is wanted.
         unsafe { statistics(pool, &op, x, moments, [0, 0], found, MovingAddresses::default()) }?;
         Ok((mean, variance))
@@ -96,11 +100,11 @@ impl BatchNorm2dKernel for Cuda {
         let (scale, shift) = (vector(self, op.shape)?, vector(self, op.shape)?);
         let c = op.shape[1];
         let channels = addresses(op, &channels);
-        let parameters = (kernel_size(c), op.epsilon, channels, pointer(&scale), pointer(&shift));
+        let parameters = (kernel_size(c), op.options.epsilon, channels, pointer(&scale), pointer(&shift));
         let grid = blocks(c, CHANNEL_THREADS);
         // SAFETY: the kernel's parameters; all vectors have a value a channel, and those written are new.
         unsafe { pool.context().launch("batch_norm2d_affine", grid, CHANNEL_THREADS, parameters) }?;
-        Ok(Affine { scale, shift, relu: op.relu })
+        Ok(Affine { scale, shift, activation: op.options.activation })
     }
 
     fn normalize_batch(
@@ -122,15 +126,15 @@ impl BatchNorm2dKernel for Cuda {
         let moving = MovingAddresses {
             mean: address(op, moving.mean),
             variance: address(op, moving.variance),
-            kept: (1.0 - MOMENTUM) as f32,
-            mean_share: MOMENTUM as f32,
-            variance_share: (MOMENTUM * op.unbiased()) as f32,
+            kept: (1.0 - op.options.momentum) as f32,
+            mean_share: op.options.momentum as f32,
+            variance_share: (op.options.momentum * op.unbiased()) as f32,
         };
         let affine = [weight, bias].map(|vector| address(op, vector));
         // SAFETY: all vectors have a value a channel; those that are found are new, and the moving statistics are borrowed mutably
         // and nobody else's, as the trait demands.
         unsafe { statistics(pool, op, x, moments, affine, found, moving) }?;
-        Ok(NormalizedBatch { mean, variance, affine: Affine { scale, shift, relu: op.relu } })
+        Ok(NormalizedBatch { mean, variance, affine: Affine { scale, shift, activation: op.options.activation } })
     }
 
     fn batch_norm2d_gradient(
@@ -147,8 +151,9 @@ impl BatchNorm2dKernel for Cuda {
         assert_eq!([gradients.weight.len(), gradients.bias.len()], [c; 2], "gradients of other channels");
         let of = addresses(op, &channels);
         let sums = pool.take(n * c * 2)?;
-        let relu = i32::from(op.relu);
-        let parameters = (x.pointer(), dy.pointer(), plane, channel_count, op.epsilon, relu, of, sums.pointer());
+        let activation = op.options.activation.code();
+        let parameters =
+            (x.pointer(), dy.pointer(), plane, channel_count, op.options.epsilon, activation, of, sums.pointer());
         // SAFETY: the kernel's parameters; lengths are checked, and `sums` is new.
         unsafe { pool.context().launch("batch_norm2d_sums", [planes as usize, 1, 1], PLANE_THREADS, parameters) }?;
 
@@ -157,10 +162,17 @@ impl BatchNorm2dKernel for Cuda {
         let to = gradient_addresses([&scale, &shift, &factor, &constant]);
         let [dweight, dbias] = [&gradients.weight, &gradients.bias].map(|slot| *slot.device_ptr());
         let (n, count) = (kernel_size(n), (n * h * w) as f64);
-        let parameters = (sums.pointer(), n, channel_count, count, op.epsilon, of, dweight, dbias, to);
+        let parameters = (sums.pointer(), n, channel_count, count, op.options.epsilon, of, dweight, dbias, to);
         // SAFETY: the kernel's parameters; all vectors have a value a channel, and those written are new or borrowed mutably.
         unsafe { pool.context().launch("batch_norm2d_gradient", [c, 1, 1], CHANNEL_THREADS, parameters) }?;
-        Ok(NormGradient { mean: channels.mean.clone(), scale, shift, factor, constant, relu: op.relu })
+        Ok(NormGradient {
+            mean: channels.mean.clone(),
+            scale,
+            shift,
+            factor,
+            constant,
+            activation: op.options.activation,
+        })
     }
 }
 
@@ -174,7 +186,7 @@ impl PendingKernel for Cuda {
     ) -> Result<(), CudaError> {
         let [planes, plane, c] = sizes(shape, [x, y]);
         let [scale, shift] = [&affine.scale, &affine.shift].map(|vector| channel_address(shape, vector));
-        let parameters = (x.pointer(), plane, c, scale, shift, i32::from(affine.relu), y.pointer());
+        let parameters = (x.pointer(), plane, c, scale, shift, affine.activation.code(), y.pointer());
         // SAFETY: the kernel's parameters; lengths are checked, and `y` is borrowed mutably, so none of the others.
         unsafe { y.context().launch("batch_norm2d_apply_affine", [planes as usize, 1, 1], PLANE_THREADS, parameters) }
     }
@@ -192,8 +204,8 @@ impl PendingKernel for Cuda {
         let mean = channel_address(shape, &of.mean);
         let all = [&of.scale, &of.shift, &of.factor, &of.constant];
         all.iter().for_each(|vector| assert_eq!(vector.shape().0, shape[1], "gradients of other channels"));
-        let (all, relu, add) = (gradient_addresses(all), i32::from(of.relu), accumulate.flag());
-        let parameters = (x.pointer(), dy.pointer(), plane, c, mean, all, relu, add, dx.pointer());
+        let (all, activation, add) = (gradient_addresses(all), of.activation.code(), accumulate.flag());
+        let parameters = (x.pointer(), dy.pointer(), plane, c, mean, all, activation, add, dx.pointer());
         // SAFETY: the kernel's parameters; lengths are checked, and `dx` is borrowed mutably, so none of the others.
         unsafe { dx.context().launch("batch_norm2d_apply_share", [planes as usize, 1, 1], PLANE_THREADS, parameters) }
     }
@@ -238,7 +250,8 @@ unsafe fn statistics(
         }
     };
     assert_eq!(moments.len(), n * c * 2, "moments of another map");
-    let parameters = (moments.pointer(), kernel_size(n), kernel_size(c), op.epsilon, weight, bias, found, moving);
+    let parameters =
+        (moments.pointer(), kernel_size(n), kernel_size(c), op.options.epsilon, weight, bias, found, moving);
     // SAFETY: the kernel's parameters, and the caller's promise.
     unsafe { pool.context().launch("batch_norm2d_statistics", [c, 1, 1], CHANNEL_THREADS, parameters) }
 }

@@ -1,11 +1,11 @@
-//! Batch normalisation over images and pixels (Ioffe and Szegedy 2015), optionally with ReLU.
+//! Batch normalisation over images and pixels (Ioffe and Szegedy 2015), optionally with an activation f.
 //!
 //! ```text
-//! y = relu( γ[c] · x̂ + β[c] ),   x̂ = (x - μ[c]) / sqrt(σ²[c] + ε)          x, y [n, c, h, w]
+//! y = f( γ[c] · x̂ + β[c] ),   x̂ = (x - μ[c]) / sqrt(σ²[c] + ε)          x, y [n, c, h, w]
 //! ```
 //! In training μ and σ² are the batch's mean and (biased) variance over the m = n·h·w values of a channel, and the moving
 //! statistics follow: `moving ← (1 - momentum) · moving + momentum · batch`, the variance unbiased (times m / (m - 1)), as in
-//! PyTorch. In inference μ and σ² are the moving statistics. Gradients in training, `d` being that inside the ReLU:
+//! PyTorch. In inference μ and σ² are the moving statistics. Gradients in training, `d` being that inside f:
 //! ```text
 //! dβ = Σ d      dγ = Σ d·x̂      dx = γ / sqrt(σ² + ε) · (d - dβ / m - x̂ · dγ / m)
 //! ```
@@ -17,12 +17,14 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+pub mod fold;
 pub mod reference;
 
 pub(crate) use cpu::{LaneAffine, LaneShare, MOMENTS, moments};
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::plane_moments;
 
+use crate::tensor::activation::Activation;
 use crate::tensor::feature_map::FeatureMap;
 use crate::tensor::memory::{Memory, Slot, Vector, take_gradient};
 use crate::tensor::parameter::Parameter;
@@ -31,23 +33,24 @@ use crate::tensor::pending::{Affine, NormGradient, NormShare, PendingKernel};
 use preprocess::{Error, Result};
 use std::rc::Rc;
 
-/// ε: Keras' default. PyTorch's is 1e-5.
-pub const EPSILON: f32 = 1e-3;
-
-/// How far the moving statistics go towards the batch's in one step: PyTorch's default. Keras' 0.01 (a momentum of 0.99 in
-/// its words) leaves them closer to their initial values than to the data's for the first hundreds of steps, so that the
-/// first epochs' validation scores say nothing.
-pub const MOMENTUM: f64 = 0.1;
+/// Settings of a normalisation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NormOptions {
+    /// What the output ends with.
+    pub activation: Activation,
+    /// ε, added to the variance.
+    pub epsilon: f32,
+    /// How far the moving statistics go towards the batch's in one step, as PyTorch counts: its default is 0.1.
+    pub momentum: f64,
+}
 
 /// Sizes and settings of one normalisation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normalization {
     /// `[n, c, h, w]` of input and output.
     pub shape: [usize; 4],
-    /// Added to the variance.
-    pub epsilon: f32,
-    /// Clamp the output at zero.
-    pub relu: bool,
+    /// All that does not depend on the input.
+    pub options: NormOptions,
 }
 
 impl Normalization {
@@ -156,9 +159,9 @@ pub trait BatchNorm2dKernel: PendingKernel {
         let Batch { x, moments, weight, bias } = batch;
         let (mean, variance) = self.channel_statistics(pool, op.shape, x, moments)?;
         let affine = self.batch_norm2d(pool, op, Channels { mean: &mean, variance: &variance, weight, bias })?;
-        let unbiased = op.unbiased();
+        let (unbiased, momentum) = (op.unbiased(), op.options.momentum);
         for (moving, batch, factor) in [(moving.mean, &mean, 1.0), (moving.variance, &variance, unbiased)] {
-            moving.try_axpy(1.0 - MOMENTUM, batch, MOMENTUM * factor)?;
+            moving.try_axpy(1.0 - momentum, batch, momentum * factor)?;
         }
         Ok(NormalizedBatch { mean, variance, affine })
     }
@@ -197,7 +200,7 @@ pub struct Parameters<'a, B: BatchNorm2dKernel> {
 pub fn batch_norm2d<B: BatchNorm2dKernel>(
     x: &FeatureMap<B>,
     parameters: Parameters<'_, B>,
-    relu: bool,
+    options: NormOptions,
     pass: &mut Pass<B>,
 ) -> Result<FeatureMap<B>> {
     let Parameters { weight, bias, running_mean, running_var } = parameters;
@@ -211,7 +214,7 @@ pub fn batch_norm2d<B: BatchNorm2dKernel>(
     }
     let x_data = x.activations(&op, pass)?;
     let x_moments = x.affine.is_none().then(|| x.moments.clone()).flatten();
-    let normalization = Normalization { shape, epsilon: EPSILON, relu };
+    let normalization = Normalization { shape, options };
     let (weight, bias) = (weight.tensor.clone(), bias.tensor.clone());
     let training = pass.is_training();
     let NormalizedBatch { mean, variance, affine } = pass.forward(&op, |device| {

@@ -1,5 +1,7 @@
 //! The normalisation in plain loops over `[n, c, h, w]`, in double precision.
 
+use crate::tensor::activation::Activation;
+
 /// Mean and biased variance of each channel.
 pub fn statistics([_, c, h, w]: [usize; 4], x: &[f32]) -> (Vec<f64>, Vec<f64>) {
     let mean_of = |channel: usize, f: &dyn Fn(f64) -> f64| {
@@ -22,18 +24,18 @@ pub fn forward(
     weight: &[f32],
     bias: &[f32],
     epsilon: f32,
-    relu: bool,
+    activation: Activation,
 ) -> Vec<f32> {
     let normalized = |(at, &x): (usize, &f32)| {
         let channel = at / (h * w) % c;
         let x_hat = (f64::from(x) - mean[channel]) / (variance[channel] + f64::from(epsilon)).sqrt();
         let y = f64::from(weight[channel]) * x_hat + f64::from(bias[channel]);
-        if relu { y.max(0.0) as f32 } else { y as f32 }
+        activation.apply(y as f32)
     };
     x.iter().enumerate().map(normalized).collect()
 }
 
-/// `dx`, `dγ` and `dβ` in training, from the gradient `d` inside the ReLU.
+/// `dx`, `dγ` and `dβ` in training, from the gradient `d` inside the activation.
 pub fn gradient(
     shape: [usize; 4],
     x: &[f32],
@@ -61,22 +63,28 @@ pub fn gradient(
     (d.iter().enumerate().map(dx).collect(), single(dweight), single(dbias))
 }
 
-/// `relu(scale · x + shift)` of each channel.
-pub fn affine([_, c, h, w]: [usize; 4], x: &[f32], scale: &[f32], shift: &[f32], relu: bool) -> Vec<f32> {
+/// `f(scale · x + shift)` of each channel.
+pub fn affine([_, c, h, w]: [usize; 4], x: &[f32], scale: &[f32], shift: &[f32], activation: Activation) -> Vec<f32> {
     let value = |(at, &x): (usize, &f32)| {
         let channel = at / (h * w) % c;
         let y = (f64::from(x) * f64::from(scale[channel]) + f64::from(shift[channel])) as f32;
-        if relu { y.max(0.0) } else { y }
+        activation.apply(y)
     };
     x.iter().enumerate().map(value).collect()
 }
 
 /// `scale · d + factor · (x - mean) + constant` of each channel, given in this order: mean, scale, shift, factor, constant. `d` is
-/// zero where the output was clamped, which `relu` says to look for.
-pub fn input_gradient([_, c, h, w]: [usize; 4], x: &[f32], d: &[f32], channels: [&[f32]; 5], relu: bool) -> Vec<f32> {
+/// zero where the output was clamped, which `activation` says how to find.
+pub fn input_gradient(
+    [_, c, h, w]: [usize; 4],
+    x: &[f32],
+    d: &[f32],
+    channels: [&[f32]; 5],
+    activation: Activation,
+) -> Vec<f32> {
     let value = |(at, (&x, &d)): (usize, (&f32, &f32))| {
         let [mean, scale, shift, factor, constant] = channels.map(|values| f64::from(values[at / (h * w) % c]));
-        let clamped = relu && f64::from(x) * scale + shift <= 0.0;
+        let clamped = !activation.passes((f64::from(x) * scale + shift) as f32);
         let d = if clamped { 0.0 } else { f64::from(d) };
         (scale * d + factor * (f64::from(x) - mean) + constant) as f32
     };

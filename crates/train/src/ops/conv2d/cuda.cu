@@ -38,10 +38,10 @@ struct Geometry {
     Divisor by_taps, by_kernel_w, by_stride, by_out_plane, by_out_w;
 };
 
-// relu(scale · x + shift) of the input's channels; null: as it is.
+// f(scale · x + shift) of the input's channels, f nothing or ReLU; null: as it is.
 struct Affine {
     const float *scale, *shift;
-    int relu;
+    int activation;
 };
 
 struct Pixel {
@@ -315,17 +315,17 @@ struct OutputTaps {
 
 __device__ __forceinline__ int tiles(int size, int tile) { return (size + tile - 1) / tile; }
 
-// y = relu(b + r + w * x).
+// y = f(b + r + w * x).
 template <class Math>
 __device__ void forward(const Geometry &g, const float *x, const Affine &affine, const float *weight, const float *bias,
-                        const float *residual, int relu, float *y) {
+                        const float *residual, int activation, float *y) {
     using T = typename Math::Shape;
     alignas(128) __shared__ float shared[gemm::Shared<Math>::FLOATS];
     __shared__ Tap table[2 * T::K];
     const int plane = g.out_h * g.out_w, ks = g.c * g.kernel_h * g.kernel_w;
     const int index = blockIdx.x * T::M + threadIdx.x % T::M, first = blockIdx.y * T::N;
     const Pixel pixel = index < g.n * plane ? input_pixel(g, index) : Pixel{0, 0u};
-    PixelRows<T, Source<false>, InputTaps> a({x, nullptr}, {g, affine}, pixel, affine.relu ? 0.0f : -INFINITY, table);
+    PixelRows<T, Source<false>, InputTaps> a({x, nullptr}, {g, affine}, pixel, affine.activation ? 0.0f : -INFINITY, table);
     gemm::Rows<T, Operand::B> b(weight, ks, first, g.o, 0, ks);
     gemm::product<Math>(shared, a, b, tiles(ks, T::K));
 
@@ -333,9 +333,11 @@ __device__ void forward(const Geometry &g, const float *x, const Affine &affine,
     const int start = index + g.by_out_plane.divide(index) * (g.o - 1) * plane;
     for (int n = threadIdx.x / T::M; n < T::N && first + n < g.o; n += T::THREADS / T::M) {
         const int at = start + (first + n) * plane;
-        float sum = shared[n * T::RESULT_STRIDE + threadIdx.x % T::M] + __ldg(bias + first + n);
+        float sum = shared[n * T::RESULT_STRIDE + threadIdx.x % T::M];
+        if (bias) sum += __ldg(bias + first + n);
         if (residual) sum += __ldg(residual + at);
-        y[at] = relu ? at_least(0.0f, sum) : sum;
+        if (activation) sum = at_least(0.0f, sum);
+        y[at] = activation == 2 ? fminf(sum, 6.0f) : sum;
     }
 }
 
@@ -372,7 +374,7 @@ __device__ void weight_gradient(const Geometry &g, const float *x, const Affine 
     const int begin = blockIdx.z * slice, end = begin + slice < pixels ? begin + slice : pixels;
     const int first_tap = blockIdx.x * T::M, first = blockIdx.y * T::N;
     for (int m = threadIdx.x; m < T::M; m += T::THREADS) table[m] = input_tap(g, affine, first_tap + m);
-    TapRows<T> a(g, x, affine.relu ? 0.0f : -INFINITY, table, begin, end);
+    TapRows<T> a(g, x, affine.activation ? 0.0f : -INFINITY, table, begin, end);
     OutputRows<T, Source<CLAMPED>> b(g, {dy, y}, first, begin, end);
     gemm::product<Math>(shared, a, b, tiles(end - begin, T::K));
 
@@ -406,9 +408,9 @@ using TapTile = gemm::Tile<M, N, 32, Contiguous::K, Contiguous::K>;
 
 #define CONV2D_PIXEL_KERNELS(MATH, ARITHMETIC, M, N)                                                                          \
     extern "C" __global__ __launch_bounds__(M *N / 32) void conv2d_forward_##MATH##_##M##x##N(                                \
-        Geometry g, const float *x, Affine affine, const float *weight, const float *bias, const float *residual, int relu,   \
-        float *y) {                                                                                                           \
-        forward<gemm::ARITHMETIC<PixelTile<M, N>>>(g, x, affine, weight, bias, residual, relu, y);                            \
+        Geometry g, const float *x, Affine affine, const float *weight, const float *bias, const float *residual,             \
+        int activation, float *y) {                                                                                           \
+        forward<gemm::ARITHMETIC<PixelTile<M, N>>>(g, x, affine, weight, bias, residual, activation, y);                      \
     }                                                                                                                         \
     extern "C" __global__ __launch_bounds__(M *N / 32) void conv2d_input_gradient_##MATH##_##M##x##N(                         \
         Geometry g, const float *dy, const float *y, const float *weight, int add, float *dx) {                               \
@@ -440,13 +442,14 @@ CONV2D_PIXEL_KERNELS(fp32, Fp32, 64, 32)
 CONV2D_TAP_KERNELS(fp32, Fp32, 64, 64)
 CONV2D_TAP_KERNELS(fp32, Fp32, 64, 32)
 
-// Adds the slices' partial sums to the gradients of weight [o][taps] and bias [o].
+// Adds the slices' partial sums to the gradients of weight [o][taps] and, if there is one, bias [o].
 extern "C" __global__ __launch_bounds__(gemm::SLICE_THREADS) void conv2d_add_slices(const float *partial, int slices, int o,
                                                                                     int taps, float *dw, float *db) {
     const float sum = gemm::sum_of_slices(partial, slices, o * (taps + 1));
     const int at = blockIdx.x * gemm::SLICE_ELEMENTS + threadIdx.x;
     if (threadIdx.x >= gemm::SLICE_ELEMENTS || at >= o * (taps + 1)) return;
     const int channel = at / (taps + 1), tap = at % (taps + 1);
+    if (tap == taps && !db) return;
     float *const gradient = tap < taps ? dw + ((size_t)channel * taps + tap) : db + channel;
     *gradient += sum;
 }

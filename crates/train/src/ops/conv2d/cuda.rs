@@ -10,6 +10,7 @@ use super::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradie
 use crate::device::cuda::{CudaBuffer, CudaPool, pointer};
 use crate::ops::batch_norm2d::plane_moments;
 use crate::ops::gemm::{SLICE_THREADS, check_len, not_supported, slice_blocks, slices};
+use crate::tensor::activation::Activation;
 use crate::tensor::memory::{Accumulate, Memory, Vector};
 use crate::tensor::pending::{AddKernel, Affine, PendingKernel};
 use cudarc::driver::{DevicePtr, DeviceRepr};
@@ -74,12 +75,20 @@ impl Conv2dKernel for Cuda {
         geometry: &Geometry,
         x: Input<'_, Self>,
         weight: &Vector<Self>,
-        bias: &Vector<Self>,
+        bias: Option<&Vector<Self>>,
         epilogue: Epilogue<'_, CudaBuffer>,
         y: &mut CudaBuffer,
     ) -> Result<(), CudaError> {
         let sizes = DeviceGeometry::new(geometry)?;
         let context = pool.context();
+        let applied;
+        let x = match self.with_upper_limit(pool, geometry, x)? {
+            Some(map) => {
+                applied = map;
+                Input { data: &applied, affine: None, ..x }
+            }
+            None => x,
+        };
         let Geometry { n, o, out_h, out_w, .. } = *geometry;
         let launch = PixelLaunch::new(n * out_h * out_w, o);
         let parameters = (
@@ -87,9 +96,9 @@ impl Conv2dKernel for Cuda {
             x.data.pointer(),
             DeviceAffine::new(x.affine),
             pointer(weight),
-            pointer(bias),
+            bias.map_or(0, pointer),
             epilogue.residual.map_or(0, CudaBuffer::pointer),
-            i32::from(epilogue.relu),
+            epilogue.activation.code(),
             y.pointer(),
         );
         let kernel = FORWARD.of(context.precision(), launch.tile);
@@ -112,6 +121,14 @@ impl Conv2dKernel for Cuda {
         dx: Option<(&mut CudaBuffer, Accumulate)>,
     ) -> Result<(), CudaError> {
         let sizes = DeviceGeometry::new(geometry)?;
+        let applied;
+        let x = match self.with_upper_limit(pool, geometry, x)? {
+            Some(map) => {
+                applied = map;
+                Input { data: &applied, affine: None, ..x }
+            }
+            None => x,
+        };
         let computed;
         let dy = match dy {
             OutputGradient::Whole(dy) => Gradient { dy, y: None },
@@ -131,6 +148,31 @@ impl Conv2dKernel for Cuda {
             Some((dx, accumulate)) => input_gradient(pool, geometry, sizes, dy, weight, dx, accumulate),
             None => Ok(()),
         }
+    }
+}
+
+/// What the kernels cannot apply as they read.
+trait UpperLimit {
+    fn with_upper_limit(
+        &self,
+        pool: &CudaPool,
+        geometry: &Geometry,
+        x: Input<'_, Cuda>,
+    ) -> Result<Option<CudaBuffer>, CudaError>;
+}
+
+impl UpperLimit for Cuda {
+    /// The input, normalised, if its activation has an upper limit: the kernels know of a lower one alone.
+    fn with_upper_limit(
+        &self,
+        pool: &CudaPool,
+        geometry: &Geometry,
+        x: Input<'_, Cuda>,
+    ) -> Result<Option<CudaBuffer>, CudaError> {
+        let Some(affine) = x.affine.filter(|affine| affine.activation == Activation::Relu6) else { return Ok(None) };
+        let mut applied = self.allocate(pool, geometry.input())?;
+        self.apply_affine(geometry.input(), affine, x.data, &mut applied)?;
+        Ok(Some(applied))
     }
 }
 
@@ -195,7 +237,7 @@ fn weight_gradient(
     unsafe { context.launch(kernel, grid, threads, parameters) }?;
 
     let ConvGradients { weight, bias } = gradients;
-    let slots = [*weight.device_ptr(), *bias.device_ptr()];
+    let slots = [*weight.device_ptr(), bias.map_or(0, |bias| *bias.device_ptr())];
     let parameters = (partial.pointer(), slices as i32, o as i32, taps as i32, slots[0], slots[1]);
     // SAFETY: the slots have the tensors' lengths, and are borrowed exclusively.
     unsafe { context.launch("conv2d_add_slices", slice_blocks(elements), SLICE_THREADS, parameters) }
@@ -268,7 +310,7 @@ impl Divisor {
 struct DeviceAffine {
     scale: u64,
     shift: u64,
-    relu: i32,
+    activation: i32,
 }
 
 // SAFETY: plain numbers, laid out as in C.
@@ -276,10 +318,10 @@ unsafe impl DeviceRepr for DeviceAffine {}
 
 impl DeviceAffine {
     fn new(affine: Option<&Affine<Cuda>>) -> Self {
-        affine.map_or(Self { scale: 0, shift: 0, relu: 0 }, |affine| Self {
+        affine.map_or(Self { scale: 0, shift: 0, activation: 0 }, |affine| Self {
             scale: pointer(&affine.scale),
             shift: pointer(&affine.shift),
-            relu: i32::from(affine.relu),
+            activation: affine.activation.code(),
         })
     }
 }

@@ -9,6 +9,7 @@ use super::Geometry;
 use super::tile::{Outer, Row, Run};
 use crate::device::cpu::layout::{LANES, blocks};
 use crate::device::cpu::simd::{Level, dispatch};
+use crate::tensor::activation::Activation;
 use crate::tensor::feature_map::Layout;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -46,7 +47,7 @@ pub(super) struct Extras<'a> {
     pub bias: &'a [f32],
     /// A map like the output.
     pub residual: Residual<'a>,
-    pub relu: bool,
+    pub activation: Activation,
 }
 
 /// A map that is added to the output.
@@ -221,7 +222,7 @@ impl Direct {
                         weights_stride,
                         bias: extras.bias.as_ptr(),
                         residual: residual.map(|r| r.add(at)),
-                        relu: extras.relu,
+                        activation: extras.activation,
                         y: y_start.add(at),
                         pixels: out_w,
                         pixel_stride: step * LANES,

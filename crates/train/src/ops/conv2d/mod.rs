@@ -1,11 +1,11 @@
-//! Two-dimensional convolution (cross-correlation, as in all frameworks) with bias, and optionally a residual and ReLU. An input
+//! Two-dimensional convolution (cross-correlation, as in all frameworks) optionally with a bias, a residual and an activation f. An input
 //! that is still to be normalised ([`Affine`]) is normalised on the way.
 //!
 //! ```text
-//! y[n,o,i,j] = relu( b[o] + r[n,o,i,j] + Σ_{c,u,v} w[o,c,u,v] · x[n,c, i·s+u-p, j·s+v-q] )
+//! y[n,o,i,j] = f( b[o] + r[n,o,i,j] + Σ_{c,u,v} w[o,c,u,v] · x[n,c, i·s+u-p, j·s+v-q] )
 //! ```
 //! with `x` `[n, c, h, w]`, `w` `[o, c, kh, kw]`, `b` `[o]`, stride `s`, `p` rows and `q` columns of zeros before the image,
-//! and a residual `r` of `y`'s shape. Gradients, with `d` the gradient of what is inside the ReLU:
+//! and a residual `r` of `y`'s shape. Gradients, with `d` the gradient of what is inside f:
 //! ```text
 //! db[o] = Σ_{n,i,j} d[n,o,i,j]      dr = d      dw[o,c,u,v] = Σ_{n,i,j} d[n,o,i,j] · x[n,c, i·s+u-p, j·s+v-q]
 //! dx[n,c,k,l] = Σ_{o,u,v} w[o,c,u,v] · d[n,o,i,j]   where i·s+u-p = k and j·s+v-q = l
@@ -21,8 +21,9 @@ pub mod reference;
 mod tile;
 mod winograd;
 
+use crate::ops::activation::ActivationKernel;
 use crate::ops::batch_norm2d::BatchNorm2dKernel;
-use crate::ops::relu::ReluKernel;
+use crate::tensor::activation::Activation;
 use crate::tensor::feature_map::{FeatureMap, Layout};
 use crate::tensor::gradient::Gathered;
 use crate::tensor::memory::{Accumulate, Memory, Slot, Vector, take_gradient};
@@ -38,7 +39,9 @@ use std::rc::Rc;
 pub enum Padding {
     /// Nothing: the kernel stays inside.
     Valid,
-    /// Zeros, so that the output has `ceil(size / stride)` rows and columns; an odd one comes after the image, as in Keras.
+    /// So many rows and columns of zeros on each side, as PyTorch's `padding`.
+    Symmetric(usize),
+    /// Zeros, so that the output has `ceil(size / stride)` rows and columns; an odd one comes after the image, as in TensorFlow and Keras.
     Same,
 }
 
@@ -105,7 +108,8 @@ impl Geometry {
 /// Output size and zeros before the image, along one axis.
 fn padded(size: usize, kernel: usize, stride: usize, padding: Padding) -> Option<(usize, usize)> {
     match padding {
-        Padding::Valid => Some(((size.checked_sub(kernel)?) / stride + 1, 0)),
+        Padding::Valid => Some((size.checked_sub(kernel)? / stride + 1, 0)),
+        Padding::Symmetric(zeros) => Some(((size + 2 * zeros).checked_sub(kernel)? / stride + 1, zeros)),
         Padding::Same => {
             let out = size.div_ceil(stride);
             let zeros = ((out - 1) * stride + kernel).saturating_sub(size);
@@ -138,8 +142,8 @@ impl<B: Memory> Copy for Input<'_, B> {}
 pub struct Epilogue<'a, T: ?Sized> {
     /// Added to the output: same shape.
     pub residual: Option<&'a T>,
-    /// Clamp at zero.
-    pub relu: bool,
+    /// What the result ends with.
+    pub activation: Activation,
     /// Takes each channel's mean and mean squared deviation in each image ([`BatchNorm2dKernel::moments_shape`]).
     ///
     /// [`BatchNorm2dKernel::moments_shape`]: crate::ops::batch_norm2d::BatchNorm2dKernel::moments_shape
@@ -147,7 +151,7 @@ pub struct Epilogue<'a, T: ?Sized> {
 }
 
 /// Kernels of the convolution.
-pub trait Conv2dKernel: BatchNorm2dKernel + ReluKernel {
+pub trait Conv2dKernel: BatchNorm2dKernel + ActivationKernel {
     /// `y` from `x`.
     #[allow(clippy::too_many_arguments)]
     fn conv2d(
@@ -156,7 +160,7 @@ pub trait Conv2dKernel: BatchNorm2dKernel + ReluKernel {
         geometry: &Geometry,
         x: Input<'_, Self>,
         weight: &Vector<Self>,
-        bias: &Vector<Self>,
+        bias: Option<&Vector<Self>>,
         epilogue: Epilogue<'_, Self::Buffer>,
         y: &mut Self::Buffer,
     ) -> Result<(), Self::Err>
@@ -185,11 +189,11 @@ pub trait Conv2dKernel: BatchNorm2dKernel + ReluKernel {
 pub struct ConvGradients<'a, B: Memory> {
     /// dw.
     pub weight: &'a mut Slot<B>,
-    /// db.
-    pub bias: &'a mut Slot<B>,
+    /// db, if there is a bias.
+    pub bias: Option<&'a mut Slot<B>>,
 }
 
-/// The gradient `d` inside the ReLU, or what it follows from: computed image by image, it is never written as a whole.
+/// The gradient `d` inside the activation, or what it follows from: computed image by image, it is never written as a whole.
 #[derive(Debug)]
 pub enum OutputGradient<'a, B: Memory> {
     /// `d` itself.
@@ -225,10 +229,10 @@ pub struct Options<'a, B: Conv2dKernel> {
     pub stride: usize,
     /// What lies around the image.
     pub padding: Padding,
-    /// Added to the output before the ReLU: same shape.
+    /// Added to the output before the activation: same shape.
     pub residual: Option<&'a FeatureMap<B>>,
-    /// Clamp the output at zero.
-    pub relu: bool,
+    /// What the output ends with.
+    pub activation: Activation,
     /// Take the output's moments in training: batch normalisation follows.
     pub moments: bool,
 }
@@ -240,13 +244,13 @@ pub struct Options<'a, B: Conv2dKernel> {
 pub fn conv2d<B: Conv2dKernel>(
     x: &FeatureMap<B>,
     weight: &Parameter<B>,
-    bias: &Parameter<B>,
+    bias: Option<&Parameter<B>>,
     options: Options<'_, B>,
     pass: &mut Pass<B>,
 ) -> Result<FeatureMap<B>> {
     let op = weight.name.trim_end_matches(".weight").to_owned();
     let geometry = checked_geometry(x, weight, bias, &options)?;
-    let Options { residual, relu, .. } = options;
+    let Options { residual, activation, .. } = options;
     let residual_data = residual.map(|r| r.activations(&op, pass)).transpose()?;
     let flops = geometry.flops();
     let take_moments = options.moments && pass.is_training();
@@ -255,8 +259,8 @@ pub fn conv2d<B: Conv2dKernel>(
         let mut y = device.allocate(pool, geometry.output())?;
         let moments_shape = B::moments_shape(geometry.output());
         let mut moments = take_moments.then(|| device.allocate(pool, moments_shape)).transpose()?;
-        let epilogue = Epilogue { residual: residual_data.as_deref(), relu, moments: moments.as_mut() };
-        device.conv2d(pool, &geometry, input(x), &weight.tensor, &bias.tensor, epilogue, &mut y)?;
+        let epilogue = Epilogue { residual: residual_data.as_deref(), activation, moments: moments.as_mut() };
+        device.conv2d(pool, &geometry, input(x), &weight.tensor, bias.map(|bias| &bias.tensor), epilogue, &mut y)?;
         Ok((y, moments))
     })?;
     let mut y = FeatureMap::new(geometry.output(), y, pass);
@@ -264,34 +268,39 @@ pub fn conv2d<B: Conv2dKernel>(
     let Some(y_gradient) = y.gradient.clone() else { return Ok(y) };
 
     let (x, y_data, residual_gradient) = (x.clone(), y.data.clone(), residual.and_then(|r| r.gradient.clone()));
-    let (weight, bias) = (weight.tensor.clone(), bias.tensor.clone());
+    let (weight, bias) = (weight.tensor.clone(), bias.map(|bias| bias.tensor.clone()));
     let directions = if x.gradient.is_some() { 2 } else { 1 };
     pass.on_backward(Op { name: &op, flops: directions * flops }, move |device, pool, gradients| {
         let shape = geometry.output();
-        // A residual's gradient and a ReLU need the whole gradient by the output.
-        let shares = match relu || residual_gradient.is_some() {
+        // A residual's gradient and an activation need the whole gradient by the output.
+        let active = activation != Activation::None;
+        let shares = match active || residual_gradient.is_some() {
             true => Gathered { sum: y_gradient.take(device, pool, shape)?, pending: None },
             false => y_gradient.take_shares(),
         };
         let Gathered { mut sum, pending } = shares;
-        if let (Some(dy), true, true) = (&mut sum, relu, residual_gradient.is_some()) {
-            device.relu_gradient(&y_data, dy)?;
+        // The kernels look for what ReLU lets through themselves, if nobody else needs to know.
+        let on_the_way = activation == Activation::Relu && residual_gradient.is_none();
+        if let (Some(dy), true, false) = (&mut sum, active, on_the_way) {
+            device.activation_gradient(activation, &y_data, dy)?;
         }
         let dy = match (&pending, &sum) {
             (Some(share), others) => OutputGradient::Normalized { share, others: others.as_ref() },
-            (None, Some(dy)) if relu && residual_gradient.is_none() => OutputGradient::Clamped { dy, y: &*y_data },
+            (None, Some(dy)) if on_the_way => OutputGradient::Clamped { dy, y: &*y_data },
             (None, Some(dy)) => OutputGradient::Whole(dy),
             (None, None) => return Ok(()),
         };
-        let mut dbias = take_gradient(gradients, &bias)?;
-        let gathered = ConvGradients { weight: gradients.get_or_alloc_mut(&weight)?, bias: &mut dbias };
+        let mut dbias = bias.as_ref().map(|bias| take_gradient(gradients, bias)).transpose()?;
+        let gathered = ConvGradients { weight: gradients.get_or_alloc_mut(&weight)?, bias: dbias.as_mut() };
         match &x.gradient {
             Some(cell) => cell.add_with(device, pool, geometry.input(), |dx, accumulate| {
                 device.conv2d_gradient(pool, &geometry, input(&x), dy, &weight, gathered, Some((dx, accumulate)))
             })?,
             None => device.conv2d_gradient(pool, &geometry, input(&x), dy, &weight, gathered, None)?,
         }
-        *gradients.get_or_alloc_mut(&bias)? = dbias;
+        if let Some((bias, dbias)) = bias.as_ref().zip(dbias) {
+            *gradients.get_or_alloc_mut(bias)? = dbias;
+        }
         match residual_gradient.zip(sum) {
             Some((cell, dy)) => cell.add(device, pool, shape, dy),
             None => Ok(()),
@@ -307,7 +316,7 @@ fn input<B: Conv2dKernel>(x: &FeatureMap<B>) -> Input<'_, B> {
 fn checked_geometry<B: Conv2dKernel>(
     x: &FeatureMap<B>,
     weight: &Parameter<B>,
-    bias: &Parameter<B>,
+    bias: Option<&Parameter<B>>,
     options: &Options<'_, B>,
 ) -> Result<Geometry> {
     let refused = |why: String| {
@@ -316,8 +325,9 @@ fn checked_geometry<B: Conv2dKernel>(
     let &[o, c, kernel_h, kernel_w] = weight.shape.as_slice() else {
         return Err(refused(format!("a kernel has four sizes, this one {:?}", weight.shape)));
     };
-    if c != x.shape[1] || bias.shape != [o] {
-        return Err(refused(format!("the kernel's shape is {:?}, the bias' {:?}", weight.shape, bias.shape)));
+    if c != x.shape[1] || bias.is_some_and(|bias| bias.shape != [o]) {
+        let bias = bias.map(|bias| &bias.shape);
+        return Err(refused(format!("the kernel's shape is {:?}, the bias' {bias:?}", weight.shape)));
     }
     let geometry = Geometry::new(x.shape, [o, c, kernel_h, kernel_w], options.stride, options.padding)
         .ok_or_else(|| refused(format!("a {kernel_h}x{kernel_w} kernel does not fit")))?;

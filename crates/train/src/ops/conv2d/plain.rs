@@ -2,8 +2,9 @@
 
 use super::{ConvGradients, Epilogue, Geometry, Input, OutputGradient, reference};
 use crate::device::cpu::{Buffer, BufferPool, host, layout};
+use crate::ops::activation::reference::activation_gradient;
 use crate::ops::batch_norm2d::reference::affine;
-use crate::ops::relu::reference::relu_gradient;
+use crate::tensor::activation::Activation;
 use crate::tensor::feature_map::Layout;
 use crate::tensor::memory::{Accumulate, Memory};
 use crate::tensor::pending::PendingKernel;
@@ -21,7 +22,7 @@ fn values(g: &Geometry, x: Input<'_, Cpu>) -> Vec<f32> {
         }
     };
     match x.affine {
-        Some(of) => affine(g.input(), &plain, &host(&of.scale), &host(&of.shift), of.relu),
+        Some(of) => affine(g.input(), &plain, &host(&of.scale), &host(&of.shift), of.activation),
         None => plain,
     }
 }
@@ -31,17 +32,16 @@ pub fn forward(
     g: &Geometry,
     x: Input<'_, Cpu>,
     weight: &[f32],
-    bias: &[f32],
+    bias: Option<&[f32]>,
     epilogue: &Epilogue<'_, Buffer>,
     y: &mut [f32],
 ) {
-    let mut sums = reference::forward(g, &values(g, x), weight, bias);
+    let zeros = vec![0.0; g.o];
+    let mut sums = reference::forward(g, &values(g, x), weight, bias.unwrap_or(&zeros));
     if let Some(residual) = epilogue.residual {
         sums.iter_mut().zip(layout::plain(residual, g.output())).for_each(|(sum, r)| *sum += r);
     }
-    if epilogue.relu {
-        sums.iter_mut().for_each(|sum| *sum = sum.max(0.0));
-    }
+    sums.iter_mut().for_each(|sum| *sum = epilogue.activation.apply(*sum));
     layout::put(&sums, g.output(), Accumulate::Overwrite, y);
 }
 
@@ -57,13 +57,15 @@ pub fn gradient(
     let dy = layout::plain(dy, g.output());
     let (weights, biases) = reference::weight_gradient(g, &values(g, x), &dy);
     gradients.weight.iter_mut().zip(weights).for_each(|(sum, d)| *sum += d);
-    gradients.bias.iter_mut().zip(biases).for_each(|(sum, d)| *sum += d);
+    if let Some(bias) = gradients.bias {
+        bias.iter_mut().zip(biases).for_each(|(sum, d)| *sum += d);
+    }
     if let Some((dx, accumulate)) = dx {
         layout::put(&reference::input_gradient(g, &dy, weight), g.input(), accumulate, dx);
     }
 }
 
-/// The gradient inside the ReLU.
+/// The gradient inside the activation.
 pub fn whole(
     device: &Cpu,
     pool: &BufferPool,
@@ -75,7 +77,7 @@ pub fn whole(
         OutputGradient::Whole(dy) => whole.copy_from_slice(dy),
         OutputGradient::Clamped { dy, y } => {
             whole.copy_from_slice(dy);
-            relu_gradient(y, &mut whole);
+            activation_gradient(Activation::Relu, y, &mut whole);
         }
         OutputGradient::Normalized { share, others: None } => {
             device.apply_norm_share(shape, share, &mut whole, Accumulate::Overwrite)?;

@@ -3,8 +3,10 @@
 //! Both see their input as rows of pixels 16 floats apart and as a list of [`Run`]s: for every output pixel the products to
 //! be summed are, run by run, consecutive floats of the input times consecutive rows of 16 of the packed weights.
 
+use crate::device::cpu::activation::activate;
 use crate::device::cpu::layout::LANES;
 use crate::device::cpu::simd::{Kernel, Simd};
+use crate::tensor::activation::Activation;
 
 /// Consecutive floats of the input that meet consecutive rows of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub(super) struct Row<'a> {
     pub bias: *const f32,
     /// Added to the result: strides as `y`.
     pub residual: Option<*const f32>,
-    pub relu: bool,
+    pub activation: Activation,
     pub y: *mut f32,
     /// Output pixels.
     pub pixels: usize,
@@ -130,7 +132,7 @@ impl Row<'_> {
             }
             for (pixel, sums) in sums.iter().enumerate() {
                 for (block, &sum) in sums.iter().enumerate() {
-                    let value = if self.relu { S::max(sum, S::splat(0.0)) } else { sum };
+                    let value = activate::<S>(self.activation, sum);
                     S::store(self.y.add(pixel * self.pixel_stride + block * self.block_stride), value);
                 }
             }

@@ -10,9 +10,11 @@
 
 use super::direct::{Direct, Extras, Residual};
 use super::tile::{Outer, Row, Run};
+use crate::device::cpu::activation::activate;
 use crate::device::cpu::layout::{LANES, blocks};
 use crate::device::cpu::simd::{Kernel, Level, Simd, Vector, dispatch, vectorized};
 use crate::device::cpu::{Buffer, BufferPool};
+use crate::tensor::activation::Activation;
 use crate::tensor::feature_map::Layout;
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -167,7 +169,7 @@ impl Winograd {
                         weights_stride: self.weights_len(),
                         bias: zeros.as_ptr(),
                         residual: None,
-                        relu: false,
+                        activation: Activation::None,
                         y: products[point * output_point..].as_mut_ptr(),
                         pixels: tiles,
                         pixel_stride: LANES,
@@ -183,7 +185,7 @@ impl Winograd {
                     products,
                     bias: extras.bias,
                     residual,
-                    relu: extras.relu,
+                    activation: extras.activation,
                     y: y_start,
                 };
                 // SAFETY: `y` and the residual hold `count` blocks of the output's size.
@@ -358,7 +360,7 @@ struct TransformOutput<'a> {
     products: &'a [f32],
     bias: &'a [f32],
     residual: Option<*const f32>,
-    relu: bool,
+    activation: Activation,
     y: *mut f32,
 }
 
@@ -400,10 +402,7 @@ impl TransformOutput<'_> {
                         if let Some(residual) = self.residual {
                             value = V::add(value, V::load(residual.add(at)));
                         }
-                        if self.relu {
-                            value = V::max(value, V::splat(0.0));
-                        }
-                        V::store(self.y.add(at), value);
+                        V::store(self.y.add(at), activate::<V>(self.activation, value));
                     }
                 }
             }

@@ -12,7 +12,7 @@ impl CrossEntropyKernel for Cpu {
         _: &Buffer,
         _: &[usize],
         _: f64,
-    ) -> Result<Option<Buffer>, <Self as HasErr>::Err> {
+    ) -> Result<Option<(Buffer, Buffer)>, <Self as HasErr>::Err> {
         Ok(None)
     }
 }

@@ -16,10 +16,9 @@ impl CrossEntropyKernel for Cuda {
         logits: &CudaBuffer,
         labels: &[usize],
         smoothing: f64,
-    ) -> Result<Option<CudaBuffer>, CudaError> {
+    ) -> Result<Option<(CudaBuffer, CudaBuffer)>, CudaError> {
         let labels = Indices::new(pool, labels, classes)?;
-        let (by_logits, _) = gradient(pool, shape, logits, &labels, 0..n, smoothing)?;
-        Ok(Some(by_logits))
+        gradient(pool, shape, logits, &labels, 0..n, smoothing).map(Some)
     }
 }
 

@@ -29,9 +29,14 @@ use preprocess::{Error, Result};
 /// A loss with the tape of all that led to it.
 pub type Loss<B> = Tensor<Rank0, f32, B, OwnedTape<f32, B>>;
 
+/// The loss of one image against its label, in nats, and its predicted class.
+pub type ImageScore = (f64, usize);
+
 /// Kernels of the loss.
 pub trait CrossEntropyKernel: PendingKernel {
-    /// `dz` of logits `[n, classes]`; none from a device that leaves the loss to dfdx.
+    /// `dz` of logits `[n, classes]`, and of each image its loss and the class of its largest logit `[n, 2]`; none from a device that leaves
+    /// the loss to dfdx.
+    #[allow(clippy::type_complexity)]
     fn cross_entropy_gradient(
         &self,
         pool: &Self::Pool,
@@ -39,11 +44,37 @@ pub trait CrossEntropyKernel: PendingKernel {
         logits: &Self::Buffer,
         labels: &[usize],
         smoothing: f64,
-    ) -> Result<Option<Self::Buffer>, Self::Err>;
+    ) -> Result<Option<(Self::Buffer, Self::Buffer)>, Self::Err>;
 }
 
-/// The mean cross-entropy of logits `[n, classes, 1, 1]` against smoothed targets, with the pass' tape: to go backward from. Its value
-/// is dfdx's, or zero from a device that computes the gradient alone: scores follow from the logits (the model's `Score`).
+/// What the loss knows of each image, still on the device.
+#[derive(Debug)]
+pub struct Scores<B: CrossEntropyKernel> {
+    n: usize,
+    /// `[n, 2]` of a device whose kernel computes the loss.
+    computed: Option<B::Buffer>,
+    logits: FeatureMap<B>,
+}
+
+impl<B: CrossEntropyKernel> Scores<B> {
+    /// Brings them to the host, which waits for the device; computes them from the logits where no kernel has.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn read(&self, labels: &[usize], device: &B) -> Result<Vec<ImageScore>> {
+        let Some(computed) = &self.computed else {
+            let logits = self.logits.to_nchw(device)?;
+            let classes = (logits.len() / self.n.max(1)).max(1);
+            let score = |(row, &label)| (logits::cross_entropy(row, label), logits::most_probable(row));
+            return Ok(logits.chunks_exact(classes).zip(labels).map(score).collect());
+        };
+        let pairs = device.download([self.n, 2, 1, 1], computed).map_err(device_error("download losses"))?;
+        Ok(pairs.as_chunks::<2>().0.iter().map(|&[loss, class]| (f64::from(loss), class as usize)).collect())
+    }
+}
+
+/// The mean cross-entropy of logits `[n, classes, 1, 1]` against smoothed targets, with the pass' tape: to go backward from; and what it
+/// knows of each image. The loss' value is dfdx's, or zero from a device whose kernel computes the gradient and the scores alone.
 ///
 /// # Errors
 /// Logits and labels that do not fit each other, or a failure of the device.
@@ -52,7 +83,7 @@ pub fn cross_entropy<B: CrossEntropyKernel>(
     labels: &[usize],
     smoothing: f64,
     pass: &mut Pass<B>,
-) -> Result<Loss<B>> {
+) -> Result<(Loss<B>, Scores<B>)> {
     const OP: &str = "cross-entropy";
     let sizes @ [n, classes] = logits.flat_shape(OP)?;
     if labels.len() != n || labels.iter().any(|&label| label >= classes) {
@@ -62,21 +93,23 @@ pub fn cross_entropy<B: CrossEntropyKernel>(
         )));
     }
     let data = logits.activations(OP, pass)?;
-    let gradient =
+    let computed =
         pass.forward(OP, |device| device.cross_entropy_gradient(pass.pool(), sizes, &data, labels, smoothing))?;
     let device = pass.device().clone();
-    let Some(gradient) = gradient else {
+    let Some((gradient, scores)) = computed else {
         let matrix = to_matrix(logits, pass)?;
         let targets = device.try_tensor_from_vec(targets(labels, classes, smoothing), (n, classes));
         let targets = targets.map_err(device_error("upload labels"))?;
-        return Ok(cross_entropy_with_logits_loss(matrix.put_tape(pass.take_tape()), targets));
+        let loss = cross_entropy_with_logits_loss(matrix.put_tape(pass.take_tape()), targets);
+        return Ok((loss, Scores { n, computed: None, logits: logits.clone() }));
     };
     if let Some(cell) = logits.gradient.clone() {
         let shape = logits.shape();
         pass.on_backward(OP, move |device, pool, _| cell.add(device, pool, shape, gradient));
     }
     let zero: Tensor<Rank0, f32, B> = device.try_zeros().map_err(device_error(OP))?;
-    Ok(zero.put_tape(pass.take_tape()))
+    let scores = Scores { n, computed: Some(scores), logits: logits.clone() };
+    Ok((zero.put_tape(pass.take_tape()), scores))
 }
 
 /// Target probabilities `[images, classes]`: `smoothing` spread evenly over all classes, the rest for the label.

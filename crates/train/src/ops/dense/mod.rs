@@ -11,7 +11,8 @@ mod cpu;
 mod cuda;
 pub mod reference;
 
-use crate::ops::relu::ReluKernel;
+use crate::ops::activation::ActivationKernel;
+use crate::tensor::activation::Activation;
 use crate::tensor::feature_map::FeatureMap;
 use crate::tensor::memory::{Accumulate, Memory, Slot, Vector, take_gradient};
 use crate::tensor::op_times::Op;
@@ -40,7 +41,7 @@ pub struct DenseGradients<'a, B: Memory> {
 }
 
 /// Kernels of the dense layer.
-pub trait DenseKernel: ReluKernel {
+pub trait DenseKernel: ActivationKernel {
     /// `y` of shape `[n, outputs, 1, 1]` from `x` of shape `[n, inputs, 1, 1]`.
     #[allow(clippy::too_many_arguments)]
     fn dense(
@@ -104,7 +105,7 @@ pub fn dense<B: DenseKernel>(
     pass.on_backward(Op { name: &op, flops: 2 * flops }, move |device, pool, gradients| {
         let Some(mut dy) = y_gradient.take(device, pool, y_shape)? else { return Ok(()) };
         if relu {
-            device.relu_gradient(&y_data, &mut dy)?;
+            device.activation_gradient(Activation::Relu, &y_data, &mut dy)?;
         }
         let mut dbias = take_gradient(gradients, &bias)?;
         let gathered = DenseGradients { weight: gradients.get_or_alloc_mut(&weight)?, bias: &mut dbias };

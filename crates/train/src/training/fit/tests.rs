@@ -79,7 +79,7 @@ fn plan(architecture: Architecture, epochs: usize, directory: &Path) -> ModelPla
 /// The final weights and `history.csv`.
 fn outcome(plan: &ModelPlan) -> (Vec<Array>, String) {
     let data = halves(10);
-    let fitted = fit(plan, NOWHERE.as_ref(), &data, &Cpu::default()).unwrap();
+    let fitted = fit(plan, NOWHERE.as_ref(), &data, &Cpu::default(), &mut ()).unwrap();
     (fitted.model.weights(), fs::read_to_string(plan.directory.join(HISTORY_FILE)).unwrap())
 }
 
@@ -137,7 +137,7 @@ fn each_part_of_a_recipe_changes_the_weights() {
         plan.batch_size = 1;
         edit(&mut plan.settings);
         // Without a validation split the model is that of the last epoch.
-        fit(&plan, NOWHERE.as_ref(), &halves(0), &Cpu::default()).unwrap().model.weights()
+        fit(&plan, NOWHERE.as_ref(), &halves(0), &Cpu::default(), &mut ()).unwrap().model.weights()
     };
     let plain = weights(|_| ());
     let edits: [(&str, Edit); 6] = [
@@ -159,12 +159,15 @@ fn training_learns_and_early_stopping_keeps_the_best() {
     let mut plan = plan(Architecture::Resnet, 30, directory.path());
     plan.settings.early_stopping = Some(EarlyStopping { patience: 2 });
     let data = halves(10);
-    let mut fitted = fit(&plan, NOWHERE.as_ref(), &data, &Cpu::default()).unwrap();
+    let fitted = fit(&plan, NOWHERE.as_ref(), &data, &Cpu::default(), &mut ()).unwrap();
     let best = fitted.scores[fitted.best_epoch - 1];
     assert!(best.validation_accuracy > 0.8, "{best:?}");
     assert!(fitted.scores.iter().all(|row| row.validation_loss >= best.validation_loss));
     let mut feed = fitted.model.feed(0, 8).unwrap();
-    assert_eq!(fitted.model.score(&data.validation, &mut feed).unwrap().loss(), best.validation_loss);
+    assert_eq!(
+        fitted.model.for_inference().unwrap().score(&data.validation, &mut feed).unwrap().loss(),
+        best.validation_loss
+    );
     assert_eq!(fitted.stop, Stop::NoImprovement(2));
     assert_eq!(fitted.scores.len(), fitted.best_epoch + 2);
 }
@@ -212,7 +215,8 @@ fn without_a_validation_split_the_last_epoch_is_the_model() {
     let directory = tempfile::tempdir().unwrap();
     let data = halves(0);
     let fitted =
-        fit(&plan(Architecture::BaselineCnn, 2, directory.path()), NOWHERE.as_ref(), &data, &Cpu::default()).unwrap();
+        fit(&plan(Architecture::BaselineCnn, 2, directory.path()), NOWHERE.as_ref(), &data, &Cpu::default(), &mut ())
+            .unwrap();
     assert_eq!(fitted.best_epoch, 2);
     assert!(history::read_scores(directory.path()).unwrap()[1].validation_loss.is_nan());
 }
@@ -223,7 +227,7 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint() {
     let data = halves(10);
     let mut plan = plan(Architecture::Resnet, 2, directory.path());
     plan.settings.learning_rate = 1e38;
-    let error = fit(&plan, NOWHERE.as_ref(), &data, &Cpu::default()).err().expect("diverged").to_string();
+    let error = fit(&plan, NOWHERE.as_ref(), &data, &Cpu::default(), &mut ()).err().expect("diverged").to_string();
     for part in [
         "`halves` diverged",
         "in epoch 1, step 2 of 3",

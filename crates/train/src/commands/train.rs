@@ -1,11 +1,12 @@
 //! `train`: every model of the pipeline file, one after another.
 
+use crate::commands::console::Console;
 use crate::data::shards::{Data, TrainingData};
-use crate::model::Model;
 use crate::model::directory::{self, Config, FORMAT, PREPROCESSOR_FILE, RunRecord, WEIGHTS_FILE};
 use crate::model::history::{self, HISTORY_FILE};
 use crate::model::predictions::predictions_file;
 use crate::model::score::Score;
+use crate::network::architectures;
 use crate::network::summary::ParameterCounts;
 use crate::ops::Backend;
 use crate::training::early_stopping::Stop;
@@ -34,7 +35,7 @@ pub fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B) -> Res
     for plan in &plans {
         ownership::claim(&pipeline.output, &plan.name)?;
         // An image size that the last model cannot take should not come out after hours of training the first.
-        Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)
+        architectures::graph(plan.settings.architecture, plan.classes.len(), [plan.image.width, plan.image.height])
             .map_err(|error| error.while_doing(format!("`train.models.{}` cannot be built", plan.name)))?;
     }
     for plan in &plans {
@@ -55,7 +56,7 @@ fn train<B: Backend>(plan: &ModelPlan, data: &TrainingData, device: &B) -> Resul
     if !is_up_to_date(plan, succession.next())? {
         let growing = succession.begin()?;
         let grown = ModelPlan { directory: growing.to_owned(), ..plan.clone() };
-        let fitted = fit(&grown, succession.other_than(growing), data, device)?;
+        let fitted = fit(&grown, succession.other_than(growing), data, device, &mut Console::new(&plan.name))?;
         publish(&grown, data, fitted)?;
     }
     succession.take_place()?;
@@ -73,15 +74,16 @@ fn is_up_to_date(plan: &ModelPlan, directory: &Path) -> Result<bool> {
 }
 
 /// Writes the model's directory, its `config.json` last.
-fn publish<B: Backend>(plan: &ModelPlan, data: &TrainingData, mut fitted: Fitted<B>) -> Result<()> {
+fn publish<B: Backend>(plan: &ModelPlan, data: &TrainingData, fitted: Fitted<B>) -> Result<()> {
     let directory = &plan.directory;
     directory::write_weights(directory, &fitted.model.weights())?;
     history::write_scores(directory, &fitted.scores)?;
     history::write_timings(directory, &fitted.timings)?;
+    let mut inference = fitted.model.for_inference()?;
     let splits = [(Split::Validation, data.validation()), (Split::Test, data.test())];
     let mut scores = Vec::new();
     for (split, rows) in splits {
-        let (predictions, score) = fitted.model.predict(rows, plan.batch_size, &plan.classes)?;
+        let (predictions, score) = inference.predict(rows, plan.batch_size, &plan.classes)?;
         predictions.write(&predictions_file(directory, split))?;
         scores.push((split, score));
     }
@@ -100,12 +102,12 @@ fn published_files() -> Vec<String> {
 }
 
 fn config<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>) -> Result<Config> {
-    let counts = ParameterCounts::of(&fitted.model.network.parameters());
+    let counts = ParameterCounts::of(fitted.model.network.graph());
     Ok(Config {
         format: FORMAT,
         architecture: plan.settings.architecture,
         num_classes: plan.classes.len(),
-        num_features: fitted.model.features(),
+        num_features: fitted.model.network.graph().features(),
         label_names: plan.classes.clone(),
         image: plan.image.clone(),
         trainable_parameters: counts.trainable,

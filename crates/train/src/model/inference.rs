@@ -1,0 +1,112 @@
+//! A model in use: logits of images, predictions and scores of whole splits.
+
+use super::input::{batch_to_feature_map, images_to_feature_map};
+use super::predictions::{Prediction, Predictions};
+use super::score::Score;
+use super::{Model, no_numbers};
+use crate::data::feed::{Batch, Feed};
+use crate::data::images::Images;
+use crate::data::store::Pixels;
+use crate::network::Network;
+use crate::ops::Backend;
+use crate::ops::cross_entropy::logits;
+use crate::tensor::feature_map::FeatureMap;
+use crate::tensor::pass::Pass;
+use preprocess::Result;
+use preprocess::dataset::Rows;
+use preprocess::pipeline::ImageSettings;
+use preprocess::stage::interrupt;
+use std::sync::Arc;
+
+/// A model whose weights stand still: normalisations are folded into the convolutions before them.
+#[derive(Debug)]
+pub struct Inference<'a, B: Backend> {
+    /// What it was made of.
+    pub model: &'a Model<B>,
+    network: Network<B>,
+}
+
+impl<'a, B: Backend> Inference<'a, B> {
+    pub(super) fn new(model: &'a Model<B>) -> Result<Self> {
+        Ok(Self { model, network: model.network.for_inference(&model.device)? })
+    }
+
+    /// Logits `[images, classes, 1, 1]` of a batch, left on the device.
+    ///
+    /// # Errors
+    /// Images of another size, or a failure of the device.
+    pub fn forward_batch(&mut self, batch: &Batch<Pixels<B>>) -> Result<FeatureMap<B>> {
+        let ImageSettings { height, width, .. } = self.model.image;
+        let mut pass = Pass::infer(&self.model.device, &self.model.pool);
+        let images = batch_to_feature_map(batch, height, width, self.network.graph().standardization(), &pass)?;
+        self.network.forward(images, &mut pass)
+    }
+
+    /// Logits `[images, classes]` of 8-bit RGB images `[images, height, width, 3]`, in inference mode.
+    ///
+    /// # Errors
+    /// The number of bytes is not that of whole images; the device fails.
+    pub fn logits(&mut self, pixels: &[u8]) -> Result<Vec<f32>> {
+        let count = pixels.len() / self.model.image_bytes();
+        let ImageSettings { height, width, .. } = self.model.image;
+        let mut pass = Pass::infer(&self.model.device, &self.model.pool);
+        let images =
+            images_to_feature_map(pixels, count, height, width, self.network.graph().standardization(), &pass)?;
+        self.network.forward(images, &mut pass)?.to_nchw(&self.model.device)
+    }
+
+    /// Runs over all images in their order, handing each batch's logits and labels to `take`.
+    ///
+    /// # Errors
+    /// An image cannot be read, the device fails, or the run is interrupted.
+    pub fn run<I: Images>(
+        &mut self,
+        images: &Arc<I>,
+        feed: &mut Feed<B::Store>,
+        mut take: impl FnMut(&[f32], &[usize]),
+    ) -> Result<()> {
+        for batch in feed.epoch(images, (0..images.count()).collect())? {
+            interrupt::check()?;
+            let batch = batch?;
+            take(&self.forward_batch(&batch)?.to_nchw(&self.model.device)?, &batch.labels);
+        }
+        Ok(())
+    }
+
+    /// Loss and accuracy over all images.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn score<I: Images>(&mut self, images: &Arc<I>, feed: &mut Feed<B::Store>) -> Result<Score> {
+        let mut score = Score::default();
+        self.run(images, feed, |logits, labels| score.add(logits, labels))?;
+        Ok(score)
+    }
+
+    /// The predictions for all rows in their order, and their score.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn predict(&mut self, rows: &Arc<Rows>, batch_size: usize, classes: &[String]) -> Result<(Predictions, Score)> {
+        let (mut predictions, mut score) = (Vec::with_capacity(rows.len()), Score::default());
+        let mut feed = self.model.feed(0, batch_size)?;
+        self.run(rows, &mut feed, |logits, labels| {
+            score.add(logits, labels);
+            for (logits, &label) in logits.chunks_exact(classes.len()).zip(labels) {
+                let row = predictions.len();
+                predictions.push(Prediction {
+                    path: rows.source(row).to_owned(),
+                    content: rows.content(row).to_owned(),
+                    group: rows.group(row),
+                    label,
+                    prediction: logits::most_probable(logits),
+                    probabilities: logits::softmax(logits),
+                });
+            }
+        })?;
+        if let Some(row) = predictions.iter().find(|row| row.probabilities.iter().any(|p| !p.is_finite())) {
+            return Err(no_numbers(&row.path));
+        }
+        Ok((Predictions { classes: classes.to_vec(), rows: predictions }, score))
+    }
+}
