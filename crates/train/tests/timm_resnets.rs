@@ -39,8 +39,8 @@ const fn case(architecture: Architecture, model: &'static str, [images, height, 
 const CASES: [Case; 4] = [
     case(Architecture::Resnet18, "resnet18", [8, 32, 32, 3]),
     case(Architecture::Resnet18, "resnet18", [4, 64, 72, 7]),
-    case(Architecture::Resnet34, "resnet34", [4, 64, 64, 5]),
-    case(Architecture::Resnet50, "resnet50", [4, 65, 64, 6]),
+    case(Architecture::Resnet34, "resnet34", [6, 40, 40, 5]),
+    case(Architecture::Resnet50, "resnet50", [12, 32, 32, 6]),
 ];
 
 /// Where the fixture comes from.
@@ -158,6 +158,7 @@ fn formula(name: &str, shape: &[usize]) -> Vec<f32> {
     let value = |noise: f32| match shape {
         [out, _, h, w] => noise * (6.0 / (out * h * w) as f64).sqrt() as f32,
         _ if name.starts_with("fc.") => noise * 0.05,
+        _ if name.ends_with(".bn2.weight") || name.ends_with(".bn3.weight") => 0.25 + 0.125 * noise,
         _ if name.ends_with("weight") || name.ends_with("running_var") => 1.0 + 0.5 * noise,
         _ => 0.25 * noise,
     };

@@ -45,7 +45,7 @@ impl GraphBuilder {
     pub fn conv(&mut self, name: impl Into<String>, x: NodeId, conv: Conv) -> Result<NodeId> {
         let (name, layer) = (name.into(), Layer::Conv2d(conv));
         let [c, h, w] = self.map(&name, x)?;
-        if conv.groups == 0 || c % conv.groups != 0 || conv.filters % conv.groups != 0 {
+        if conv.groups == 0 || ![c, conv.filters].iter().all(|channels| channels.is_multiple_of(conv.groups)) {
             let Conv { filters, groups, .. } = conv;
             return Err(
                 self.misfit(&name, format!("{groups} groups divide neither {c} channels nor {filters} filters"))

@@ -6,9 +6,10 @@ use preprocess::pipeline::Precision;
 use std::rc::Rc;
 use train::device::cuda::CudaPool;
 use train::ops::batch_norm2d::{
-    Batch, BatchNorm2dKernel, ChannelGradients, Channels, EPSILON, MOMENTUM, Moving, Normalization, NormalizedBatch,
+    Batch, BatchNorm2dKernel, ChannelGradients, Channels, Moving, NormOptions, Normalization, NormalizedBatch,
     reference,
 };
+use train::tensor::activation::Activation;
 use train::tensor::memory::{Accumulate, Memory, Vector};
 use train::tensor::pending::NormShare;
 use train::tensor::pending::PendingKernel;
@@ -41,11 +42,11 @@ struct Results {
 }
 
 impl Case {
-    fn new(shape: [usize; 4], relu: bool) -> Self {
+    fn new(shape: [usize; 4], options: NormOptions) -> Self {
         let len = shape.iter().product();
         // A mean far from zero, as a network's activations have it.
         let x = noise(1, len).iter().map(|v| v + 30.0).collect();
-        let op = Normalization { shape, epsilon: EPSILON, relu };
+        let op = Normalization { shape, options };
         Self { op, x, weight: noise(2, shape[1]), bias: noise(3, shape[1]), dy: noise(4, len) }
     }
 
@@ -54,23 +55,30 @@ impl Case {
         noise(5, self.op.shape[1])
     }
 
-    /// From the statistics in single precision that the device found, so that the ReLU clamps the same values.
+    /// From the statistics in single precision that the device found, so that the activation clamps the same values.
     fn expected(&self, found: &Results) -> Results {
-        let Normalization { shape, epsilon, relu } = self.op;
+        let Normalization { shape, options: NormOptions { activation, epsilon, momentum } } = self.op;
         let [n, c, h, w] = shape;
         let (mean, variance) = reference::statistics(shape, &self.x);
         let count = (n * h * w) as f64;
         let moved = |batch: &[f64], factor: f64| -> Vec<f32> {
-            let moved = |(start, batch): (&f32, &f64)| (1.0 - MOMENTUM) * f64::from(*start) + MOMENTUM * factor * batch;
+            let moved = |(start, batch): (&f32, &f64)| (1.0 - momentum) * f64::from(*start) + momentum * factor * batch;
             self.start().iter().zip(batch).map(|pair| moved(pair) as f32).collect()
         };
         let moving = [moved(&mean, 1.0), moved(&variance, count / (count - 1.0).max(1.0))];
         let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
         let (found_mean, found_variance) = (wide(&found.mean), wide(&found.variance));
-        let y =
-            reference::forward(shape, &self.x, &found_mean, &found_variance, &self.weight, &self.bias, epsilon, relu);
-        let clamped = |y: f32| relu && y <= 0.0;
-        let d: Vec<f32> = self.dy.iter().zip(&y).map(|(&d, &y)| if clamped(y) { 0.0 } else { d }).collect();
+        let y = reference::forward(
+            shape,
+            &self.x,
+            &found_mean,
+            &found_variance,
+            &self.weight,
+            &self.bias,
+            epsilon,
+            activation,
+        );
+        let d: Vec<f32> = self.dy.iter().zip(&y).map(|(&d, &y)| if activation.passes(y) { d } else { 0.0 }).collect();
         let (dx, dweight, dbias) = reference::gradient(shape, &self.x, &self.weight, epsilon, &d);
         let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect::<Vec<_>>();
         Results {
@@ -143,12 +151,14 @@ fn kernels_equal_the_reference() {
     let device = device();
     let pool = pool(&device, Precision::Fp32);
     for shape in [[1, 1, 1, 2], [5, 3, 1, 1], [3, 17, 2, 3], [70, 2, 4, 5], [2, 64, 9, 7], [2, 3, 61, 61]] {
-        for relu in [false, true] {
-            let case = Case::new(shape, relu);
+        for (activation, epsilon, momentum) in
+            [(Activation::None, 1e-3, 0.1), (Activation::Relu, 1e-3, 0.1), (Activation::Relu6, 1e-5, 0.3)]
+        {
+            let case = Case::new(shape, NormOptions { activation, epsilon, momentum });
             let found = case.run(&device, &pool);
             let expected = case.expected(&found);
             let check = |what: &str, found: &[f32], expected: &[f32], tolerance| {
-                assert_close(&format!("{what}, {shape:?}, relu {relu}"), found, expected, tolerance);
+                assert_close(&format!("{what}, {shape:?}, {activation:?}"), found, expected, tolerance);
             };
             check("mean", &found.mean, &expected.mean, STATISTICS_TOLERANCE);
             check("variance", &found.variance, &expected.variance, STATISTICS_TOLERANCE);
@@ -159,7 +169,7 @@ fn kernels_equal_the_reference() {
             check("dbias", &found.dbias, &expected.dbias, TOLERANCE);
             check("dx", &found.dx, &expected.dx, TOLERANCE);
             check("dx, added", &found.dx_added, &expected.dx_added, TOLERANCE);
-            assert_eq!(case.run(&device, &pool), found, "twice, {shape:?}, relu {relu}");
+            assert_eq!(case.run(&device, &pool), found, "twice, {shape:?}, {activation:?}");
         }
     }
 }

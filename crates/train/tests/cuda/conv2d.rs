@@ -7,6 +7,7 @@ use std::rc::Rc;
 use train::device::cuda::CudaPool;
 use train::ops::batch_norm2d::BatchNorm2dKernel;
 use train::ops::conv2d::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradient, Padding, reference};
+use train::tensor::activation::Activation;
 use train::tensor::feature_map::Layout;
 use train::tensor::memory::{Accumulate, Memory};
 use train::tensor::pending::{Affine, NormGradient, NormShare};
@@ -15,7 +16,8 @@ use train::tensor::pending::{Affine, NormGradient, NormShare};
 /// in longer sums. On the emulator the worst of these cases are 1.2e-6 and 6.6e-4.
 const TOLERANCES: [(Precision, f32); 2] = [(Precision::Fp32, 2e-5), (Precision::Tf32, 2e-3)];
 
-use Padding::{Same, Valid};
+use Activation::{Relu, Relu6};
+use Padding::{Same, Symmetric, Valid};
 
 /// `[n, c, h, w]`, `[o, kernel_h, kernel_w]`, stride, padding.
 type Shape = ([usize; 4], [usize; 3], usize, Padding);
@@ -35,6 +37,9 @@ const SHAPES: &[Shape] = &[
     ([2, 3, 11, 13], [33, 5, 5], 1, Same),
     ([1, 17, 9, 8], [1, 5, 5], 3, Same),
     ([2, 3, 15, 16], [32, 7, 7], 2, Valid),
+    ([2, 3, 15, 16], [17, 7, 7], 2, Symmetric(3)),
+    ([2, 17, 9, 8], [33, 3, 3], 2, Symmetric(1)),
+    ([1, 3, 3, 4], [2, 3, 3], 1, Symmetric(4)),
     ([1, 1, 7, 7], [3, 7, 7], 1, Valid),
     ([1, 3, 10, 10], [5, 7, 7], 3, Same),
     ([5, 5, 4, 3], [17, 3, 1], 1, Same),
@@ -52,64 +57,77 @@ const LARGE: &[Shape] = &[
 /// What is fused into the convolution.
 #[derive(Debug, Clone, Copy)]
 struct Fused {
-    affine: Option<Relu>,
+    affine: Option<Activation>,
+    bias: bool,
     residual: bool,
-    relu: bool,
+    activation: Activation,
     moments: bool,
     accumulate: Accumulate,
     gradient: Kind,
 }
 
-type Relu = bool;
-
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Whole,
     Clamped,
-    Normalized { relu: bool, others: bool },
+    Normalized { activation: Activation, others: bool },
 }
 
 /// Each appears at least once, and each with the others that might disturb it.
 const FUSED: &[Fused] = &[
     Fused {
         affine: None,
+        bias: true,
         residual: false,
-        relu: false,
+        activation: Activation::None,
         moments: false,
         accumulate: Accumulate::Overwrite,
         gradient: Kind::Whole,
     },
     Fused {
-        affine: Some(true),
+        affine: Some(Relu),
+        bias: true,
         residual: true,
-        relu: true,
+        activation: Relu,
         moments: true,
         accumulate: Accumulate::Add,
         gradient: Kind::Clamped,
     },
     Fused {
-        affine: Some(false),
+        affine: Some(Activation::None),
+        bias: true,
         residual: false,
-        relu: true,
+        activation: Relu,
         moments: false,
         accumulate: Accumulate::Overwrite,
         gradient: Kind::Clamped,
     },
     Fused {
-        affine: Some(true),
+        affine: Some(Relu),
+        bias: true,
         residual: true,
-        relu: false,
+        activation: Activation::None,
         moments: true,
         accumulate: Accumulate::Add,
-        gradient: Kind::Normalized { relu: true, others: true },
+        gradient: Kind::Normalized { activation: Relu, others: true },
     },
     Fused {
         affine: None,
+        bias: true,
         residual: true,
-        relu: true,
+        activation: Relu,
         moments: true,
         accumulate: Accumulate::Overwrite,
-        gradient: Kind::Normalized { relu: false, others: false },
+        gradient: Kind::Normalized { activation: Activation::None, others: false },
+    },
+    Fused {
+        affine: Some(Relu6),
+        bias: false,
+        residual: false,
+        activation: Relu6,
+        moments: false,
+        accumulate: Accumulate::Overwrite,
+        gradient: Kind::Normalized { activation: Relu6, others: false },
     },
 ];
 
@@ -168,28 +186,29 @@ impl Case {
         let Geometry { c, h, w, o, out_h, out_w, .. } = self.geometry;
         let x: Vec<f32> = match self.fused.affine {
             None => self.x.clone(),
-            Some(relu) => {
+            Some(activation) => {
                 let [scale, shift] = &self.affine;
                 let value = |(at, x): (usize, &f32)| scale[at / (h * w) % c] * x + shift[at / (h * w) % c];
-                self.x.iter().enumerate().map(value).map(|v| if relu { v.max(0.0) } else { v }).collect()
+                self.x.iter().enumerate().map(value).map(|v| activation.apply(v)).collect()
             }
         };
-        let mut y = reference::forward(&self.geometry, &x, &self.weight, &self.bias);
+        let zeros = vec![0.0; o];
+        let bias = if self.fused.bias { &self.bias } else { &zeros };
+        let mut y = reference::forward(&self.geometry, &x, &self.weight, bias);
         if self.fused.residual {
             y = sum(&y, &self.residual);
         }
-        if self.fused.relu {
-            y.iter_mut().for_each(|y| *y = y.max(0.0));
-        }
+        y.iter_mut().for_each(|y| *y = self.fused.activation.apply(*y));
         let d: Vec<f32> = (0..y.len()).map(|at| self.gradient_inside(at, at / (out_h * out_w) % o)).collect();
         let dx = reference::input_gradient(&self.geometry, &d, &self.weight);
         let dx = if self.fused.accumulate == Accumulate::Add { sum(&self.before[0], &dx) } else { dx };
         let (dw, db) = reference::weight_gradient(&self.geometry, &x, &d);
         let moments = self.fused.moments.then(|| y.chunks_exact(out_h * out_w).flat_map(moments).collect());
-        Results { y, moments, dx, dw: sum(&self.before[1], &dw), db: sum(&self.before[2], &db) }
+        let db = if self.fused.bias { sum(&self.before[2], &db) } else { self.before[2].clone() };
+        Results { y, moments, dx, dw: sum(&self.before[1], &dw), db }
     }
 
-    /// The gradient inside the ReLU.
+    /// The gradient inside the activation.
     fn gradient_inside(&self, at: usize, channel: usize) -> f32 {
         let (dy, y) = (self.dy[at], self.y[at]);
         let [mean, scale, shift, factor, constant] = self.norm.each_ref().map(|of| of[channel]);
@@ -202,8 +221,8 @@ impl Case {
                     0.0
                 }
             }
-            Kind::Normalized { relu, others } => {
-                let d = if relu && scale * y + shift <= 0.0 { 0.0 } else { dy };
+            Kind::Normalized { activation, others } => {
+                let d = if activation.passes(scale * y + shift) { dy } else { 0.0 };
                 scale * d + factor * (y - mean) + constant + if others { self.others[at] } else { 0.0 }
             }
         }
@@ -215,9 +234,9 @@ impl Case {
         let (x, residual, y_data) = (upload(input, &self.x), upload(output, &self.residual), upload(output, &self.y));
         let (dy, others) = (upload(output, &self.dy), upload(output, &self.others));
         let (weight, bias) = (vector(device, &self.weight), vector(device, &self.bias));
-        let affine = self.fused.affine.map(|relu| {
+        let affine = self.fused.affine.map(|activation| {
             let [scale, shift] = self.affine.each_ref().map(|of| vector(device, of));
-            Affine { scale, shift, relu }
+            Affine { scale, shift, activation }
         });
         let x = Input { data: &x, layout: Layout::Activations, affine: affine.as_ref() };
 
@@ -226,21 +245,21 @@ impl Case {
         let mut moments = self.fused.moments.then(|| device.allocate(pool, moments_shape).unwrap());
         let epilogue = Epilogue {
             residual: self.fused.residual.then_some(&residual),
-            relu: self.fused.relu,
+            activation: self.fused.activation,
             moments: moments.as_mut(),
         };
-        device.conv2d(pool, &self.geometry, x, &weight, &bias, epilogue, &mut y).unwrap();
+        device.conv2d(pool, &self.geometry, x, &weight, self.fused.bias.then_some(&bias), epilogue, &mut y).unwrap();
 
         let mut dx = upload(input, &self.before[0]);
         let [mut dw, mut db] = [1, 2].map(|at| slot(device, &self.before[at]));
-        let gradients = ConvGradients { weight: &mut dw, bias: &mut db };
+        let gradients = ConvGradients { weight: &mut dw, bias: self.fused.bias.then_some(&mut db) };
         let share;
         let gradient = match self.fused.gradient {
             Kind::Whole => OutputGradient::Whole(&dy),
             Kind::Clamped => OutputGradient::Clamped { dy: &dy, y: &y_data },
-            Kind::Normalized { relu, others: with_others } => {
+            Kind::Normalized { activation, others: with_others } => {
                 let [mean, scale, shift, factor, constant] = self.norm.each_ref().map(|of| vector(device, of));
-                let of = NormGradient { mean, scale, shift, factor, constant, relu };
+                let of = NormGradient { mean, scale, shift, factor, constant, activation };
                 share = NormShare { of, x: Rc::new(y_data), dy };
                 OutputGradient::Normalized { share: &share, others: with_others.then_some(&others) }
             }
@@ -315,7 +334,7 @@ fn images_have_no_gradient() {
     let [x, dy] = [(case.geometry.input(), &case.x), (case.geometry.output(), &case.dy)]
         .map(|(shape, values)| device.upload(&pool, shape, values).unwrap());
     let [mut dw, mut db] = [1, 2].map(|at| slot(&device, &case.before[at]));
-    let gradients = ConvGradients { weight: &mut dw, bias: &mut db };
+    let gradients = ConvGradients { weight: &mut dw, bias: Some(&mut db) };
     let x = Input { data: &x, layout: Layout::Images, affine: None };
     let weight = vector(&device, &case.weight);
     device.conv2d_gradient(&pool, &case.geometry, x, OutputGradient::Whole(&dy), &weight, gradients, None).unwrap();
@@ -341,6 +360,6 @@ fn a_kernel_that_is_too_large_is_refused() {
     let mut y = device.allocate(&pool, geometry.output()).unwrap();
     let x = Input { data: &x, layout: Layout::Activations, affine: None };
     let (weight, bias) = (vector(&device, &noise(2, 256)), vector(&device, &[0.0]));
-    let epilogue = Epilogue { residual: None, relu: false, moments: None };
-    assert!(device.conv2d(&pool, &geometry, x, &weight, &bias, epilogue, &mut y).is_err());
+    let epilogue = Epilogue { residual: None, activation: Activation::None, moments: None };
+    assert!(device.conv2d(&pool, &geometry, x, &weight, Some(&bias), epilogue, &mut y).is_err());
 }

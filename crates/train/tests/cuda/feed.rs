@@ -14,6 +14,7 @@ use train::data::images::{Images, shuffled};
 use train::data::store::{HostStore, ImageMemory};
 use train::device::cuda::{CudaBuffer, CudaStore};
 use train::tensor::memory::Memory;
+use train::tensor::standardization::Standardization;
 
 const SIZE: [usize; 2] = [20, 17];
 const BYTES: usize = SIZE[0] * SIZE[1] * 3;
@@ -79,7 +80,8 @@ fn on_gpu(feed: &mut Feed<CudaStore>, images: &Arc<Noise>, order: &[usize], behi
     };
     for batch in feed.epoch(images, order.to_vec()).unwrap() {
         let Batch { pixels, labels } = batch.unwrap();
-        let floats = device.receive_images(&pool, [labels.len(), 3, h, w], &pixels).unwrap();
+        let floats =
+            device.receive_images(&pool, [labels.len(), 3, h, w], &pixels, Standardization::default()).unwrap();
         waiting.push_back((labels, floats));
         if waiting.len() > behind {
             wait(&mut waiting);

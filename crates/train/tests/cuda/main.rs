@@ -16,9 +16,17 @@ mod max_pool2d;
 mod moving_average;
 #[path = "../pytorch.rs"]
 mod pytorch;
+#[path = "../timm_resnets.rs"]
+mod timm_resnets;
 
 #[test]
 fn a_step_is_pytorchs_on_a_gpu_too() {
     let device = common::device();
     pytorch::a_step_is_pytorchs_on(&device, &common::pool(&device, preprocess::pipeline::Precision::Fp32));
+}
+
+#[test]
+fn a_resnet_is_timms_on_a_gpu_too() {
+    let device = common::device();
+    timm_resnets::the_smallest_is_timms_on(&device, &common::pool(&device, preprocess::pipeline::Precision::Fp32));
 }

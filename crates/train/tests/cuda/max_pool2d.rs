@@ -2,53 +2,73 @@
 
 use crate::common::{device, noise, pool, sum};
 use preprocess::pipeline::Precision;
-use train::ops::max_pool2d::{MaxPool2dKernel, reference};
+use train::ops::max_pool2d::{MaxPool2dKernel, Window, reference};
 use train::tensor::memory::{Accumulate, Memory};
+
+const WINDOWS: [Window; 5] = [
+    Window::HALVING,
+    Window { size: 3, stride: 2, padding: 1 },
+    Window { size: 3, stride: 1, padding: 1 },
+    Window { size: 3, stride: 3, padding: 0 },
+    Window { size: 5, stride: 2, padding: 2 },
+];
 
 #[test]
 fn kernels_equal_the_reference() {
     let device = device();
     let pool = pool(&device, Precision::Fp32);
-    for shape in [[1, 1, 2, 2], [2, 3, 5, 4], [1, 17, 3, 7], [3, 16, 8, 8], [1, 64, 2, 9], [2, 3, 61, 61]] {
-        let [n, c, h, w] = shape;
-        let out = [n, c, h / 2, w / 2];
-        // Few different values, so that windows have ties.
-        let x: Vec<f32> = noise(1, shape.iter().product()).iter().map(|v| (v * 4.0).round()).collect();
-        let (dy, start) = (noise(2, out.iter().product()), noise(3, x.len()));
-        let (expected, best) = reference::forward(shape, &x);
-        let on_device = device.upload(&pool, shape, &x).unwrap();
-        let mut y = device.upload(&pool, out, &vec![f32::NAN; dy.len()]).unwrap();
-        let largest = device.max_pool2d(&pool, shape, &on_device, &mut y).unwrap();
-        assert_eq!(device.download(out, &y).unwrap(), expected, "{shape:?}");
+    for shape @ [n, c, h, w] in
+        [[1, 1, 2, 2], [2, 3, 5, 4], [1, 17, 3, 7], [3, 16, 8, 8], [1, 64, 2, 9], [2, 3, 61, 61]]
+    {
+        for window in WINDOWS {
+            let Some([out_h, out_w]) = window.output([h, w]) else { continue };
+            let out = [n, c, out_h, out_w];
+            let (what, shapes) = (format!("{shape:?}, {window:?}"), [shape, out]);
+            // Few different values, so that windows have ties.
+            let x: Vec<f32> = noise(1, shape.iter().product()).iter().map(|v| (v * 4.0).round()).collect();
+            // Sums of few quarters are exact in any order.
+            let quarters = |seed, len| noise(seed, len).iter().map(|v| (v * 16.0).round() / 4.0).collect::<Vec<f32>>();
+            let (dy, start) = (quarters(2, out.iter().product()), quarters(3, x.len()));
+            let (expected, numbers) = reference::forward(window, shapes, &x);
+            let on_device = device.upload(&pool, shape, &x).unwrap();
+            let mut y = device.upload(&pool, out, &vec![f32::NAN; dy.len()]).unwrap();
+            let largest = device.max_pool2d(&pool, window, shapes, &on_device, &mut y).unwrap();
+            assert_eq!(device.download(out, &y).unwrap(), expected, "{what}");
 
-        let expected = reference::gradient(shape, &best, &dy);
-        let dy = device.upload(&pool, out, &dy).unwrap();
-        let gradient = |dx: &[f32], accumulate| {
-            let mut dx = device.upload(&pool, shape, dx).unwrap();
-            device.max_pool2d_gradient(shape, &largest, &dy, &mut dx, accumulate).unwrap();
-            device.download(shape, &dx).unwrap()
-        };
-        assert_eq!(gradient(&start, Accumulate::Add), sum(&start, &expected), "{shape:?}, added");
-        let overwritten = gradient(&vec![f32::NAN; x.len()], Accumulate::Overwrite);
-        assert_eq!(overwritten, expected, "{shape:?}, overwritten");
+            let expected = reference::gradient(window, shapes, &numbers, &dy);
+            let dy = device.upload(&pool, out, &dy).unwrap();
+            let gradient = |dx: &[f32], accumulate| {
+                let mut dx = device.upload(&pool, shape, dx).unwrap();
+                device.max_pool2d_gradient(window, shapes, &largest, &dy, &mut dx, accumulate).unwrap();
+                device.download(shape, &dx).unwrap()
+            };
+            assert_eq!(gradient(&start, Accumulate::Add), sum(&start, &expected), "{what}, added");
+            let overwritten = gradient(&vec![f32::NAN; x.len()], Accumulate::Overwrite);
+            assert_eq!(overwritten, expected, "{what}, overwritten");
+        }
     }
 }
 
 #[test]
-fn not_a_number_stays_where_it_is_first_and_is_never_taken_later() {
+fn what_is_no_number_is_the_largest() {
     let device = device();
     let pool = pool(&device, Precision::Fp32);
-    let shape = [1, 1, 2, 4];
-    let x = [f32::NAN, 1.0, 1.0, f32::NAN, 2.0, 3.0, 2.0, f32::NAN];
-    let (expected, best) = reference::forward(shape, &x);
-    assert!(expected[0].is_nan() && expected[1] == 2.0);
-    let on_device = device.upload(&pool, shape, &x).unwrap();
-    let mut y = device.allocate(&pool, [1, 1, 1, 2]).unwrap();
-    let largest = device.max_pool2d(&pool, shape, &on_device, &mut y).unwrap();
-    let y = device.download([1, 1, 1, 2], &y).unwrap();
-    assert!(y[0].is_nan() && y[1] == 2.0, "{y:?}");
-    let dy = device.upload(&pool, [1, 1, 1, 2], &[5.0, 6.0]).unwrap();
-    let mut dx = device.allocate(&pool, shape).unwrap();
-    device.max_pool2d_gradient(shape, &largest, &dy, &mut dx, Accumulate::Overwrite).unwrap();
-    assert_eq!(device.download(shape, &dx).unwrap(), reference::gradient(shape, &best, &[5.0, 6.0]));
+    let x = [f32::NAN, 1.0, 1.0, f32::NAN, 2.0, 3.0, 2.0, 0.0];
+    for (window, shapes) in [
+        (Window::HALVING, [[1, 1, 2, 4], [1, 1, 1, 2]]),
+        (Window { size: 3, stride: 2, padding: 1 }, [[1, 1, 2, 4], [1, 1, 1, 2]]),
+    ] {
+        let [shape, out] = shapes;
+        let (_, numbers) = reference::forward(window, shapes, &x);
+        let on_device = device.upload(&pool, shape, &x).unwrap();
+        let mut y = device.allocate(&pool, out).unwrap();
+        let largest = device.max_pool2d(&pool, window, shapes, &on_device, &mut y).unwrap();
+        let y = device.download(out, &y).unwrap();
+        assert!(y.iter().all(|y| y.is_nan()), "{y:?}");
+        let dy = device.upload(&pool, out, &[5.0, 6.0]).unwrap();
+        let mut dx = device.allocate(&pool, shape).unwrap();
+        device.max_pool2d_gradient(window, shapes, &largest, &dy, &mut dx, Accumulate::Overwrite).unwrap();
+        let expected = reference::gradient(window, shapes, &numbers, &[5.0, 6.0]);
+        assert_eq!(device.download(shape, &dx).unwrap(), expected, "{window:?}");
+    }
 }

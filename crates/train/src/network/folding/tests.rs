@@ -27,7 +27,7 @@ fn network(architecture: Architecture, device: &Cpu) -> Network<Cpu> {
 }
 
 fn logits(network: &mut Network<Cpu>, device: &Cpu) -> Vec<f32> {
-    let pixels: Vec<u8> = (0..IMAGES * SIDE * SIDE * 3).map(|at| (at * 2_654_435_761 >> 13) as u8).collect();
+    let pixels: Vec<u8> = (0..IMAGES * SIDE * SIDE * 3).map(|at| ((at * 2_654_435_761) >> 13) as u8).collect();
     let mut pass = Pass::infer(device, &device.pool().unwrap());
     let images = images_to_feature_map(&pixels, IMAGES, SIDE, SIDE, Standardization::default(), &pass).unwrap();
     network.forward(images, &mut pass).unwrap().to_nchw(device).unwrap()

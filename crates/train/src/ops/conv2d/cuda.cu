@@ -337,7 +337,7 @@ __device__ void forward(const Geometry &g, const float *x, const Affine &affine,
         if (bias) sum += __ldg(bias + first + n);
         if (residual) sum += __ldg(residual + at);
         if (activation) sum = at_least(0.0f, sum);
-        y[at] = activation == 2 ? fminf(sum, 6.0f) : sum;
+        y[at] = activation == 2 && sum > 6.0f ? 6.0f : sum;
     }
 }
 

@@ -111,8 +111,9 @@ fn halve_plane(w: usize, x: &[f32], y: &mut [f32], largest: &mut [u8]) {
             for lane in 0..LANES {
                 let (mut best, mut at) = (top[lane], 0);
                 for (value, index) in [(top[lane + LANES], 1), (bottom[lane], 2), (bottom[lane + LANES], 3)] {
-                    at = if value > best { index } else { at };
-                    best = if value > best { value } else { best };
+                    let larger = value > best || value.is_nan();
+                    at = if larger { index } else { at };
+                    best = if larger { value } else { best };
                 }
                 y[lane] = best;
                 largest[lane] = at;

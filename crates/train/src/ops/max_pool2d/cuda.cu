@@ -10,9 +10,9 @@ extern "C" __global__ void max_pool2d_forward(
         const float *top = from + at / columns * 2 * w + at % columns * 2, *bottom = top + w;
         float best = top[0], others[3] = {top[1], bottom[0], bottom[1]};
         unsigned char which = 0;
-        // Not fmaxf: of equals the first wins, and NaN stays if it is first but is never taken later, as on the CPU.
+        // Not fmaxf: of equals the first wins, and NaN wins over numbers.
         for (int other = 0; other < 3; other++) {
-            if (others[other] > best) {
+            if (others[other] > best || others[other] != others[other]) {
                 best = others[other];
                 which = other + 1;
             }

@@ -5,7 +5,7 @@
 //! ```
 //! with windows of `k` x `k` pixels, a step of `s`, and `p` rows and columns around the image; divisions round down. The gradient goes
 //! to the first maximum of each window (in row order), which the forward pass remembers in a byte. A value that is no number is the
-//! largest, as in PyTorch; but in windows of 2x2 that do not overlap only where it is the window's first.
+//! largest, as in PyTorch.
 
 mod cpu;
 #[cfg(feature = "cuda")]

@@ -30,7 +30,7 @@ const fn case(
 }
 
 use Padding::{Same, Symmetric, Valid};
-const CASES: [Case; 19] = [
+const CASES: [Case; 28] = [
     case("one pixel", [1, 1, 1, 1], 1, [1, 1], 1, Valid),
     case("one pixel, padded", [1, 3, 1, 1], 5, [3, 3], 1, Same),
     case("kernel as large as the image", [2, 5, 3, 4], 17, [3, 4], 1, Valid),
