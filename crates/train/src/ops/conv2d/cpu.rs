@@ -261,6 +261,17 @@ struct GroupSums {
     weights_len: usize,
 }
 
+/// The first group's sums, `len` floats, take up the others', in order.
+fn add_groups(sums: &mut [f32], len: usize) {
+    let (total, others) = sums.split_at_mut(len);
+    total.par_chunks_mut(SUM_CHUNK).enumerate().for_each(|(chunk, total)| {
+        for other in others.chunks_exact(len) {
+            let other = &other[chunk * SUM_CHUNK..][..total.len()];
+            total.iter_mut().zip(other).for_each(|(sum, term)| *sum += term);
+        }
+    });
+}
+
 impl GroupSums {
     /// Sums over the batch. `add` adds an image's products with `dy`, for some output blocks, to their packed weights of
     /// `weights_len` floats a block. The gradient by the input is computed on the way, while the image's `dy` is in the cache.
@@ -309,14 +320,7 @@ impl GroupSums {
                 });
             }
         });
-        // The first group's sums take up the others', in order.
-        let (total, others) = sums.split_at_mut(all * block);
-        total.par_chunks_mut(SUM_CHUNK).enumerate().for_each(|(chunk, total)| {
-            for other in others.chunks_exact(all * block) {
-                let other = &other[chunk * SUM_CHUNK..][..total.len()];
-                total.iter_mut().zip(other).for_each(|(sum, term)| *sum += term);
-            }
-        });
+        add_groups(&mut sums, all * block);
         Self { sums, blocks: [all, per_task], weights_len }
     }
 

@@ -60,6 +60,20 @@ pub(super) enum Residual<'a> {
     Output,
 }
 
+impl Residual<'_> {
+    /// Where the map begins that is added to an output of `len` floats at `y`.
+    pub fn start(self, y: *mut f32, len: usize) -> Option<*const f32> {
+        match self {
+            Self::None => None,
+            Self::Map(map) => {
+                assert_eq!(map.len(), len, "a residual of another size");
+                Some(map.as_ptr())
+            }
+            Self::Output => Some(y.cast_const()),
+        }
+    }
+}
+
 impl Direct {
     /// The convolution itself.
     pub fn forward(g: &Geometry, layout: Layout) -> Self {
@@ -200,14 +214,7 @@ impl Direct {
         assert_eq!(y.len(), count * block_stride);
         assert!(first[0] + (out_h - 1) * step < size[0] && first[1] + (out_w - 1) * step < size[1]);
         let y_start = y.as_mut_ptr();
-        let residual = match extras.residual {
-            Residual::None => None,
-            Residual::Map(map) => {
-                assert_eq!(map.len(), y.len());
-                Some(map.as_ptr())
-            }
-            Residual::Output => Some(y_start.cast_const()),
-        };
+        let residual = extras.residual.start(y_start, y.len());
         self.for_each_band(plan, image, |x, rows| {
             assert!(plan.len() <= x.len() && rows.len() <= plan.band);
             for i in rows.clone() {

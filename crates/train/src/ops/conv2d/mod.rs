@@ -25,12 +25,13 @@ use crate::ops::activation::ActivationKernel;
 use crate::ops::batch_norm2d::BatchNorm2dKernel;
 use crate::tensor::activation::Activation;
 use crate::tensor::feature_map::{FeatureMap, Layout};
-use crate::tensor::gradient::Gathered;
+use crate::tensor::gradient::{Gathered, GradientCell};
 use crate::tensor::memory::{Accumulate, Memory, Slot, Vector, take_gradient};
 use crate::tensor::op_times::Op;
 use crate::tensor::parameter::Parameter;
 use crate::tensor::pass::Pass;
 use crate::tensor::pending::{Affine, NormShare};
+use dfdx::tensor::Gradients;
 use preprocess::{Error, Result};
 use std::rc::Rc;
 
@@ -265,28 +266,50 @@ pub fn conv2d<B: Conv2dKernel>(
     })?;
     let mut y = FeatureMap::new(geometry.output(), y, pass);
     y.moments = moments.map(Rc::new);
-    let Some(y_gradient) = y.gradient.clone() else { return Ok(y) };
+    if let Some(y_gradient) = y.gradient.clone() {
+        let residual = residual.and_then(|residual| residual.gradient.clone());
+        let bias = bias.map(|bias| bias.tensor.clone());
+        let (x, weight, y) = (x.clone(), weight.tensor.clone(), y.data.clone());
+        let backward = Backward { geometry, x, weight, bias, residual, activation, y, y_gradient };
+        let directions = if backward.x.gradient.is_some() { 2 } else { 1 };
+        pass.on_backward(Op { name: &op, flops: directions * flops }, move |device, pool, gradients| {
+            backward.run(device, pool, gradients)
+        });
+    }
+    Ok(y)
+}
 
-    let (x, y_data, residual_gradient) = (x.clone(), y.data.clone(), residual.and_then(|r| r.gradient.clone()));
-    let (weight, bias) = (weight.tensor.clone(), bias.map(|bias| bias.tensor.clone()));
-    let directions = if x.gradient.is_some() { 2 } else { 1 };
-    pass.on_backward(Op { name: &op, flops: directions * flops }, move |device, pool, gradients| {
+/// What the backward pass of a convolution needs.
+struct Backward<B: Conv2dKernel> {
+    geometry: Geometry,
+    x: FeatureMap<B>,
+    weight: Vector<B>,
+    bias: Option<Vector<B>>,
+    residual: Option<GradientCell<B>>,
+    activation: Activation,
+    y: Rc<B::Buffer>,
+    y_gradient: GradientCell<B>,
+}
+
+impl<B: Conv2dKernel> Backward<B> {
+    fn run(self, device: &B, pool: &B::Pool, gradients: &mut Gradients<f32, B>) -> std::result::Result<(), B::Err> {
+        let Self { geometry, x, weight, bias, residual, activation, y, y_gradient } = self;
         let shape = geometry.output();
         // A residual's gradient and an activation need the whole gradient by the output.
         let active = activation != Activation::None;
-        let shares = match active || residual_gradient.is_some() {
+        let shares = match active || residual.is_some() {
             true => Gathered { sum: y_gradient.take(device, pool, shape)?, pending: None },
             false => y_gradient.take_shares(),
         };
         let Gathered { mut sum, pending } = shares;
         // The kernels look for what ReLU lets through themselves, if nobody else needs to know.
-        let on_the_way = activation == Activation::Relu && residual_gradient.is_none();
+        let on_the_way = activation == Activation::Relu && residual.is_none();
         if let (Some(dy), true, false) = (&mut sum, active, on_the_way) {
-            device.activation_gradient(activation, &y_data, dy)?;
+            device.activation_gradient(activation, &y, dy)?;
         }
         let dy = match (&pending, &sum) {
             (Some(share), others) => OutputGradient::Normalized { share, others: others.as_ref() },
-            (None, Some(dy)) if on_the_way => OutputGradient::Clamped { dy, y: &*y_data },
+            (None, Some(dy)) if on_the_way => OutputGradient::Clamped { dy, y: &*y },
             (None, Some(dy)) => OutputGradient::Whole(dy),
             (None, None) => return Ok(()),
         };
@@ -301,12 +324,11 @@ pub fn conv2d<B: Conv2dKernel>(
         if let Some((bias, dbias)) = bias.as_ref().zip(dbias) {
             *gradients.get_or_alloc_mut(bias)? = dbias;
         }
-        match residual_gradient.zip(sum) {
+        match residual.zip(sum) {
             Some((cell, dy)) => cell.add(device, pool, shape, dy),
             None => Ok(()),
         }
-    });
-    Ok(y)
+    }
 }
 
 fn input<B: Conv2dKernel>(x: &FeatureMap<B>) -> Input<'_, B> {
