@@ -45,7 +45,8 @@ pub fn table(graph: &Graph) -> String {
     let rule = "─".repeat(layer + shape + count + flops + 6);
     let text_of = |cells: &[String; 4]| {
         let [name, output, parameters, work] = cells;
-        format!("{name:layer$}  {output:shape$}  {parameters:>count$}  {work:>flops$}\n")
+        let line = format!("{name:layer$}  {output:shape$}  {parameters:>count$}  {work:>flops$}");
+        format!("{}\n", line.trim_end())
     };
     let lines: String = cells.iter().map(text_of).collect();
     let mut text = format!("{}{rule}\n{lines}{rule}\n", text_of(&header));
