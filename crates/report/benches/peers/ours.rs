@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use train::commands::profile;
 use train::data::shards::TrainingData;
 use train::model::Model;
+use train::model::inference::Inference;
 use train::training::plan::ModelPlan;
 
 /// Whole training steps: the batches are read from the shards meanwhile, loss and accuracy are counted. The median of `steps`.
@@ -25,7 +26,7 @@ pub fn training(plan: &ModelPlan, data: &TrainingData, steps: usize) -> Result<f
 /// Inference of `runs` batches.
 pub fn inference(model: &Model<Cpu>, runs: usize) -> Result<f64> {
     let pixels: Vec<u8> = (0..BATCH * model.image_bytes()).map(|at| ((at * 2_654_435_761) >> 13) as u8).collect();
-    let mut inference = model.for_inference()?;
+    let mut inference = Inference::of(model)?;
     inference.logits(&pixels)?;
     let started = Instant::now();
     for _ in 0..runs {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use train::commands::profile::{Part, StepProfile, measure as measure_steps};
 use train::data::shards::TrainingData;
 use train::model::Model;
+use train::model::inference::Inference;
 use train::network::summary::ParameterCounts;
 use train::ops::Backend;
 use train::tensor::op_times::Direction;
@@ -90,7 +91,7 @@ fn inference(plan: &ModelPlan, profile: &StepProfile) -> Result<Work> {
     let device = Cpu::default();
     let model = Model::new(plan.settings.architecture, plan.classes.len(), &plan.image, plan.seed, &device)?;
     let pixels: Vec<u8> = (0..BATCH * model.image_bytes()).map(|at| ((at * 2_654_435_761) >> 13) as u8).collect();
-    let mut inference = model.for_inference()?;
+    let mut inference = Inference::of(&model)?;
     inference.logits(&pixels)?;
     let seconds = timing::seconds(BUDGET, || drop(black_box(inference.logits(&pixels))));
     let flops = forward_flops(profile) * BATCH / profile.images;

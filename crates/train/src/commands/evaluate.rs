@@ -3,6 +3,7 @@
 use crate::commands::classify::classify;
 use crate::data::files;
 use crate::model::Model;
+use crate::model::inference::Inference;
 use crate::model::score::{self, ClassScores, Score};
 use crate::ops::Backend;
 use crate::ops::cross_entropy::logits;
@@ -60,7 +61,7 @@ fn score<B: Backend>(directory: &Path, images: &Path, device: &B) -> Result<Eval
     let (model, config) = Model::load(directory, device)?;
     let (files, labels): (Vec<PathBuf>, Vec<usize>) = labelled_files(images, &config.label_names)?.into_iter().unzip();
     let (mut score, mut pairs, mut unreadable) = (Score::default(), Vec::new(), 0);
-    classify(&mut model.for_inference()?, &files, |at, logits| {
+    classify(&mut Inference::of(&model)?, &files, |at, logits| {
         match logits {
             Ok(logits) => {
                 score.add(logits, &labels[at..=at]);

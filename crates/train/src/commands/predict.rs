@@ -55,7 +55,7 @@ pub fn predict<B: Backend>(directory: &Path, paths: &[PathBuf], top: usize, form
     for path in paths {
         files.extend(files::find(path)?);
     }
-    let outcomes = classify(&mut model.for_inference()?, &config.label_names, &files, top)?;
+    let outcomes = classify(&mut Inference::of(&model)?, &config.label_names, &files, top)?;
     print(&outcomes, top.min(config.num_classes), format)?;
     if outcomes.iter().all(|outcome| matches!(outcome.result, Classified::Error(_))) {
         let given: Vec<String> = paths.iter().map(|path| format!("`{}`", names::path(path))).collect();

@@ -9,6 +9,7 @@ use crate::data::images::{Images, shuffled};
 use crate::data::shards::{Data, TrainingData};
 use crate::data::store::Pixels;
 use crate::model::Model;
+use crate::model::inference::Inference;
 use crate::model::score::Score;
 use crate::ops::Backend;
 use crate::tensor::failure::device_error;
@@ -159,7 +160,7 @@ pub fn inference_time<B: Backend>(model: &Model<B>, images: usize, runs: usize) 
     let noise = Arc::new(Noise(images));
     let mut feed = model.feed(images, images)?;
     let mut batches = feed.epoch(&noise, (0..images).cycle().take(images * (WARM_UP + runs)).collect())?;
-    let mut inference = model.for_inference()?;
+    let mut inference = Inference::of(model)?;
     let mut infer = |runs: usize| {
         for batch in batches.by_ref().take(runs) {
             inference.forward_batch(&batch?)?;

@@ -4,6 +4,7 @@ use crate::commands::console::Console;
 use crate::data::shards::{Data, TrainingData};
 use crate::model::directory::{self, Config, FORMAT, PREPROCESSOR_FILE, RunRecord, WEIGHTS_FILE};
 use crate::model::history::{self, HISTORY_FILE};
+use crate::model::inference::Inference;
 use crate::model::predictions::predictions_file;
 use crate::model::score::Score;
 use crate::network::architectures;
@@ -79,7 +80,7 @@ fn publish<B: Backend>(plan: &ModelPlan, data: &TrainingData, fitted: Fitted<B>)
     directory::write_weights(directory, &fitted.model.weights())?;
     history::write_scores(directory, &fitted.scores)?;
     history::write_timings(directory, &fitted.timings)?;
-    let mut inference = fitted.model.for_inference()?;
+    let mut inference = Inference::of(&fitted.model)?;
     let splits = [(Split::Validation, data.validation()), (Split::Test, data.test())];
     let mut scores = Vec::new();
     for (split, rows) in splits {

@@ -4,7 +4,6 @@
 //! `config.json` is written last, carries a checksum of itself and names the other files with theirs: a directory that has one
 //! holds a whole model. The weights carry PyTorch's names and layouts (convolution OIHW, linear `[out, in]`).
 
-use crate::model::config_check;
 use crate::model::ecosystem;
 use crate::model::history::{HISTORY_FILE, TIMINGS_CHECKSUM_FILE, TIMINGS_FILE};
 use crate::model::predictions::predictions_file;
@@ -12,15 +11,17 @@ use crate::network::architectures;
 use crate::tensor::arrays::{self, Array};
 use indexmap::IndexMap;
 use preprocess::manifest::Split;
-use preprocess::pipeline::{Architecture, ImageSettings, ModelSettings};
+use preprocess::pipeline::{Architecture, ImageSettings, ModelSettings, limits};
 use preprocess::stage::atomic_file::{sweep_leftovers, write_atomically, write_error};
 use preprocess::stage::error::Context;
 use preprocess::stage::files;
 use preprocess::stage::fingerprint;
 use preprocess::stage::sealed::{self, Unsealed};
 use preprocess::{Error, Result};
+use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::ops::RangeInclusive;
+use std::path::{Component, Path};
 
 /// File name in a model's directory.
 pub const CONFIG_FILE: &str = "config.json";
@@ -104,7 +105,7 @@ impl Config {
                 return refuse("is not as it was written", reason, &hint);
             }
         };
-        match config_check::impossible(&config) {
+        match impossible(&config) {
             Some(reason) => refuse("describes no possible model", reason, AGAIN),
             None => Ok(config),
         }
@@ -154,6 +155,39 @@ impl Config {
         let written = self.run.files.get(name).ok_or_else(|| damaged("`config.json` names no checksum for it"))?;
         if *written == checksum()? { Ok(()) } else { Err(damaged("its checksum is not the one in `config.json`")) }
     }
+}
+
+/// What is impossible about a configuration that is as it was written, if anything is: a right checksum says nothing about who computed
+/// it, and sizes from a file decide about memory.
+fn impossible(config: &Config) -> Option<String> {
+    let run = &config.run;
+    let numbers: [(&str, usize, RangeInclusive<usize>); 8] = [
+        ("format", config.format as usize, FORMAT as usize..=FORMAT as usize),
+        ("num_classes", config.num_classes, 2..=config.label_names.len()),
+        ("image.width", config.image.width, limits::IMAGE_SIDE),
+        ("image.height", config.image.height, limits::IMAGE_SIDE),
+        ("settings.epochs", config.settings.epochs, limits::EPOCHS),
+        ("run.batch_size", run.batch_size, limits::BATCH_SIZE),
+        ("run.epochs", run.epochs, limits::EPOCHS),
+        ("best_epoch", config.best_epoch, 1..=run.epochs),
+    ];
+    let outside = numbers.into_iter().find(|(_, number, range)| !range.contains(number));
+    if let Some((key, number, range)) = outside {
+        return Some(match key {
+            "format" => format!("its format is {number}, this program's is {FORMAT}"),
+            _ => format!("`{key}` is {number}; it must be from {} to {}", range.start(), range.end()),
+        });
+    }
+    if config.label_names.len() != config.num_classes {
+        let names = config.label_names.len();
+        return Some(format!("`num_classes` is {} and `label_names` holds {names} names", config.num_classes));
+    }
+    let mut names = HashSet::new();
+    if let Some(twice) = config.label_names.iter().find(|name| !names.insert(*name)) {
+        return Some(format!("`label_names` holds `{twice}` twice"));
+    }
+    let plain = |name: &str| matches!(Path::new(name).components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
+    run.files.keys().find(|name| !plain(name)).map(|name| format!("`run.files` names `{name}`, which is no file name"))
 }
 
 fn write_json(file: &Path, value: &serde_json::Value) -> Result<()> {

@@ -27,7 +27,11 @@ pub struct Inference<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Inference<'a, B> {
-    pub(super) fn new(model: &'a Model<B>) -> Result<Self> {
+    /// The model as it classifies. It shares the weights, so training can only go on once it is gone.
+    ///
+    /// # Errors
+    /// The device failed, or has no memory left.
+    pub fn of(model: &'a Model<B>) -> Result<Self> {
         Ok(Self { model, network: model.network.for_inference(&model.device)? })
     }
 

@@ -1,6 +1,5 @@
 //! A network on a device, with what is needed to run it on pixels.
 
-pub mod config_check;
 pub mod directory;
 mod ecosystem;
 pub mod history;
@@ -15,7 +14,6 @@ use crate::ops::Backend;
 use crate::tensor::arrays::Array;
 use crate::tensor::failure::device_error;
 use directory::Config;
-use inference::Inference;
 use preprocess::pipeline::{Architecture, ImageSettings};
 use preprocess::{Error, Result};
 use std::path::Path;
@@ -126,14 +124,6 @@ impl<B: Backend> Model<B> {
         let store =
             self.device.store(keep, batch_size, self.image_bytes()).map_err(device_error("make room for images"))?;
         Ok(Feed::new(store, self.image_bytes(), batch_size))
-    }
-
-    /// The model as it classifies. It shares the weights, so training can only go on once it is gone.
-    ///
-    /// # Errors
-    /// The device failed, or has no memory left.
-    pub fn for_inference(&self) -> Result<Inference<'_, B>> {
-        Inference::new(self)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::data::feed::Feed;
 use crate::data::images::{Images, shuffled};
 use crate::data::shards::Data;
 use crate::model::history::{self, EpochScores, EpochTiming};
+use crate::model::inference::Inference;
 use crate::model::score::Score;
 use crate::model::{Model, directory};
 use crate::network::summary::ParameterCounts;
@@ -206,10 +207,10 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
     /// The score of `scored` on the validation split; the network goes on with `weights`.
     fn validate(&mut self, feed: &mut Feed<B::Store>, weights: &[Array], scored: &[Array]) -> Result<Score> {
         if self.learner.average.is_none() {
-            return self.learner.model.for_inference()?.score(self.data.validation(), feed);
+            return Inference::of(&self.learner.model)?.score(self.data.validation(), feed);
         }
         self.learner.model.set_weights(scored)?;
-        let score = self.learner.model.for_inference()?.score(self.data.validation(), feed)?;
+        let score = Inference::of(&self.learner.model)?.score(self.data.validation(), feed)?;
         self.learner.model.set_weights(weights)?;
         Ok(score)
     }

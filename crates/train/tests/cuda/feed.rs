@@ -95,7 +95,7 @@ fn on_cpu(images: &Arc<Noise>, order: &[usize]) -> Seen {
     let (device, [h, w]) = (Cpu::default(), SIZE);
     let pool = device.pool().unwrap();
     let floats = |n, pixels: &Vec<u8>| {
-        let buffer = device.receive_images(&pool, [n, 3, h, w], pixels).unwrap();
+        let buffer = device.receive_images(&pool, [n, 3, h, w], pixels, Standardization::default()).unwrap();
         // Pixels of three channels to planes.
         let plane = |image: usize, channel| {
             let pixels = buffer[image * BYTES..][..BYTES].as_chunks::<3>().0;

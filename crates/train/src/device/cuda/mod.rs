@@ -4,8 +4,8 @@
 //! `[n, c, h, w]` order. All work goes to dfdx's one stream in the order in which it is asked for, so memory that is given back may be
 //! handed out again at once. Kernels are those of [`ops`](crate::ops), compiled by the build script.
 
-mod buffer;
-mod context;
+pub(super) mod buffer;
+pub(super) mod context;
 mod feed;
 mod indices;
 mod open;

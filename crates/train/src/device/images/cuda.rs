@@ -1,6 +1,7 @@
 //! The conversion on NVIDIA GPUs.
 
-use crate::device::cuda::{CudaBuffer, CudaPool, blocks, kernel_size};
+use crate::device::cuda::buffer::{CudaBuffer, CudaPool};
+use crate::device::cuda::context::{blocks, kernel_size};
 use crate::tensor::standardization::Standardization;
 use cudarc::driver::{DevicePtr, DeviceRepr};
 use dfdx::tensor::CudaError;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::history::HISTORY_FILE;
+use crate::model::inference::Inference;
 use dfdx::tensor::Cpu;
 use preprocess::pipeline::{Architecture, CopyOrder, EarlyStopping, ImageSettings, ModelSettings};
 use preprocess::stage::random;
@@ -165,7 +166,7 @@ fn training_learns_and_early_stopping_keeps_the_best() {
     assert!(fitted.scores.iter().all(|row| row.validation_loss >= best.validation_loss));
     let mut feed = fitted.model.feed(0, 8).unwrap();
     assert_eq!(
-        fitted.model.for_inference().unwrap().score(&data.validation, &mut feed).unwrap().loss(),
+        Inference::of(&fitted.model).unwrap().score(&data.validation, &mut feed).unwrap().loss(),
         best.validation_loss
     );
     assert_eq!(fitted.stop, Stop::NoImprovement(2));
