@@ -29,14 +29,15 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let conv = |stride, padding, activation, residual: bool| -> Box<Run> {
+    let grouped = |groups, stride, padding, activation, residual: bool| -> Box<Run> {
         Box::new(move |x, p, pass| {
             let residual = residual.then_some(x);
-            let options = Options { stride, padding, residual, activation, moments: false };
+            let options = Options { stride, padding, groups, residual, activation, moments: false };
             let y = conv2d(x, &p[0], p.get(1), options, pass).unwrap();
             flatten(&y, pass).unwrap()
         })
     };
+    let conv = |stride, padding, activation, residual| grouped(1, stride, padding, activation, residual);
     let norm = |activation, epsilon| -> Box<Run> {
         Box::new(move |x, p, pass| {
             let [weight, bias, running_mean, running_var] = p else { unreachable!("four parameters") };
@@ -119,6 +120,24 @@ fn cases() -> Vec<Case> {
             run: conv(1, Padding::Symmetric(1), Activation::Relu6, true),
         },
         Case {
+            name: "depthwise",
+            input: [2, 17, 6, 5],
+            parameters: &[&[17, 1, 3, 3], &[17]],
+            run: grouped(17, 1, Padding::Symmetric(1), Activation::Relu, false),
+        },
+        Case {
+            name: "depthwise 5x5 at stride 2, no bias",
+            input: [2, 17, 6, 7],
+            parameters: &[&[17, 1, 5, 5]],
+            run: grouped(17, 2, Padding::Same, Activation::None, false),
+        },
+        Case {
+            name: "three groups",
+            input: [2, 6, 5, 4],
+            parameters: &[&[9, 2, 3, 3], &[9]],
+            run: grouped(3, 1, Padding::Same, Activation::None, false),
+        },
+        Case {
             name: "batch norm, ReLU6, small epsilon",
             input: [4, 3, 3, 3],
             parameters: &[&[3], &[3], &[3], &[3]],
@@ -176,7 +195,7 @@ fn cases() -> Vec<Case> {
             parameters: &[&[3, 3, 1, 1], &[3]],
             run: Box::new(|x, p, pass| {
                 let (padding, activation) = (Padding::Valid, Activation::None);
-                let plain = |residual| Options { stride: 1, padding, residual, activation, moments: false };
+                let plain = |residual| Options { stride: 1, padding, groups: 1, residual, activation, moments: false };
                 let first = conv2d(x, &p[0], p.get(1), plain(Some(x)), pass).unwrap();
                 let second = conv2d(&first, &p[0], p.get(1), plain(Some(x)), pass).unwrap();
                 flatten(&second, pass).unwrap()

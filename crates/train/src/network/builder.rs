@@ -52,7 +52,7 @@ impl GraphBuilder {
             );
         }
         let kernel = [conv.filters, c / conv.groups, conv.kernel, conv.kernel];
-        match Geometry::new([1, c / conv.groups, h, w], kernel, conv.stride, conv.padding) {
+        match Geometry::new([1, c, h, w], kernel, conv.stride, conv.padding) {
             Some(geometry) => {
                 let output = Shape::Map([conv.filters, geometry.out_h, geometry.out_w]);
                 Ok(self.push(name, layer, vec![x], output))

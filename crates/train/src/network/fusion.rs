@@ -79,8 +79,7 @@ impl Readers {
         };
         let layer = |NodeId(node): NodeId| &graph.nodes[node].layer;
         let is_conv = matches!(layer(node), Layer::Conv2d(_));
-        if let (Layer::Conv2d(conv), Some(add)) = (layer(node), self.only(node))
-            && conv.groups == 1
+        if let (Layer::Conv2d(_), Some(add)) = (layer(node), self.only(node))
             && let (Layer::Add, &[a, b]) = (layer(add), graph.nodes[add.0].inputs.as_slice())
         {
             let other = if a == node { b } else { a };

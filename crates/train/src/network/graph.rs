@@ -258,7 +258,7 @@ impl Graph {
         match (&node.layer, self.input_of(node), node.output) {
             (Layer::Conv2d(conv), Shape::Map([c, h, w]), Shape::Map(_)) => {
                 let kernel = [conv.filters, c / conv.groups, conv.kernel, conv.kernel];
-                let input = [1, c / conv.groups, h, w];
+                let input = [1, c, h, w];
                 Geometry::new(input, kernel, conv.stride, conv.padding).map_or(0, |geometry| geometry.flops())
             }
             (&Layer::Dense(outputs), Shape::Features(inputs), _) => 2 * inputs * outputs,

@@ -26,7 +26,7 @@ use crate::tensor::feature_map::FeatureMap;
 use crate::tensor::parameter::Parameter;
 use crate::tensor::pass::Pass;
 use fusion::Step;
-use graph::{Graph, Layer, NodeId, ParameterSpec};
+use graph::{Conv, Graph, Layer, NodeId, ParameterSpec};
 use preprocess::{Error, Result};
 use std::ops::Range;
 
@@ -135,10 +135,10 @@ impl<B: Backend> Run<'_, B> {
         let input = |at: usize| node.inputs.get(at).map_or_else(|| Err(self.missing()), |&input| self.result(input));
         let x = input(0)?;
         match (&node.layer, parameters) {
-            (Layer::Conv2d(conv), [weight, bias @ ..]) if conv.groups == 1 => {
+            (Layer::Conv2d(conv), [weight, bias @ ..]) => {
                 let residual = residual.map(|residual| self.result(residual)).transpose()?;
-                let (stride, padding) = (conv.stride, conv.padding);
-                let options = Options { stride, padding, residual, activation, moments };
+                let &Conv { stride, padding, groups, .. } = conv;
+                let options = Options { stride, padding, groups, residual, activation, moments };
                 conv2d(x, weight, bias.first(), options, pass)
             }
             (Layer::BatchNorm2d(norm), [weight, bias, running_mean, running_var]) => {

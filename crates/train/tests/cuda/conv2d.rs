@@ -162,8 +162,12 @@ struct Results {
 }
 
 impl Case {
-    fn new(&(input, [o, kernel_h, kernel_w], stride, padding): &Shape, fused: Fused) -> Self {
-        let geometry = Geometry::new(input, [o, input[1], kernel_h, kernel_w], stride, padding).unwrap();
+    fn new(shape: &Shape, fused: Fused) -> Self {
+        Self::grouped(shape, 1, fused)
+    }
+
+    fn grouped(&(input, [o, kernel_h, kernel_w], stride, padding): &Shape, groups: usize, fused: Fused) -> Self {
+        let geometry = Geometry::new(input, [o, input[1] / groups, kernel_h, kernel_w], stride, padding).unwrap();
         let [x, y, weight]: [usize; 3] =
             [geometry.input(), geometry.output(), geometry.kernel()].map(|shape| shape.iter().product());
         Self {
@@ -324,6 +328,28 @@ fn agrees_with_the_reference_at_odd_sizes_whatever_is_fused() {
 #[test]
 fn agrees_with_the_reference_where_tiles_are_large() {
     check(LARGE, |at| vec![FUSED[at + 1]]);
+}
+
+#[test]
+fn groups_agree_with_the_reference_whatever_is_fused() {
+    let device = device();
+    let pool = pool(&device, Precision::Fp32);
+    for (groups, shape) in [
+        (3, ([2, 3, 5, 7], [3, 3, 3], 1, Same)),
+        (17, ([2, 17, 9, 8], [17, 3, 3], 2, Symmetric(1))),
+        (5, ([1, 5, 8, 9], [5, 5, 5], 2, Same)),
+        (4, ([1, 4, 3, 2], [4, 7, 7], 1, Symmetric(3))),
+        (3, ([2, 6, 5, 4], [9, 3, 3], 1, Valid)),
+        (2, ([1, 2, 40, 41], [4, 1, 1], 1, Valid)),
+    ] {
+        for &fused in FUSED {
+            let case = Case::grouped(&shape, groups, fused);
+            let results = case.run(&device, &pool);
+            let what = format!("{groups} groups, {shape:?}, {fused:?}");
+            assert_results(&what, &results, &case.expected(), 2e-5);
+            assert_eq!(results, case.run(&device, &pool), "a second run of {what}");
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use super::direct::{Direct, Expansion, Extras, Residual, input_gradient_phases};
 use super::images::Images;
 use super::winograd::Winograd;
-use super::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradient, plain};
+use super::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradient, dense, depthwise, plain};
 use crate::device::cpu::layout::{LANES, blocks};
 use crate::device::cpu::simd::{Level, is_reference, level, vectorized};
 use crate::device::cpu::sums::add_pixels;
@@ -147,7 +147,48 @@ impl Prepared {
     }
 }
 
+/// `y`, by the kernels for its groups.
 fn forward(
+    on: (Level, &BufferPool),
+    g: &Geometry,
+    (x, layout): (&Images<'_>, Layout),
+    (weight, bias): (&[f32], Option<&[f32]>),
+    epilogue: Epilogue<'_, [f32]>,
+    y: &mut [f32],
+) {
+    if g.groups == 1 {
+        dense_forward(on, g, (x, layout), (weight, bias), epilogue, y);
+    } else if g.is_depthwise() && layout == Layout::Activations {
+        depthwise::forward(on, g, x, (weight, bias), epilogue, y);
+    } else {
+        let whole = Geometry { groups: 1, ..*g };
+        dense_forward(on, &whole, (x, layout), (&dense::weight(g, weight), bias), epilogue, y);
+    }
+}
+
+/// Adds to the gradients of weight and bias, and writes or adds to `dx`, by the kernels for its groups.
+fn gradient(
+    on: (Level, &BufferPool),
+    g: &Geometry,
+    (x, layout): (&Images<'_>, Layout),
+    dy: &Images<'_>,
+    weight: &[f32],
+    (dweight, dbias): (&mut [f32], Option<&mut [f32]>),
+    dx: Option<(&mut [f32], Accumulate)>,
+) {
+    if g.groups == 1 {
+        dense_gradient(on, g, (x, layout), dy, weight, (dweight, dbias), dx);
+    } else if g.is_depthwise() && layout == Layout::Activations {
+        depthwise::gradient(on, g, [x, dy], weight, (dweight, dbias), dx);
+    } else {
+        let (whole, weight) = (Geometry { groups: 1, ..*g }, dense::weight(g, weight));
+        let mut sums = vec![0.0; weight.len()];
+        dense_gradient(on, &whole, (x, layout), dy, &weight, (&mut sums, dbias), dx);
+        dense::add_gradient(g, &sums, dweight);
+    }
+}
+
+fn dense_forward(
     on: (Level, &BufferPool),
     g: &Geometry,
     (x, layout): (&Images<'_>, Layout),
@@ -178,7 +219,7 @@ fn forward(
 }
 
 /// Adds to the gradients of weight and bias, and writes or adds to `dx`.
-fn gradient(
+fn dense_gradient(
     on @ (level, pool): (Level, &BufferPool),
     g: &Geometry,
     (x, layout): (&Images<'_>, Layout),

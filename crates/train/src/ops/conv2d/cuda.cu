@@ -62,7 +62,9 @@ __device__ __forceinline__ bool is_inside(const Pixel &pixel, unsigned bits) { r
 
 // Bits of the kernel's positions that lie inside an axis of `size`, from `start` (negative: before the axis).
 __device__ __forceinline__ unsigned inside_bits(int start, int kernel, int size) {
-    const int first = start < 0 ? -start : 0, end = size - start < kernel ? size - start : kernel;
+    // Where the kernel lies outside as a whole, nothing is left between the two.
+    const int first = start >= 0 ? 0 : -start < kernel ? -start : kernel;
+    const int end = size <= start ? 0 : size - start < kernel ? size - start : kernel;
     return ((1u << end) - 1u) & ~((1u << first) - 1u);
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Results do not depend on the sizes of tiles, and the number of slices follows from the shape alone: two runs give the same bits.
 
+use super::grouped;
 use super::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradient};
 use crate::device::cuda::{CudaBuffer, CudaPool, pointer};
 use crate::ops::batch_norm2d::plane_moments;
@@ -79,8 +80,15 @@ impl Conv2dKernel for Cuda {
         epilogue: Epilogue<'_, CudaBuffer>,
         y: &mut CudaBuffer,
     ) -> Result<(), CudaError> {
-        let sizes = DeviceGeometry::new(geometry)?;
         let context = pool.context();
+        if geometry.groups > 1 {
+            grouped::forward(context, geometry, x, (weight, bias), &epilogue, y)?;
+            return match epilogue.moments {
+                Some(moments) => plane_moments(context, geometry.output(), y, moments),
+                None => Ok(()),
+            };
+        }
+        let sizes = DeviceGeometry::new(geometry)?;
         let applied;
         let x = match self.with_upper_limit(pool, geometry, x)? {
             Some(map) => {
@@ -120,15 +128,6 @@ impl Conv2dKernel for Cuda {
         gradients: ConvGradients<'_, Self>,
         dx: Option<(&mut CudaBuffer, Accumulate)>,
     ) -> Result<(), CudaError> {
-        let sizes = DeviceGeometry::new(geometry)?;
-        let applied;
-        let x = match self.with_upper_limit(pool, geometry, x)? {
-            Some(map) => {
-                applied = map;
-                Input { data: &applied, affine: None, ..x }
-            }
-            None => x,
-        };
         let computed;
         let dy = match dy {
             OutputGradient::Whole(dy) => Gradient { dy, y: None },
@@ -142,6 +141,18 @@ impl Conv2dKernel for Cuda {
                 computed = sum;
                 Gradient { dy: &computed, y: None }
             }
+        };
+        if geometry.groups > 1 {
+            return grouped::gradient(pool.context(), geometry, x, dy.pointers(), weight, gradients, dx);
+        }
+        let sizes = DeviceGeometry::new(geometry)?;
+        let applied;
+        let x = match self.with_upper_limit(pool, geometry, x)? {
+            Some(map) => {
+                applied = map;
+                Input { data: &applied, affine: None, ..x }
+            }
+            None => x,
         };
         weight_gradient(pool, geometry, sizes, x, dy, gradients)?;
         match dx {

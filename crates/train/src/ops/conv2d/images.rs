@@ -80,6 +80,19 @@ impl<'a> Images<'a> {
         Self { len: planes * plane, content: Content::Made { planes, make: Box::new(make) } }
     }
 
+    /// Gives `run` one plane of 16 channels, told by its number among all planes of the batch, where an image has `planes`.
+    pub fn with_plane<R>(&self, pool: &BufferPool, at: usize, planes: usize, run: impl FnOnce(&[f32]) -> R) -> R {
+        let plane = self.len / planes;
+        match &self.content {
+            Content::Ready(images) => run(&images[at * plane..][..plane]),
+            Content::Made { make, .. } => {
+                let mut made = pool.take(plane);
+                make(at, at % planes, &mut made);
+                run(&made)
+            }
+        }
+    }
+
     /// Gives `run` an image.
     pub fn with<R>(&self, pool: &BufferPool, n: usize, run: impl FnOnce(&[f32]) -> R) -> R {
         match &self.content {

@@ -5,7 +5,8 @@
 //! y[n,o,i,j] = f( b[o] + r[n,o,i,j] + Σ_{c,u,v} w[o,c,u,v] · x[n,c, i·s+u-p, j·s+v-q] )
 //! ```
 //! with `x` `[n, c, h, w]`, `w` `[o, c, kh, kw]`, `b` `[o]`, stride `s`, `p` rows and `q` columns of zeros before the image,
-//! and a residual `r` of `y`'s shape. Gradients, with `d` the gradient of what is inside f:
+//! and a residual `r` of `y`'s shape. With groups the channels of both sides fall into as many parts, and an output channel sees those
+//! of its own part: `w` is `[o, c / groups, kh, kw]`, as in PyTorch. Gradients, with `d` the gradient of what is inside f:
 //! ```text
 //! db[o] = Σ_{n,i,j} d[n,o,i,j]      dr = d      dw[o,c,u,v] = Σ_{n,i,j} d[n,o,i,j] · x[n,c, i·s+u-p, j·s+v-q]
 //! dx[n,c,k,l] = Σ_{o,u,v} w[o,c,u,v] · d[n,o,i,j]   where i·s+u-p = k and j·s+v-q = l
@@ -14,7 +15,11 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod dense;
+mod depthwise;
 mod direct;
+#[cfg(feature = "cuda")]
+mod grouped;
 mod images;
 mod plain;
 pub mod reference;
@@ -51,14 +56,16 @@ pub enum Padding {
 pub struct Geometry {
     /// Images.
     pub n: usize,
-    /// Input channels.
+    /// Input channels, of all groups.
     pub c: usize,
     /// Input rows.
     pub h: usize,
     /// Input columns.
     pub w: usize,
-    /// Output channels.
+    /// Output channels, of all groups.
     pub o: usize,
+    /// Parts that the channels on both sides fall into, in their order: each output channel sees the input channels of its own part.
+    pub groups: usize,
     /// Kernel rows.
     pub kernel_h: usize,
     /// Kernel columns.
@@ -76,13 +83,17 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The convolution of images `[n, c, h, w]` by a kernel `[o, c, kernel_h, kernel_w]`; none where the kernel does not fit
-    /// into the image.
+    /// The convolution of images `[n, c, h, w]` by a kernel `[o, c / groups, kernel_h, kernel_w]`; none where the kernel does not fit
+    /// into the image, or the groups divide the channels of one side with a remainder.
     pub fn new(input: [usize; 4], kernel: [usize; 4], stride: usize, padding: Padding) -> Option<Self> {
-        let ([n, c, h, w], [o, _, kernel_h, kernel_w]) = (input, kernel);
+        let ([n, c, h, w], [o, channels, kernel_h, kernel_w]) = (input, kernel);
+        let groups = c.checked_div(channels)?;
+        if groups == 0 || groups * channels != c || !o.is_multiple_of(groups) {
+            return None;
+        }
         let (out_h, pad_top) = padded(h, kernel_h, stride, padding)?;
         let (out_w, pad_left) = padded(w, kernel_w, stride, padding)?;
-        Some(Self { n, c, h, w, o, kernel_h, kernel_w, stride, pad_top, pad_left, out_h, out_w })
+        Some(Self { n, c, h, w, o, groups, kernel_h, kernel_w, stride, pad_top, pad_left, out_h, out_w })
     }
 
     /// `[n, c, h, w]` of the input.
@@ -95,14 +106,19 @@ impl Geometry {
         [self.n, self.o, self.out_h, self.out_w]
     }
 
-    /// `[o, c, kernel_h, kernel_w]`.
+    /// `[o, c / groups, kernel_h, kernel_w]`.
     pub fn kernel(&self) -> [usize; 4] {
-        [self.o, self.c, self.kernel_h, self.kernel_w]
+        [self.o, self.c / self.groups, self.kernel_h, self.kernel_w]
+    }
+
+    /// Whether every channel is convolved by itself.
+    pub fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.c && self.groups == self.o
     }
 
     /// Floating-point operations of one direction, computed directly.
     pub fn flops(&self) -> usize {
-        2 * self.output().iter().product::<usize>() * self.c * self.kernel_h * self.kernel_w
+        2 * self.output().iter().product::<usize>() * self.c / self.groups * self.kernel_h * self.kernel_w
     }
 }
 
@@ -230,6 +246,8 @@ pub struct Options<'a, B: Conv2dKernel> {
     pub stride: usize,
     /// What lies around the image.
     pub padding: Padding,
+    /// Parts that the channels fall into: 1, or as many as there are channels (depthwise), or between.
+    pub groups: usize,
     /// Added to the output before the activation: same shape.
     pub residual: Option<&'a FeatureMap<B>>,
     /// What the output ends with.
@@ -347,9 +365,10 @@ fn checked_geometry<B: Conv2dKernel>(
     let &[o, c, kernel_h, kernel_w] = weight.shape.as_slice() else {
         return Err(refused(format!("a kernel has four sizes, this one {:?}", weight.shape)));
     };
-    if c != x.shape[1] || bias.is_some_and(|bias| bias.shape != [o]) {
+    if c * options.groups != x.shape[1] || bias.is_some_and(|bias| bias.shape != [o]) {
         let bias = bias.map(|bias| &bias.shape);
-        return Err(refused(format!("the kernel's shape is {:?}, the bias' {bias:?}", weight.shape)));
+        let groups = options.groups;
+        return Err(refused(format!("the kernel's shape is {:?}, the bias' {bias:?}, groups {groups}", weight.shape)));
     }
     let geometry = Geometry::new(x.shape, [o, c, kernel_h, kernel_w], options.stride, options.padding)
         .ok_or_else(|| refused(format!("a {kernel_h}x{kernel_w} kernel does not fit")))?;

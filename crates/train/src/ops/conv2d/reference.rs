@@ -30,17 +30,19 @@ pub fn weight_gradient(g: &Geometry, x: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f3
 
 /// Calls `visit` with the indices in `x`, `w` and `y` of every product that the convolution sums.
 fn for_each_product(g: &Geometry, mut visit: impl FnMut(usize, usize, usize)) {
+    let channels = g.c / g.groups;
     for (n, o) in (0..g.n).flat_map(|n| (0..g.o).map(move |o| (n, o))) {
         for (i, j) in (0..g.out_h).flat_map(|i| (0..g.out_w).map(move |j| (i, j))) {
             let y_at = ((n * g.o + o) * g.out_h + i) * g.out_w + j;
-            for (c, u) in (0..g.c).flat_map(|c| (0..g.kernel_h).map(move |u| (c, u))) {
+            let first = o / (g.o / g.groups) * channels;
+            for (c, u) in (0..channels).flat_map(|c| (0..g.kernel_h).map(move |u| (c, u))) {
                 let Some(row) = (i * g.stride + u).checked_sub(g.pad_top).filter(|&row| row < g.h) else { continue };
                 for v in 0..g.kernel_w {
                     let Some(column) = (j * g.stride + v).checked_sub(g.pad_left).filter(|&column| column < g.w) else {
                         continue;
                     };
-                    let x_at = ((n * g.c + c) * g.h + row) * g.w + column;
-                    let w_at = ((o * g.c + c) * g.kernel_h + u) * g.kernel_w + v;
+                    let x_at = ((n * g.c + first + c) * g.h + row) * g.w + column;
+                    let w_at = ((o * channels + c) * g.kernel_h + u) * g.kernel_w + v;
                     visit(x_at, w_at, y_at);
                 }
             }

@@ -317,9 +317,6 @@ impl Kernel for TransformInput<'_> {
     }
 }
 
-/// `Bᵀ d B` of a tile whose rows are `stride` floats apart; the transformed points go `point` floats apart.
-// Loops rather than `array::from_fn`: its closures are not inlined into the instruction set.
-
 /// Copies a tile of `SIDE` rows and columns that reaches over the image's edge; zeros there.
 fn copy_tile<const SIDE: usize>(image: &[f32], [h, w]: [usize; 2], [top, left]: [isize; 2], tile: &mut [f32]) {
     for (at, pixel) in tile.chunks_exact_mut(LANES).enumerate() {

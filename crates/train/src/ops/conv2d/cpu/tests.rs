@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 struct Case {
     name: &'static str,
+    groups: usize,
     input: [usize; 4],
     outputs: usize,
     kernel: [usize; 2],
@@ -26,11 +27,23 @@ const fn case(
     stride: usize,
     padding: Padding,
 ) -> Case {
-    Case { name, input, outputs, kernel, stride, padding }
+    Case { name, groups: 1, input, outputs, kernel, stride, padding }
+}
+
+const fn grouped(
+    name: &'static str,
+    groups: usize,
+    input: [usize; 4],
+    outputs: usize,
+    kernel: [usize; 2],
+    stride: usize,
+    padding: Padding,
+) -> Case {
+    Case { name, groups, input, outputs, kernel, stride, padding }
 }
 
 use Padding::{Same, Symmetric, Valid};
-const CASES: [Case; 28] = [
+const CASES: [Case; 38] = [
     case("one pixel", [1, 1, 1, 1], 1, [1, 1], 1, Valid),
     case("one pixel, padded", [1, 3, 1, 1], 5, [3, 3], 1, Same),
     case("kernel as large as the image", [2, 5, 3, 4], 17, [3, 4], 1, Valid),
@@ -55,6 +68,16 @@ const CASES: [Case; 28] = [
     case("padding of more than the kernel", [1, 3, 3, 4], 2, [3, 3], 1, Symmetric(4)),
     case("3x3, symmetric 2", [1, 17, 5, 6], 33, [3, 3], 1, Symmetric(2)),
     case("5x5, symmetric", [2, 17, 6, 5], 3, [5, 5], 1, Symmetric(2)),
+    grouped("depthwise", 17, [2, 17, 9, 15], 17, [3, 3], 1, Symmetric(1)),
+    grouped("depthwise at stride 2, same", 33, [1, 33, 8, 9], 33, [3, 3], 2, Same),
+    grouped("depthwise 5x5", 16, [2, 16, 14, 14], 16, [5, 5], 1, Same),
+    grouped("depthwise 5x5 at stride 2, same", 3, [1, 3, 15, 8], 3, [5, 5], 2, Same),
+    grouped("depthwise 7x7", 20, [3, 20, 7, 30], 20, [7, 7], 1, Symmetric(3)),
+    grouped("depthwise on a smaller image", 5, [9, 5, 2, 1], 5, [5, 5], 2, Symmetric(2)),
+    grouped("depthwise, many bands", 2, [1, 2, 60, 57], 2, [3, 3], 2, Symmetric(1)),
+    grouped("depthwise, padding of more than the kernel", 2, [1, 2, 3, 4], 2, [3, 3], 1, Symmetric(4)),
+    grouped("one channel in, two out", 5, [2, 5, 4, 6], 10, [3, 3], 1, Same),
+    grouped("three groups", 3, [2, 51, 5, 4], 9, [3, 3], 2, Same),
     case("Winograd, no padding", [1, 17, 9, 11], 64, [3, 3], 1, Valid),
     case("Winograd, many bands", [1, 128, 30, 9], 128, [3, 3], 1, Valid),
     case("Winograd, one tile", [9, 20, 4, 4], 20, [3, 3], 1, Same),
@@ -65,8 +88,9 @@ const CASES: [Case; 28] = [
 #[test]
 fn fast_equals_reference() {
     let pool = BufferPool::default();
-    for Case { name, input, outputs, kernel: [kernel_h, kernel_w], stride, padding } in CASES {
-        let g = Geometry::new(input, [outputs, input[1], kernel_h, kernel_w], stride, padding).unwrap();
+    for Case { name, groups, input, outputs, kernel: [kernel_h, kernel_w], stride, padding } in CASES {
+        let g = Geometry::new(input, [outputs, input[1] / groups, kernel_h, kernel_w], stride, padding).unwrap();
+        assert_eq!(g.groups, groups, "{name}");
         let x = noise(1, g.input().iter().product());
         let weight = noise(2, g.kernel().iter().product());
         let (bias, dy) = (noise(3, g.o), noise(4, g.output().iter().product()));

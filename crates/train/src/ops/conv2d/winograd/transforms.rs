@@ -4,6 +4,8 @@ use super::{IN, OUT};
 use crate::device::cpu::layout::LANES;
 use crate::device::cpu::simd::Vector;
 
+/// `Bᵀ d B` of a tile whose rows are `stride` floats apart; the transformed points go `point` floats apart.
+// Loops rather than `array::from_fn`: its closures are not inlined into the instruction set.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
 pub(super) unsafe fn transform_input<V: Vector>(source: *const f32, stride: usize, target: *mut f32, point: usize) {
