@@ -10,6 +10,8 @@
 #   make lint                           formatting and clippy
 #   make bench                          what every stage and op does on this machine, beside what the machine could do
 #   make bench-peers                    ours beside PyTorch, Keras, Pillow, OpenCV; needs PEERS_PYTHON (docs/performance.md)
+#   make deps-check                     licences and known faults of the crates that we depend on, by cargo-deny, which it installs into
+#                                       target/tools the first time (not in CI; the list of known faults is fetched from the RustSec project)
 #   make clean                          removes target/ (runs/ stays)
 #
 # On NVIDIA GPUs: CUDA=1 with any of build, pipeline, the stages, check, test, lint, bench, bench-peers, e.g. make pipeline CUDA=1
@@ -32,7 +34,7 @@ GPUS ?= sm_80 sm_90
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/release
 
-.PHONY: build pipeline preprocess train report check accept test fuzz lint bench bench-peers clean
+.PHONY: build pipeline preprocess train report check accept test fuzz lint bench bench-peers deps-check clean
 .PHONY: cuda-root cuda-toolkit cuda-kernels cuda-emulator test-cuda cuda-check
 
 # With CUDA=1, what cargo builds needs the toolkit. dfdx and cudarc find it by CUDA_ROOT, but look at the unset ones first.
@@ -89,6 +91,17 @@ bench: build
 
 bench-peers: build
 	$(CARGO) bench --locked -p report $(FEATURES) --bench peers
+
+# In the version that it was tried with; another is one word.
+CARGO_DENY := 0.20.2
+DENY := $(abspath $(TARGET_DIR))/tools/bin/cargo-deny
+
+$(DENY):
+	cargo install cargo-deny --version $(CARGO_DENY) --locked --root $(abspath $(TARGET_DIR))/tools
+
+deps-check: $(DENY)
+	$(DENY) --locked check licenses bans sources
+	$(DENY) --locked check advisories
 
 clean:
 	cargo clean

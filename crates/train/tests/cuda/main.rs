@@ -16,6 +16,8 @@ mod max_pool2d;
 mod moving_average;
 #[path = "../pytorch.rs"]
 mod pytorch;
+#[path = "../pytorch_ops.rs"]
+mod pytorch_ops;
 #[path = "../timm_resnets.rs"]
 mod timm_resnets;
 
@@ -29,4 +31,10 @@ fn a_step_is_pytorchs_on_a_gpu_too() {
 fn a_resnet_is_timms_on_a_gpu_too() {
     let device = common::device();
     timm_resnets::the_smallest_is_timms_on(&device, &common::pool(&device, preprocess::pipeline::Precision::Fp32));
+}
+
+#[test]
+fn ops_are_pytorchs_on_a_gpu_too() {
+    let device = common::device();
+    pytorch_ops::ops_are_pytorchs_on(&device, &common::pool(&device, preprocess::pipeline::Precision::Fp32));
 }
