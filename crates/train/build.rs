@@ -1,5 +1,5 @@
-//! With the feature `cuda`: compiles the kernels of every folder below `src` that has a `cuda.cu` to `$OUT_DIR/<folder>.ptx`. Without
-//! it: nothing.
+//! With the feature `cuda`: compiles the kernels of every folder below `src` that has a `cuda.cu` to
+//! `$OUT_DIR/<folder>.ptx`. Without it: nothing.
 //!
 //! PTX is the driver's portable assembly, so one build serves every GPU from `CUDA_COMPUTE_CAP` (80: Ampere) on.
 
@@ -30,7 +30,8 @@ fn main() -> ExitCode {
 }
 
 fn compile_kernels() -> Result<(), String> {
-    // The folder, so that a new kernel is seen too. It changes with every Rust file in it; `compile` then finds its PTX up to date.
+    // The folder, so that a new kernel is seen too. It changes with every Rust file in it; `compile` then finds its
+    // PTX up to date.
     println!("cargo:rerun-if-changed={SOURCES}");
     for variable in ["CUDA_COMPUTE_CAP", "CUDA_ROOT"] {
         println!("cargo:rerun-if-env-changed={variable}");

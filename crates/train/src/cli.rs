@@ -20,8 +20,8 @@ use std::process::ExitCode;
 
 /// Fits models on Parquet shards.
 ///
-/// Without a command it trains the models of the pipeline file. A model that is up to date is left as it is; a run that was
-/// interrupted goes on after its last whole epoch.
+/// Without a command it trains the models of the pipeline file. A model that is up to date is left as it is; a run
+/// that was interrupted goes on after its last whole epoch.
 #[derive(Debug, Parser)]
 #[command(name = "train", version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -160,8 +160,8 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// Starts the threads and opens the device: the command line's, or else the pipeline file's. What is classified without a pipeline
-/// file is classified in full precision.
+/// Starts the threads and opens the device: the command line's, or else the pipeline file's. What is classified
+/// without a pipeline file is classified in full precision.
 fn open(args: &DeviceArgs, pipeline: Option<&Pipeline>) -> Result<Device> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or(0));
     pool.build_global().context(|| "cannot start the threads".into())?;

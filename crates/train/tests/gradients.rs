@@ -238,8 +238,8 @@ fn evaluate(case: &Case, values: &[Vec<f32>]) -> (f64, Vec<Vec<f32>>) {
     (sum, all)
 }
 
-/// Moves each input and parameter a little in a random direction, forth and back: the change of the sum must be the gradient
-/// times the direction.
+/// Moves each input and parameter a little in a random direction, forth and back: the change of the sum must be the
+/// gradient times the direction.
 #[test]
 fn gradients_are_slopes() {
     for case in cases() {

@@ -1,4 +1,5 @@
-//! Whole networks on the tape: they learn, and the same seed gives the same weights to the last bit on any number of threads.
+//! Whole networks on the tape: they learn, and the same seed gives the same weights to the last bit on any number of
+//! threads.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,6 +1,6 @@
-//! One training step of a small network that uses every op, against the same step computed by PyTorch in double precision
-//! (`fixtures/pytorch_step.py`): logits, loss, every gradient, every parameter after a step of Adam, the moving statistics,
-//! and the logits in inference.
+//! One training step of a small network that uses every op, against the same step computed by PyTorch in double
+//! precision (`fixtures/pytorch_step.py`): logits, loss, every gradient, every parameter after a step of Adam, the
+//! moving statistics, and the logits in inference.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -24,8 +24,16 @@ const TOLERANCE: f32 = 2e-5;
 
 /// What is done in a case.
 enum Kind {
-    Conv { stride: usize, padding: Padding, groups: usize, activation: Activation },
-    Norm { activation: Activation, momentum: f64 },
+    Conv {
+        stride: usize,
+        padding: Padding,
+        groups: usize,
+        activation: Activation,
+    },
+    Norm {
+        activation: Activation,
+        momentum: f64,
+    },
     Pool(Window),
     Mean,
     /// Of a 1x1 convolution and its input.

@@ -114,8 +114,9 @@ fn results(model: &Path) -> Vec<(&'static str, Vec<u8>)> {
     names.into_iter().map(|name| (name, fs::read(model.join(name)).unwrap())).collect()
 }
 
-/// Fast ops and reference ops train alike: over the first two epochs all scores agree within half a percent. They differ by rounding,
-/// which Adam makes larger step by step: it divides each gradient by its own size, however small that is.
+/// Fast ops and reference ops train alike: over the first two epochs all scores agree within half a percent. They
+/// differ by rounding, which Adam makes larger step by step: it divides each gradient by its own size, however small
+/// that is.
 #[test]
 fn fast_ops_train_as_reference_ops_do() {
     let run = Run::new();
@@ -141,8 +142,8 @@ fn fast_ops_train_as_reference_ops_do() {
     }
 }
 
-/// The order of every sum is the same with both, and both round a product and its sum once. (On a machine without AVX-512 the two runs
-/// are the same run.)
+/// The order of every sum is the same with both, and both round a product and its sum once. (On a machine without
+/// AVX-512 the two runs are the same run.)
 #[test]
 fn avx2_and_avx512_give_the_same_bytes() {
     let run = Run::new();

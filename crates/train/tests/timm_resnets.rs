@@ -1,5 +1,5 @@
-//! ResNet-18, -34 and -50 against timm's (`fixtures/timm_resnets.py`, in double precision): names and shapes of the parameters, logits in
-//! inference and in training, and the gradients of one training step.
+//! ResNet-18, -34 and -50 against timm's (`fixtures/timm_resnets.py`, in double precision): names and shapes of the
+//! parameters, logits in inference and in training, and the gradients of one training step.
 //!
 //! `TIMM_RESNETS=DIR` takes instead what `timm_resnets.py --full DIR` wrote: the same with timm's own random weights.
 

@@ -15,7 +15,8 @@ const BATCH_SIZE: usize = 32;
 /// Classifies the files, handing each one's logits, or why it could not be read, to `take` in the order of the files.
 ///
 /// # Errors
-/// The device fails, the network's output is not finite, or the run is interrupted. A file that cannot be read is no error here.
+/// The device fails, the network's output is not finite, or the run is interrupted. A file that cannot be read is no
+/// error here.
 pub fn classify<B: Backend>(
     inference: &mut Inference<'_, B>,
     files: &[PathBuf],

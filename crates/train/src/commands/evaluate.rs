@@ -87,8 +87,8 @@ fn score<B: Backend>(directory: &Path, images: &Path, device: &B) -> Result<Eval
     })
 }
 
-/// Every file below a class directory with the index of its class, which the directory's name tells. A class of the model may be
-/// missing.
+/// Every file below a class directory with the index of its class, which the directory's name tells. A class of the
+/// model may be missing.
 fn labelled_files(images: &Path, names: &[String]) -> Result<Vec<(PathBuf, usize)>> {
     let (mut starts, mut labels, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for directory in files::sorted_entries(images)?.into_iter().filter(|entry| entry.is_dir()) {

@@ -45,7 +45,8 @@ struct ClassProbability {
     probability: f32,
 }
 
-/// Prints the `top` most probable classes of every image among `paths`. Files that cannot be read are reported and passed over.
+/// Prints the `top` most probable classes of every image among `paths`. Files that cannot be read are reported and
+/// passed over.
 ///
 /// # Errors
 /// No model in `directory`; a path that is missing; not one file that could be classified.

@@ -1,7 +1,9 @@
-//! Where the time of a training step goes: some steps on the real shards, every part of them on a clock, nothing written.
+//! Where the time of a training step goes: some steps on the real shards, every part of them on a clock, nothing
+//! written.
 //!
-//! A step is what the training loop ([`fit`](crate::training::fit)) does with a batch. Each of its parts has a clock, each op within the forward
-//! and the backward pass has its own, and what no clock caught is shown as the rest, so that the lines add up to the step.
+//! A step is what the training loop ([`fit`](crate::training::fit)) does with a batch. Each of its parts has a clock,
+//! each op within the forward and the backward pass has its own, and what no clock caught is shown as the rest, so
+//! that the lines add up to the step.
 
 use crate::data::copies::EpochImages;
 use crate::data::feed::Batch;
@@ -99,8 +101,8 @@ impl StepProfile {
     }
 }
 
-/// Measures `steps` steps of one model of the pipeline file on its shards and prints where their time went. On a GPU the steps are
-/// measured twice: undisturbed, and with a wait for every op.
+/// Measures `steps` steps of one model of the pipeline file on its shards and prints where their time went. On a GPU
+/// the steps are measured twice: undisturbed, and with a wait for every op.
 ///
 /// # Errors
 /// No such model, no finished shards, or what stops training.
@@ -131,8 +133,8 @@ pub fn profile<B: Backend>(pipeline: &Pipeline, name: &str, steps: usize, device
     Ok(())
 }
 
-/// Trains a new model for `steps` steps (at least one), and some before them that are not measured. Every step has a whole batch, or all
-/// images where there are fewer.
+/// Trains a new model for `steps` steps (at least one), and some before them that are not measured. Every step has a
+/// whole batch, or all images where there are fewer.
 ///
 /// # Errors
 /// No training images, a shard missing or altered, a failure of the device, an interruption.
@@ -141,8 +143,8 @@ pub fn measure<B: Backend, D: Data>(plan: &ModelPlan, data: &D, steps: usize, de
     Ok(stepper.profile(images))
 }
 
-/// The mean time of a step of training with nothing that disturbs it: the device is waited for only once, after all steps, which begin
-/// when it has all images that it keeps.
+/// The mean time of a step of training with nothing that disturbs it: the device is waited for only once, after all
+/// steps, which begin when it has all images that it keeps.
 ///
 /// # Errors
 /// As [`measure`].
@@ -151,8 +153,8 @@ pub fn step_time<B: Backend, D: Data>(plan: &ModelPlan, data: &D, steps: usize, 
     Ok(MeanTime { images, time: time / steps as u32 })
 }
 
-/// The mean time of inference: from the bytes of a batch, on the device if it keeps images, to logits on the device, which is waited for
-/// only once, after all batches.
+/// The mean time of inference: from the bytes of a batch, on the device if it keeps images, to logits on the device,
+/// which is waited for only once, after all batches.
 ///
 /// # Errors
 /// The device failed.
@@ -256,7 +258,8 @@ fn run<B: Backend, D: Data>(plan: &ModelPlan, data: &D, steps: usize, device: &B
     Ok(Run { stepper, images, time })
 }
 
-/// The images of `steps` batches, through as many epochs as that takes; what is left over at the end of an epoch is passed over.
+/// The images of `steps` batches, through as many epochs as that takes; what is left over at the end of an epoch is
+/// passed over.
 fn whole_batches(count: usize, images: usize, steps: usize, seed: u64) -> Vec<usize> {
     let whole = count / images * images;
     let epoch = |epoch| shuffled(count, seed, epoch).into_iter().take(whole);

@@ -94,8 +94,8 @@ fn publish<B: Backend>(plan: &ModelPlan, data: &TrainingData, fitted: Fitted<B>)
     Ok(())
 }
 
-/// The names of the files that `config.json` vouches for: all but the timings, which no two runs share, so that two runs of the
-/// same inputs write the same `config.json`.
+/// The names of the files that `config.json` vouches for: all but the timings, which no two runs share, so that two
+/// runs of the same inputs write the same `config.json`.
 fn published_files() -> Vec<String> {
     let predictions = [Split::Validation, Split::Test].map(|split| predictions_file(Path::new(""), split));
     let predictions = predictions.iter().map(|file| file.display().to_string());

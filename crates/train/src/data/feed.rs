@@ -1,8 +1,9 @@
 //! Batches on their way to the device.
 //!
-//! The order of an epoch is settled before it starts. So is what must be read for it: images that the device keeps in its memory from an
-//! earlier batch are not read again. The rest is decoded ahead by threads of their own, and one batch is on its way to the device
-//! while the network computes with the one before it. Nothing of this changes what the network sees.
+//! The order of an epoch is settled before it starts. So is what must be read for it: images that the device keeps in
+//! its memory from an earlier batch are not read again. The rest is decoded ahead by threads of their own, and one
+//! batch is on its way to the device while the network computes with the one before it. Nothing of this changes what
+//! the network sees.
 
 use crate::data::images::Images;
 use crate::data::readers::{Readers, Reading};
@@ -54,8 +55,8 @@ impl<S: Store> Feed<S> {
         self.image_bytes
     }
 
-    /// Starts to bring `images` in `order`, batch by batch; the last batch may be smaller. The keys of all epochs' images must be of
-    /// one kind.
+    /// Starts to bring `images` in `order`, batch by batch; the last batch may be smaller. The keys of all epochs'
+    /// images must be of one kind.
     ///
     /// # Errors
     /// The device failed.

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The images under `path` in the order of their names, told from other files by their content; `path` itself if it is a file.
-/// Hidden files and directories are passed over.
+/// The images under `path` in the order of their names, told from other files by their content; `path` itself if it is
+/// a file. Hidden files and directories are passed over.
 ///
 /// # Errors
 /// The path is missing, or a directory cannot be listed or lies too deep; an interruption.
@@ -24,7 +24,8 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(below(path, &[start])?.into_iter().map(|file| file.path).collect())
 }
 
-/// The images below directories of `root`, or below `root` itself, in the order of their paths. Each belongs to one of `starts`.
+/// The images below directories of `root`, or below `root` itself, in the order of their paths. Each belongs to one of
+/// `starts`.
 ///
 /// # Errors
 /// A directory cannot be listed or lies too deep; an interruption.

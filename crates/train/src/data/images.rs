@@ -1,4 +1,5 @@
-//! Labelled images, the order in which an epoch sees them, and the threads that read and decode them ahead of the network.
+//! Labelled images, the order in which an epoch sees them, and the threads that read and decode them ahead of the
+//! network.
 
 use preprocess::Result;
 use preprocess::dataset::Rows;
@@ -43,7 +44,8 @@ impl Images for Rows {
     }
 }
 
-/// The order in which an epoch (from 0) sees the images: a shuffle of all of them that follows from the seed and the epoch.
+/// The order in which an epoch (from 0) sees the images: a shuffle of all of them that follows from the seed and the
+/// epoch.
 pub fn shuffled(count: usize, seed: u64, epoch: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     random::stream(seed, "shuffle", &[&(epoch as u64).to_le_bytes()]).shuffle(&mut order);

@@ -19,8 +19,8 @@ pub(crate) struct Reading<M> {
     pub memory: Arc<dyn Fn(usize) -> Result<M> + Send + Sync>,
 }
 
-/// Images read by threads of their own, list by list in a given order: neither the number of threads nor their pace changes it. Memory
-/// is bounded by the number of lists that are ahead. Dropped early, it stops its threads.
+/// Images read by threads of their own, list by list in a given order: neither the number of threads nor their pace
+/// changes it. Memory is bounded by the number of lists that are ahead. Dropped early, it stops its threads.
 #[derive(Debug)]
 pub(crate) struct Readers<M> {
     /// List `i` comes from reader `i % readers`.

@@ -24,7 +24,8 @@ pub trait Data {
     fn validation(&self) -> &Arc<Self::Images>;
 }
 
-/// The rows of each split. Those of a training copy are opened (and their shards verified) when an epoch first needs them.
+/// The rows of each split. Those of a training copy are opened (and their shards verified) when an epoch first needs
+/// them.
 #[derive(Debug)]
 pub struct TrainingData {
     dataset: Dataset,

@@ -6,11 +6,12 @@ use preprocess::Result;
 use std::ops::{DerefMut, Range};
 use std::sync::Arc;
 
-/// Batches that a store must be able to hold beside the images that it keeps: one that the network reads, one that is on its way.
+/// Batches that a store must be able to hold beside the images that it keeps: one that the network reads, one that is
+/// on its way.
 pub const LANES: usize = 2;
 
-/// Memory for images, as bytes, on a device. It has slots for images that stay, and behind them [`LANES`] times as many as a batch has
-/// images, for those that only pass.
+/// Memory for images, as bytes, on a device. It has slots for images that stay, and behind them [`LANES`] times as
+/// many as a batch has images, for those that only pass.
 pub trait Store {
     /// Host memory that images are decoded into.
     type Staging: DerefMut<Target = [u8]> + Send + 'static;
@@ -28,7 +29,8 @@ pub trait Store {
     /// Makes host memory of so many bytes, on any thread.
     fn staging(&self) -> Arc<dyn Fn(usize) -> Result<Self::Staging> + Send + Sync>;
 
-    /// Begins an epoch: `places` are the slots of all of its images in their order. What earlier epochs sent has arrived when it returns.
+    /// Begins an epoch: `places` are the slots of all of its images in their order. What earlier epochs sent has
+    /// arrived when it returns.
     ///
     /// # Errors
     /// The device failed.
@@ -59,7 +61,8 @@ pub trait ImageMemory: Memory {
     /// Where it keeps them.
     type Store: Store;
 
-    /// A store for batches of `batch_size` images of `image_bytes`. Of `keep` images it keeps as many as there is memory for.
+    /// A store for batches of `batch_size` images of `image_bytes`. Of `keep` images it keeps as many as there is
+    /// memory for.
     ///
     /// # Errors
     /// Not even a batch fits into the memory that is free.

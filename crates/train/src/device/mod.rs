@@ -1,4 +1,5 @@
-//! The device that a program computes on: chosen by the pipeline file or the command line, opened once, and named on stderr.
+//! The device that a program computes on: chosen by the pipeline file or the command line, opened once, and named on
+//! stderr.
 
 pub mod cpu;
 #[cfg(feature = "cuda")]

@@ -1,8 +1,8 @@
 //! A model on disk: `model.safetensors`, `config.json`, `preprocessor_config.json`, `history.csv`, `timings.csv`,
 //! `predictions-<split>.parquet`, `checkpoint/`.
 //!
-//! `config.json` is written last, carries a checksum of itself and names the other files with theirs: a directory that has one
-//! holds a whole model. The weights carry PyTorch's names and layouts (convolution OIHW, linear `[out, in]`).
+//! `config.json` is written last, carries a checksum of itself and names the other files with theirs: a directory that
+//! has one holds a whole model. The weights carry PyTorch's names and layouts (convolution OIHW, linear `[out, in]`).
 
 use crate::model::ecosystem;
 use crate::model::history::{HISTORY_FILE, TIMINGS_CHECKSUM_FILE, TIMINGS_FILE};
@@ -30,12 +30,12 @@ pub const WEIGHTS_FILE: &str = "model.safetensors";
 /// File name in a model's directory.
 pub const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 
-/// Changed whenever a file of the directory gets another form. A model of another format is written anew from its last checkpoint,
-/// without training.
+/// Changed whenever a file of the directory gets another form. A model of another format is written anew from its last
+/// checkpoint, without training.
 pub const FORMAT: u32 = 2;
 
-/// `config.json`: all that is needed, beside the weights, to use the model on a raw image. Also written under timm's root
-/// keys (`num_classes`, `label_names`, …).
+/// `config.json`: all that is needed, beside the weights, to use the model on a raw image. Also written under timm's
+/// root keys (`num_classes`, `label_names`, …).
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
     /// Version of the directory's format: [`FORMAT`].
@@ -111,7 +111,8 @@ impl Config {
         }
     }
 
-    /// Writes `preprocessor_config.json` and then `config.json`, with the checksums of the directory's files of these names.
+    /// Writes `preprocessor_config.json` and then `config.json`, with the checksums of the directory's files of these
+    /// names.
     ///
     /// # Errors
     /// One of the files is missing; the disk refuses.
@@ -157,8 +158,8 @@ impl Config {
     }
 }
 
-/// What is impossible about a configuration that is as it was written, if anything is: a right checksum says nothing about who computed
-/// it, and sizes from a file decide about memory.
+/// What is impossible about a configuration that is as it was written, if anything is: a right checksum says nothing
+/// about who computed it, and sizes from a file decide about memory.
 fn impossible(config: &Config) -> Option<String> {
     let run = &config.run;
     let numbers: [(&str, usize, RangeInclusive<usize>); 8] = [
@@ -195,8 +196,8 @@ fn write_json(file: &Path, value: &serde_json::Value) -> Result<()> {
     write_atomically(file, |writer| writer.write_all(text.as_bytes()))
 }
 
-/// Takes `config.json` away: the directory no longer claims to hold a finished model. Creates the directory if it is missing,
-/// and sweeps what a killed run left.
+/// Takes `config.json` away: the directory no longer claims to hold a finished model. Creates the directory if it is
+/// missing, and sweeps what a killed run left.
 ///
 /// # Errors
 /// The disk refuses.

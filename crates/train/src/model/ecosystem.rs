@@ -45,8 +45,8 @@ pub(super) fn pretrained_cfg(image: &ImageSettings, graph: &Graph) -> Value {
     })
 }
 
-/// The keys of transformers' image processors. `ViTImageProcessor` stretches; for the other fits no processor of theirs does quite the
-/// same, so none is named.
+/// The keys of transformers' image processors. `ViTImageProcessor` stretches; for the other fits no processor of
+/// theirs does quite the same, so none is named.
 pub(super) fn preprocessor(image: &ImageSettings, graph: &Graph) -> Value {
     let standardization = graph.standardization();
     let mut value = json!({

@@ -15,8 +15,8 @@ use std::path::Path;
 pub const HISTORY_FILE: &str = "history.csv";
 /// File name in a model's directory.
 pub const TIMINGS_FILE: &str = "timings.csv";
-/// File name in a model's directory: the checksum of `timings.csv`, as `b3sum` prints it. `config.json`, which is the same for the
-/// same inputs, cannot hold it.
+/// File name in a model's directory: the checksum of `timings.csv`, as `b3sum` prints it. `config.json`, which is the
+/// same for the same inputs, cannot hold it.
 pub const TIMINGS_CHECKSUM_FILE: &str = "timings.csv.b3";
 
 /// Scores of one epoch. The validation scores are NaN where the data set has no validation split.

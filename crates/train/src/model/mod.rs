@@ -57,7 +57,8 @@ impl<B: Backend> Model<B> {
     /// The model of a directory, with its trained weights.
     ///
     /// # Errors
-    /// No model's directory; a file of it missing, damaged, or not of the same model as the others; weights that are not finite.
+    /// No model's directory; a file of it missing, damaged, or not of the same model as the others; weights that are
+    /// not finite.
     pub fn load(directory: &Path, device: &B) -> Result<(Self, Config)> {
         let config = Config::read(directory)?;
         let weights = directory::read_weights(directory, &config)?;
@@ -71,8 +72,8 @@ impl<B: Backend> Model<B> {
         Ok((model, config))
     }
 
-    /// Gives back the memory that is kept from pass to pass. The next pass fetches its own: some page faults, which is why it is not done
-    /// between passes of one kind.
+    /// Gives back the memory that is kept from pass to pass. The next pass fetches its own: some page faults, which is
+    /// why it is not done between passes of one kind.
     ///
     /// # Errors
     /// The device failed.

@@ -1,8 +1,8 @@
 //! `predictions-<split>.parquet`: one row an image, each image exactly once, un-augmented.
 //!
-//! Columns: `path: string`, `content: string` (BLAKE3 of the source file: what the image is known by), `group: int64` (of
-//! near-copies), `label: int64`, `prediction: int64`, `probabilities: list<float32>` (in the order of the classes, which the
-//! schema metadata names the Hugging Face way).
+//! Columns: `path: string`, `content: string` (BLAKE3 of the source file: what the image is known by), `group: int64`
+//! (of near-copies), `label: int64`, `prediction: int64`, `probabilities: list<float32>` (in the order of the classes,
+//! which the schema metadata names the Hugging Face way).
 
 use arrow::array::{Array, ArrayRef, Float32Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::buffer::OffsetBuffer;

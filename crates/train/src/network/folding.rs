@@ -1,5 +1,6 @@
-//! The network that inference runs: batch normalisation is a factor and a summand a channel once its statistics stand still, so the
-//! convolution before it can have both in its weight and bias. What follows the normalisation then runs with the convolution.
+//! The network that inference runs: batch normalisation is a factor and a summand a channel once its statistics stand
+//! still, so the convolution before it can have both in its weight and bias. What follows the normalisation then runs
+//! with the convolution.
 
 use super::Network;
 use super::graph::{Graph, Layer, NodeId, ParameterSpec};
@@ -48,8 +49,8 @@ impl Plan {
 }
 
 impl<B: Backend> Network<B> {
-    /// The same function of images in inference, with every normalisation folded that alone reads a convolution. Parameters that did not
-    /// change are shared, so the original may only be trained on once this is gone.
+    /// The same function of images in inference, with every normalisation folded that alone reads a convolution.
+    /// Parameters that did not change are shared, so the original may only be trained on once this is gone.
     ///
     /// # Errors
     /// The device failed, or has no memory left.

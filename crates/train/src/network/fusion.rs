@@ -1,12 +1,13 @@
 //! Which nodes of a graph run together, found from the description.
 //!
-//! - An activation runs with the convolution, normalisation, addition or dense layer before it, if nothing else reads that.
-//! - An addition runs as the residual of the later of two convolutions that it adds, or of the convolution that it adds to something
-//!   earlier, if nothing else reads that convolution.
+//! - An activation runs with the convolution, normalisation, addition or dense layer before it, if nothing else reads
+//!   that.
+//! - An addition runs as the residual of the later of two convolutions that it adds, or of the convolution that it
+//!   adds to something earlier, if nothing else reads that convolution.
 //! - A convolution whose result batch normalisation reads takes the moments as it goes.
 //!
-//! What batch normalisation leaves pending, the next op applies as it reads; that is between the ops and needs no plan. In inference
-//! [`folding`](super::folding) removes normalisations first, so that more runs together.
+//! What batch normalisation leaves pending, the next op applies as it reads; that is between the ops and needs no
+//! plan. In inference [`folding`](super::folding) removes normalisations first, so that more runs together.
 
 use super::graph::{Graph, Layer, NodeId};
 use crate::tensor::activation::Activation;

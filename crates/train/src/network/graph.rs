@@ -1,7 +1,8 @@
 //! A network as data: nodes in the order of their computation, each a layer applied to the results of earlier ones.
 //!
-//! All that is known of a network before it has weights follows from here: the shapes on the way, its parameters with their names, the
-//! summary, what an image costs. How nodes run together is [`fusion`](super::fusion)'s to find, never a description's to say.
+//! All that is known of a network before it has weights follows from here: the shapes on the way, its parameters with
+//! their names, the summary, what an image costs. How nodes run together is [`fusion`](super::fusion)'s to find, never
+//! a description's to say.
 
 use super::initialization::{Initial, Initialization};
 use crate::ops::conv2d::{Geometry, Padding};
@@ -64,7 +65,8 @@ pub struct Conv {
     pub stride: usize,
     /// What lies around the image.
     pub padding: Padding,
-    /// Parts that the channels fall into, each convolved by itself: 1, or as many as there are channels (depthwise), or between.
+    /// Parts that the channels fall into, each convolved by itself: 1, or as many as there are channels (depthwise),
+    /// or between.
     pub groups: usize,
     /// Whether there is a bias.
     pub bias: bool,
@@ -252,8 +254,8 @@ impl Graph {
         }
     }
 
-    /// Floating-point operations of a node for one image, as the direct algorithm has them; those of convolutions and dense layers, as is
-    /// usual.
+    /// Floating-point operations of a node for one image, as the direct algorithm has them; those of convolutions and
+    /// dense layers, as is usual.
     pub fn flops(&self, node: &Node) -> usize {
         match (&node.layer, self.input_of(node), node.output) {
             (Layer::Conv2d(conv), Shape::Map([c, h, w]), Shape::Map(_)) => {

@@ -43,13 +43,14 @@ fn linear_limit(inputs: usize) -> f32 {
     (1.0 / (inputs.max(1) as f64).sqrt()) as f32
 }
 
-/// How the first values of a parameter are drawn. They depend on the seed and the parameter's name alone, so that adding a layer
-/// leaves the others' initial values as they were.
+/// How the first values of a parameter are drawn. They depend on the seed and the parameter's name alone, so that
+/// adding a layer leaves the others' initial values as they were.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Initial {
     /// All the same.
     Constant(f32),
-    /// Uniform in ±sqrt(6 / (fan_in + fan_out)), where the fans of a convolution count its kernel's positions (Glorot and Bengio 2010).
+    /// Uniform in ±sqrt(6 / (fan_in + fan_out)), where the fans of a convolution count its kernel's positions (Glorot
+    /// and Bengio 2010).
     GlorotUniform,
     /// Normal with variance 2 / fan_out (He et al. 2015, as PyTorch's `kaiming_normal_(mode="fan_out")`).
     KaimingNormal,

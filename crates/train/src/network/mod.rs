@@ -1,7 +1,8 @@
 //! Networks: a description, and a network with weights that runs it.
 //!
-//! [`architectures`] write a [`graph`] with a [`builder`]; [`Network`] gives its parameters their values and runs it, by the steps that
-//! [`fusion`] finds; [`folding`] makes the network that inference runs; [`summary`] is the table of layers.
+//! [`architectures`] write a [`graph`] with a [`builder`]; [`Network`] gives its parameters their values and runs it,
+//! by the steps that [`fusion`] finds; [`folding`] makes the network that inference runs; [`summary`] is the table of
+//! layers.
 
 pub mod architectures;
 pub mod builder;
@@ -42,8 +43,8 @@ pub struct Network<B: Backend> {
 }
 
 impl<B: Backend> Network<B> {
-    /// A network with initial values that follow from the seed. Memory for more than `most_values` of them is not asked for: of a
-    /// description that came with a file, the values that the file holds.
+    /// A network with initial values that follow from the seed. Memory for more than `most_values` of them is not
+    /// asked for: of a description that came with a file, the values that the file holds.
     ///
     /// # Errors
     /// More values, or the device has no memory left.

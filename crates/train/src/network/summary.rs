@@ -35,7 +35,8 @@ impl ParameterCounts {
     }
 }
 
-/// The whole table, with the totals below it. Activations and the input have no line: they have no parameters, and no shape of their own.
+/// The whole table, with the totals below it. Activations and the input have no line: they have no parameters, and no
+/// shape of their own.
 pub fn table(graph: &Graph) -> String {
     let header = ["Layer (type)", "Output shape", "Parameters", "MFLOP"].map(str::to_owned);
     let shown = graph.nodes().iter().filter(|node| !matches!(node.layer, Layer::Input | Layer::Activation(_)));

@@ -1,12 +1,12 @@
 // A matrix product computed by one block: C[n][m] = Σ_k A[m][k] · B[n][k] for a tile of M x N results.
 //
-// A kernel brings two loaders, one for each operand, that know where an element comes from, and takes the tile of results from
-// shared memory. Tiles of K elements pass through two buffers in shared memory; while one is multiplied, the loaders' next
-// elements are under way from global memory to registers, so that a block waits once for each tile.
+// A kernel brings two loaders, one for each operand, that know where an element comes from, and takes the tile of
+// results from shared memory. Tiles of K elements pass through two buffers in shared memory; while one is multiplied,
+// the loaders' next elements are under way from global memory to registers, so that a block waits once for each tile.
 //
-// Two kinds of arithmetic share everything else: `Tf32` on tensor cores (operands rounded to 10 bits of mantissa, sums in
-// single precision) and `Fp32` (fused multiply-add). Sums run over k in order, so that a result does not depend on the tile's
-// size.
+// Two kinds of arithmetic share everything else: `Tf32` on tensor cores (operands rounded to 10 bits of mantissa, sums
+// in single precision) and `Fp32` (fused multiply-add). Sums run over k in order, so that a result does not depend on
+// the tile's size.
 #pragma once
 #include <mma.h>
 
@@ -15,8 +15,8 @@ namespace gemm {
 // The larger of both, or what is not a number: a diverging network must not look like a sound one.
 __device__ __forceinline__ float at_least(float floor, float value) { return value < floor ? floor : value; }
 
-// Which index of an operand's tile is contiguous in shared memory: the one that is contiguous in global memory, so that a
-// warp reads neighbours and writes neighbours.
+// Which index of an operand's tile is contiguous in shared memory: the one that is contiguous in global memory, so
+// that a warp reads neighbours and writes neighbours.
 enum class Contiguous { OUTER, K };
 
 // Sizes of a tile. A thread owns `RESULTS` of its M x N results.
@@ -41,8 +41,8 @@ struct Tf32 {
     static_assert(T::RESULTS == 32 && T::M % 32 == 0 && T::N % 32 == 0 && T::K % 8 == 0, "a warp owns 32 x 32 results");
 
     static constexpr bool A_OUTER = T::A == Contiguous::OUTER, B_OUTER = T::B == Contiguous::OUTER;
-    // A fragment's lane (g, t) reads element (g, t) of 8 x 4: 8 mod 32 for rows of k, 4 mod 32 for rows along k spread these
-    // over all banks.
+    // A fragment's lane (g, t) reads element (g, t) of 8 x 4: 8 mod 32 for rows of k, 4 mod 32 for rows along k spread
+    // these over all banks.
     static constexpr int A_STRIDE = A_OUTER ? T::M + 8 : T::K + 4;
     static constexpr int B_STRIDE = B_OUTER ? T::N + 8 : T::K + 4;
     static constexpr int A_FLOATS = A_STRIDE * (A_OUTER ? T::K : T::M);
@@ -128,8 +128,9 @@ struct Fp32 {
         }
     }
 
-    // Always [k][outer], for a thread reads quads along m and n. Within each quad, elements are rotated by one place every
-    // eight k: so a warp that writes along k meets every bank once, and the reader only has to name the elements otherwise.
+    // Always [k][outer], for a thread reads quads along m and n. Within each quad, elements are rotated by one place
+    // every eight k: so a warp that writes along k meets every bank once, and the reader only has to name the elements
+    // otherwise.
     static __device__ int rotated(int outer, int k) { return (outer & ~3) | ((outer + k / 8) & 3); }
     static __device__ int index_a(int m, int k) { return k * A_STRIDE + rotated(m, k); }
     static __device__ int index_b(int n, int k) { return k * B_STRIDE + rotated(n, k); }
@@ -176,9 +177,9 @@ struct Shared {
 
 // Multiplies `tiles` (at least one) tiles of K elements, and leaves the results in `shared` for the whole block.
 //
-// A loader's work on a tile comes in four steps: `prepare` computes what describes the tile's elements, `publish` shares that
-// with the block, `fetch` begins to load the elements, `store` puts them into shared memory. There is one barrier a tile:
-// `prepare` and `publish` run a tile ahead of `fetch`, and what they write is kept twice.
+// A loader's work on a tile comes in four steps: `prepare` computes what describes the tile's elements, `publish`
+// shares that with the block, `fetch` begins to load the elements, `store` puts them into shared memory. There is one
+// barrier a tile: `prepare` and `publish` run a tile ahead of `fetch`, and what they write is kept twice.
 template <class Math, class A, class B>
 __device__ void product(float *shared, A &a, B &b, int tiles) {
     float *const a_tiles = shared, *const b_tiles = shared + 2 * Math::A_FLOATS;
@@ -297,8 +298,9 @@ struct Columns {
 // Threads of a block that adds slices, and the elements that it takes.
 constexpr int SLICE_THREADS = 256, SLICE_ELEMENTS = 32;
 
-// Adds partial sums [slices][len] in a fixed order. Each of eight rows of threads adds every eighth slice, the first row then the
-// eight sums: that of element `SLICE_ELEMENTS * blockIdx.x + threadIdx.x` for threads below SLICE_ELEMENTS.
+// Adds partial sums [slices][len] in a fixed order. Each of eight rows of threads adds every eighth slice, the first
+// row then the eight sums: that of element `SLICE_ELEMENTS * blockIdx.x + threadIdx.x` for threads below
+// SLICE_ELEMENTS.
 __device__ inline float sum_of_slices(const float *partial, int slices, int len) {
     constexpr int ROWS = SLICE_THREADS / SLICE_ELEMENTS;
     __shared__ float sums[ROWS][SLICE_ELEMENTS];

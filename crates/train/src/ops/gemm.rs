@@ -18,8 +18,8 @@ pub(crate) fn slice_blocks(elements: usize) -> [usize; 3] {
     [elements.div_ceil(SLICE_ELEMENTS), 1, 1]
 }
 
-/// Length and number of the slices that a sum over `len` is split into, so that with `tiles` blocks each there are about as many as
-/// `blocks`; they are `shortest` long at least.
+/// Length and number of the slices that a sum over `len` is split into, so that with `tiles` blocks each there are
+/// about as many as `blocks`; they are `shortest` long at least.
 pub(crate) fn slices(len: usize, tiles: usize, blocks: usize, shortest: usize) -> [usize; 2] {
     let wanted = (blocks / tiles).max(1);
     let slice = len.div_ceil(wanted).next_multiple_of(SLICE_GRAIN).max(shortest);

@@ -1,5 +1,6 @@
 //! The ops that networks are built from. One folder each: `mod.rs` says what it computes, with formula and shapes, and
-//! puts its backward pass on the tape; `reference.rs` computes it in plain loops; `cpu.rs` and `cuda.cu` compute it fast.
+//! puts its backward pass on the tape; `reference.rs` computes it in plain loops; `cpu.rs` and `cuda.cu` compute it
+//! fast.
 
 pub mod activation;
 pub mod adam;

@@ -22,7 +22,8 @@ impl Activation {
         }
     }
 
-    /// Whether the gradient goes through, by the value before the activation or after it: strictly inside the limits, as in PyTorch.
+    /// Whether the gradient goes through, by the value before the activation or after it: strictly inside the limits,
+    /// as in PyTorch.
     pub fn passes(self, value: f32) -> bool {
         match self {
             Self::None => true,

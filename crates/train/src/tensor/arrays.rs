@@ -43,8 +43,8 @@ impl View for &Array {
     }
 }
 
-/// The bytes of a safetensors file with the arrays, each under the name given with it, and the metadata. With at most one entry of
-/// metadata they are the same for the same arguments: more would be written in a random order.
+/// The bytes of a safetensors file with the arrays, each under the name given with it, and the metadata. With at most
+/// one entry of metadata they are the same for the same arguments: more would be written in a random order.
 ///
 /// # Errors
 /// Metadata that have no JSON form.

@@ -1,8 +1,8 @@
 //! Activations in a layout of our own, and the place where their gradient gathers.
 //!
 //! dfdx keeps the tape, the parameters and their gradients; activations and their gradients live in the device's own
-//! buffers ([`Memory`](super::memory::Memory)), so that a layout made for the kernels holds from the first convolution to
-//! the flattening, and nothing is converted in between.
+//! buffers ([`Memory`](super::memory::Memory)), so that a layout made for the kernels holds from the first convolution
+//! to the flattening, and nothing is converted in between.
 
 use super::failure::device_error;
 use super::gradient::GradientCell;
@@ -27,7 +27,8 @@ pub struct FeatureMap<B: Memory> {
     pub(crate) shape: [usize; 4],
     pub(crate) layout: Layout,
     pub(crate) data: Rc<B::Buffer>,
-    /// What a reader has to apply to `data` first. Convolutions do it on their way, so that the result is never written.
+    /// What a reader has to apply to `data` first. Convolutions do it on their way, so that the result is never
+    /// written.
     pub(crate) affine: Option<Rc<Affine<B>>>,
     /// Mean and mean squared deviation of each channel of each image, if the op that made the map took them.
     pub(crate) moments: Option<Rc<B::Buffer>>,
@@ -134,8 +135,8 @@ impl<B: PendingKernel> FeatureMap<B> {
     }
 }
 
-/// Flattened images `[n, features, 1, 1]` as dfdx' matrix `[n, features]`, on which its ops (the loss) go on. The gradient comes
-/// back under the matrix' key on the tape.
+/// Flattened images `[n, features, 1, 1]` as dfdx' matrix `[n, features]`, on which its ops (the loss) go on. The
+/// gradient comes back under the matrix' key on the tape.
 ///
 /// # Errors
 /// Images that are not flattened, or a failure of the device.

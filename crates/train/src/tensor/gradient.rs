@@ -5,8 +5,8 @@ use super::pending::{NormShare, PendingKernel};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Where the gradient of a feature map gathers during the backward pass: each op that read the map adds its share, the op
-/// that made the map takes the sum.
+/// Where the gradient of a feature map gathers during the backward pass: each op that read the map adds its share, the
+/// op that made the map takes the sum.
 #[derive(Debug)]
 pub struct GradientCell<B: Memory> {
     pub(super) gathered: Rc<RefCell<Gathered<B>>>,
@@ -55,7 +55,8 @@ impl<B: PendingKernel> GradientCell<B> {
         Ok(())
     }
 
-    /// Adds a share that `write` computes: into the given buffer, overwriting it or, where the flag says so, adding to it.
+    /// Adds a share that `write` computes: into the given buffer, overwriting it or, where the flag says so, adding to
+    /// it.
     pub(crate) fn add_with(
         &self,
         device: &B,

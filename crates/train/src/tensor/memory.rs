@@ -15,7 +15,8 @@ pub type Matrix<B> = Tensor<(usize, usize), f32, B>;
 /// dfdx's own storage, in which gradients of tensors are handed out.
 pub type Slot<B> = <B as Storage<f32>>::Vec;
 
-/// Takes a tensor's gradient out of its slot (zeros, if there is none yet), to work on two slots at once or to free the memory.
+/// Takes a tensor's gradient out of its slot (zeros, if there is none yet), to work on two slots at once or to free
+/// the memory.
 pub fn take_gradient<S: Shape, B: Memory>(
     gradients: &mut Gradients<f32, B>,
     tensor: &Tensor<S, f32, B>,
@@ -35,7 +36,8 @@ pub struct MemoryUse {
 
 /// Storage of activations. The layout is the device's own affair: outside of kernels an activation is only a shape.
 pub trait Memory: Device<f32> + Synchronize + HasErr<Err: DeviceFailure> {
-    /// Whether kernels run on after the call that asked for them has returned, until someone waits for them (`try_synchronize`).
+    /// Whether kernels run on after the call that asked for them has returned, until someone waits for them
+    /// (`try_synchronize`).
     const ASYNCHRONOUS: bool = false;
 
     /// The elements of one feature map.

@@ -71,8 +71,8 @@ impl Profile {
     }
 }
 
-/// Runs an op and records its time. A device that works on its own is waited for before and after: what it takes to ask for the op
-/// would say nothing. Without a profile nobody waits.
+/// Runs an op and records its time. A device that works on its own is waited for before and after: what it takes to
+/// ask for the op would say nothing. Without a profile nobody waits.
 pub(super) fn timed<B: Memory, R>(
     profile: Option<&Profile>,
     device: &B,

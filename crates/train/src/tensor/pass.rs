@@ -29,7 +29,8 @@ pub struct Randomness {
 }
 
 impl<B: Memory> Pass<B> {
-    /// A training pass: statistics of the batch, dropout, and a tape for the gradients. `pool` is to be kept from step to step.
+    /// A training pass: statistics of the batch, dropout, and a tape for the gradients. `pool` is to be kept from step
+    /// to step.
     pub fn train(device: &B, pool: &B::Pool, seed: u64, step: u64) -> Self {
         let randomness = Randomness { seed, step, layer: 0 };
         let tape = Some(OwnedTape::default());

@@ -1,4 +1,5 @@
-//! What is still to be done to activations or gradients: whoever reads them does it on the way, so that the result is never written.
+//! What is still to be done to activations or gradients: whoever reads them does it on the way, so that the result is
+//! never written.
 
 use super::activation::Activation;
 use super::memory::{Accumulate, Memory, Vector};
@@ -15,8 +16,8 @@ pub struct Affine<B: Memory> {
     pub activation: Activation,
 }
 
-/// The gradient by a normalisation's input once the sums are known: `dx = scale · d + factor · (x - mean) + constant`, channel by
-/// channel, with `d` the gradient by the output, zero where `scale · x + shift` is clamped.
+/// The gradient by a normalisation's input once the sums are known: `dx = scale · d + factor · (x - mean) + constant`,
+/// channel by channel, with `d` the gradient by the output, zero where `scale · x + shift` is clamped.
 #[derive(Debug)]
 pub struct NormGradient<B: Memory> {
     /// μ.

@@ -3,8 +3,9 @@
 //! ```text
 //! average ← d · average + (1 - d) · parameter,    d = min(decay, (1 + t) / (10 + t)) after step 50 + t;  d = 0 up to step 50
 //! ```
-//! A network that has hardly begun is better than any average with its own past, so the first 50 steps are not averaged. The lower
-//! decay afterwards, as in TensorFlow, keeps early values from lingering. Moving statistics are averaged too.
+//! A network that has hardly begun is better than any average with its own past, so the first 50 steps are not
+//! averaged. The lower decay afterwards, as in TensorFlow, keeps early values from lingering. Moving statistics are
+//! averaged too.
 
 use crate::ops::Backend;
 use crate::tensor::arrays::Array;

@@ -1,9 +1,11 @@
-//! What a run needs to go on after any epoch as if it had never stopped: weights, optimiser state, history, best weights.
+//! What a run needs to go on after any epoch as if it had never stopped: weights, optimiser state, history, best
+//! weights.
 //!
-//! There is no random state: shuffling and dropout follow from the seed, the epoch and the step. One safetensors file holds
-//! everything, so that it is there as a whole or not at all; its arrays are named `weights/…`, `average/…` (absent where no moving
-//! average is kept), `best/…` (absent where the last epoch is the best), `first/…` and `second/…` (Adam's moments), its metadata hold the rest as JSON, with a checksum. The
-//! newest two are kept: if the newest turns out to be damaged, the run goes on from the one before it.
+//! There is no random state: shuffling and dropout follow from the seed, the epoch and the step. One safetensors file
+//! holds everything, so that it is there as a whole or not at all; its arrays are named `weights/…`, `average/…`
+//! (absent where no moving average is kept), `best/…` (absent where the last epoch is the best), `first/…` and
+//! `second/…` (Adam's moments), its metadata hold the rest as JSON, with a checksum. The newest two are kept: if the
+//! newest turns out to be damaged, the run goes on from the one before it.
 
 use crate::model::directory;
 use crate::model::history::{self, EpochScores, EpochTiming};
@@ -26,7 +28,8 @@ const HASHED_FLOATS: usize = 1 << 14;
 /// Checkpoints kept.
 const KEPT: usize = 2;
 
-/// Key of the one entry of the safetensors metadata (their order is random: more than one would change from run to run).
+/// Key of the one entry of the safetensors metadata (their order is random: more than one would change from run to
+/// run).
 const METADATA_KEY: &str = "checkpoint";
 
 /// State after an epoch; its number is the length of the history.
@@ -92,8 +95,8 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The newest checkpoint that is whole and `wanted`, in the first of the directories that has one. Damaged ones are reported on
-    /// stderr.
+    /// The newest checkpoint that is whole and `wanted`, in the first of the directories that has one. Damaged ones
+    /// are reported on stderr.
     ///
     /// # Errors
     /// There is none, and in one of the directories all checkpoints are damaged.
@@ -264,8 +267,8 @@ fn list(directory: &Path) -> Result<Vec<(usize, PathBuf)>> {
 }
 
 impl Metadata {
-    /// BLAKE3 over the rest of the metadata and the arrays, which are put in the order of their names. Every part is hashed
-    /// with its length.
+    /// BLAKE3 over the rest of the metadata and the arrays, which are put in the order of their names. Every part is
+    /// hashed with its length.
     fn checksum_with(&self, arrays: &mut [(String, &Array)]) -> String {
         arrays.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut hasher = blake3::Hasher::new();
@@ -285,8 +288,8 @@ impl Metadata {
     }
 }
 
-/// Removes everything that an earlier run wrote into the directory. Checkpoints go before the other files: without a history they
-/// belong to nothing.
+/// Removes everything that an earlier run wrote into the directory. Checkpoints go before the other files: without a
+/// history they belong to nothing.
 ///
 /// # Errors
 /// The disk refuses.

@@ -13,8 +13,8 @@ pub enum Stop {
     NoImprovement(usize),
 }
 
-/// The epoch (from 1) whose weights are kept: that of the lowest validation loss, the first of equals; without a validation
-/// split the last one. None before the first epoch.
+/// The epoch (from 1) whose weights are kept: that of the lowest validation loss, the first of equals; without a
+/// validation split the last one. None before the first epoch.
 pub fn best_epoch(history: &[EpochScores]) -> Option<usize> {
     let better = |best: &EpochScores, row: &EpochScores| row.validation_loss < best.validation_loss;
     match history.last() {

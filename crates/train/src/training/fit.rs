@@ -39,8 +39,9 @@ pub struct Fitted<B: Backend> {
     pub stop: Stop,
 }
 
-/// Trains a model in the plan's directory, or goes on where a run of the same plan stopped, there or in the directory `earlier`.
-/// After every epoch the plan's directory holds a checkpoint, `history.csv` and `timings.csv`; `earlier` is only read.
+/// Trains a model in the plan's directory, or goes on where a run of the same plan stopped, there or in the directory
+/// `earlier`. After every epoch the plan's directory holds a checkpoint, `history.csv` and `timings.csv`; `earlier` is
+/// only read.
 ///
 /// # Errors
 /// A loss that is not finite, a shard altered or missing, a full disk, an interruption. Checkpoints stay.

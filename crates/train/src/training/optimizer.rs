@@ -14,9 +14,9 @@ pub const BETAS: [f64; 2] = [0.9, 0.999];
 /// Added to the root of the second moment: Keras' default. PyTorch's is 1e-8.
 pub const EPSILON: f64 = 1e-7;
 
-/// Adam (Kingma and Ba 2015) with bias correction. Weight decay is decoupled from the gradient (AdamW, Loshchilov and Hutter 2019):
-/// a step takes `learning rate · decay` of each weight away, as in PyTorch's `AdamW`. Only convolution kernels and dense matrices
-/// decay; biases and batch normalisation's parameters do not, as is usual.
+/// Adam (Kingma and Ba 2015) with bias correction. Weight decay is decoupled from the gradient (AdamW, Loshchilov and
+/// Hutter 2019): a step takes `learning rate · decay` of each weight away, as in PyTorch's `AdamW`. Only convolution
+/// kernels and dense matrices decay; biases and batch normalisation's parameters do not, as is usual.
 #[derive(Debug)]
 pub struct Adam<B: Backend> {
     device: B,

@@ -11,8 +11,9 @@ use preprocess::{Error, Result};
 use std::fs;
 use std::path::Path;
 
-/// Makes `<output>/models/<name>` where it is missing. One that is there is this program's if it holds a configuration, a history
-/// or a checkpoint of its making, or nothing of the names that it writes: then whatever else lies there stays.
+/// Makes `<output>/models/<name>` where it is missing. One that is there is this program's if it holds a
+/// configuration, a history or a checkpoint of its making, or nothing of the names that it writes: then whatever else
+/// lies there stays.
 ///
 /// # Errors
 /// It is a link, or holds files of these names that are somebody else's; something in a file's place is none.

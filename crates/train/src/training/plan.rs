@@ -71,8 +71,9 @@ impl ModelPlan {
         (self.copies, self.settings.copies)
     }
 
-    /// Of all that determines the weights after each epoch. When to stop early is no part of it, and how many epochs there are
-    /// only where the learning rate falls towards the last: otherwise a run with more epochs goes through the same weights.
+    /// Of all that determines the weights after each epoch. When to stop early is no part of it, and how many epochs
+    /// there are only where the learning rate falls towards the last: otherwise a run with more epochs goes through
+    /// the same weights.
     ///
     /// # Errors
     /// None in practice: all parts have a JSON form.

@@ -1,4 +1,5 @@
-//! The learning rate of each step. It follows from the step's number alone, so that a resumed run goes on as an undisturbed one.
+//! The learning rate of each step. It follows from the step's number alone, so that a resumed run goes on as an
+//! undisturbed one.
 
 use preprocess::pipeline::{ModelSettings, Schedule};
 
@@ -23,8 +24,9 @@ impl LearningRates {
         }
     }
 
-    /// The learning rate of a step, counted from 0 through the whole run. The first `w` steps, the warm-up, take `1/w`, `2/w`, … of the
-    /// full rate `r`; under `cosine` step `s` of `n` then takes `r · (1 + cos(π (s - w) / (n - w))) / 2`.
+    /// The learning rate of a step, counted from 0 through the whole run. The first `w` steps, the warm-up, take
+    /// `1/w`, `2/w`, … of the full rate `r`; under `cosine` step `s` of `n` then takes `r · (1 + cos(π (s - w) / (n -
+    /// w))) / 2`.
     pub fn at(&self, step: usize) -> f64 {
         let step = step as f64;
         if step + 1.0 < self.warmup_steps {

@@ -67,11 +67,12 @@ impl<B: Backend> Learner<B> {
         self.model.release_memory()
     }
 
-    /// Forward, backward, one step of Adam and of the moving average. `score` counts against the labels themselves, whatever the
-    /// targets.
+    /// Forward, backward, one step of Adam and of the moving average. `score` counts against the labels themselves,
+    /// whatever the targets.
     ///
     /// # Errors
-    /// The device failed. If it had not enough memory, the error says how much the step needs and which batch size fits.
+    /// The device failed. If it had not enough memory, the error says how much the step needs and which batch size
+    /// fits.
     pub fn step(&mut self, batch: &Batch<Pixels<B>>, score: &mut Score) -> Result<()> {
         let images = batch.labels.len();
         if self.images != images {
@@ -114,8 +115,8 @@ impl<B: Backend> Learner<B> {
         metrics.time(|| scores.read(labels, device).map(|scores| score.add_images(&scores, labels)))
     }
 
-    /// What to do about a step that the device had too little memory for. Finds the batch size that fits by trying smaller steps; the
-    /// network has no use any more.
+    /// What to do about a step that the device had too little memory for. Finds the batch size that fits by trying
+    /// smaller steps; the network has no use any more.
     fn out_of_memory(&mut self, images: usize, error: Error) -> Error {
         let gib = |bytes: u64| format!("{:.3} GiB", bytes as f64 / (1u64 << 30) as f64);
         let mut halves =

@@ -1,8 +1,9 @@
 //! Where a run grows, and how it takes the place of the model before it.
 //!
-//! A first run grows where the model will be, in `models/<name>`. Where that holds a finished model, a new run grows beside it, in
-//! `models/.<name>.next`: the model stays usable until another one is finished. Then the two directories change names in one step of
-//! the system, or, where the system has none, in two renames by way of `models/.<name>.old`; at last the old model is removed.
+//! A first run grows where the model will be, in `models/<name>`. Where that holds a finished model, a new run grows
+//! beside it, in `models/.<name>.next`: the model stays usable until another one is finished. Then the two directories
+//! change names in one step of the system, or, where the system has none, in two renames by way of
+//! `models/.<name>.old`; at last the old model is removed.
 //!
 //! A kill may come at any moment. What lies there then says what is missing:
 //!
@@ -80,7 +81,8 @@ impl Succession {
     /// Makes the directory in which a run grows, and says which it is. From here on it holds no finished model.
     ///
     /// # Errors
-    /// The disk refuses; the model's directory holds files that training did not write, under the names that it would give.
+    /// The disk refuses; the model's directory holds files that training did not write, under the names that it would
+    /// give.
     pub fn begin(&self) -> Result<&Path> {
         let growing = if self.model.join(CONFIG_FILE).exists() { &self.next } else { &self.model };
         directory::unfinish(growing)?;
@@ -111,7 +113,8 @@ impl Succession {
         self.tidy()
     }
 
-    /// Removes what lies beside a model that is finished and wanted: the one before it, finished as well. An unfinished run stays.
+    /// Removes what lies beside a model that is finished and wanted: the one before it, finished as well. An
+    /// unfinished run stays.
     ///
     /// # Errors
     /// The disk refuses.
@@ -141,7 +144,8 @@ impl Succession {
     }
 }
 
-/// Moves what is in one directory into another, except what has a name there already; of two directories of one name, what is in them.
+/// Moves what is in one directory into another, except what has a name there already; of two directories of one name,
+/// what is in them.
 fn move_entries(from: &Path, to: &Path) -> Result<()> {
     let cannot = || format!("cannot list `{}`", from.display());
     for entry in fs::read_dir(from).context(cannot)? {

@@ -128,7 +128,8 @@ impl Case {
         }
     }
 
-    /// Statistics alone, from the map and from moments that are there already, and the normalisation alone give the same bytes.
+    /// Statistics alone, from the map and from moments that are there already, and the normalisation alone give the
+    /// same bytes.
     fn check_against_single_steps(
         &self,
         device: &Cuda,

@@ -12,8 +12,8 @@ use train::tensor::feature_map::Layout;
 use train::tensor::memory::{Accumulate, Memory};
 use train::tensor::pending::{Affine, NormGradient, NormShare};
 
-/// Of the largest value. TF32 rounds both factors to 11 significant bits, so that a product is off by 2⁻¹⁰ at most; errors cancel out
-/// in longer sums. On the emulator the worst of these cases are 1.2e-6 and 6.6e-4.
+/// Of the largest value. TF32 rounds both factors to 11 significant bits, so that a product is off by 2⁻¹⁰ at most;
+/// errors cancel out in longer sums. On the emulator the worst of these cases are 1.2e-6 and 6.6e-4.
 const TOLERANCES: [(Precision, f32); 2] = [(Precision::Fp32, 2e-5), (Precision::Tf32, 2e-3)];
 
 use Activation::{Relu, Relu6};
@@ -47,7 +47,8 @@ const SHAPES: &[Shape] = &[
     ([1, 3, 7, 7], [5, 1, 1], 3, Valid),
 ];
 
-/// Pixels enough for the large tiles: 32 channels of either side take the narrow one, 40 the wide one; a sum over many slices.
+/// Pixels enough for the large tiles: 32 channels of either side take the narrow one, 40 the wide one; a sum over many
+/// slices.
 const LARGE: &[Shape] = &[
     ([3, 3, 107, 107], [5, 3, 3], 1, Same),
     ([3, 40, 107, 107], [3, 1, 1], 1, Valid),

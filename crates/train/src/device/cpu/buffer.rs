@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// Floats in a cache line, and lanes in a channel block.
 const LINE_FLOATS: usize = 16;
 
-/// A buffer may be longer than asked for by one in so many: then the last, smaller batch of a validation mostly finds buffers too.
+/// A buffer may be longer than asked for by one in so many: then the last, smaller batch of a validation mostly finds
+/// buffers too.
 const SPARE_SHARE: usize = 2;
 
 /// One cache line.

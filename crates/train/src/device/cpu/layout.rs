@@ -65,7 +65,8 @@ pub fn plain(blocked: &[f32], shape: [usize; 4]) -> Vec<f32> {
     nchw
 }
 
-/// Puts what reference loops computed, in the order `[n, c, h, w]`, into a buffer of the blocked layout or adds it to that.
+/// Puts what reference loops computed, in the order `[n, c, h, w]`, into a buffer of the blocked layout or adds it to
+/// that.
 pub fn put(nchw: &[f32], shape: [usize; 4], accumulate: Accumulate, blocked: &mut [f32]) {
     let mut values = vec![0.0; blocked_len(shape)];
     block(nchw, shape, &mut values);

@@ -1,7 +1,7 @@
 //! Sums over the pixels of a plane of 16 channels, lane by lane.
 //!
-//! Four sums side by side, pixel by pixel in turn, so that additions do not wait for each other; after some hundred pixels they are
-//! added to the plane's, which keeps rounding errors small. The order is the same at every level.
+//! Four sums side by side, pixel by pixel in turn, so that additions do not wait for each other; after some hundred
+//! pixels they are added to the plane's, which keeps rounding errors small. The order is the same at every level.
 
 use super::layout::LANES;
 use super::simd::{Kernel, Level, Simd, dispatch};

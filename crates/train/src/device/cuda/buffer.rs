@@ -23,7 +23,8 @@ struct Shelf {
     taken: Cell<usize>,
 }
 
-/// Free buffers of all lengths, and what is needed to work on them. Clones share them. A buffer that is dropped goes back to its pool.
+/// Free buffers of all lengths, and what is needed to work on them. Clones share them. A buffer that is dropped goes
+/// back to its pool.
 #[derive(Debug, Clone)]
 pub struct CudaPool {
     shelf: Rc<Shelf>,

@@ -57,8 +57,8 @@ impl Context {
     /// Puts a kernel on dfdx's stream.
     ///
     /// # Safety
-    /// `parameters` are the kernel's, in number, order and type; its pointers are of live memory of this device, as long as the kernel
-    /// takes them to be; no other thread uses what it writes.
+    /// `parameters` are the kernel's, in number, order and type; its pointers are of live memory of this device, as
+    /// long as the kernel takes them to be; no other thread uses what it writes.
     pub(crate) unsafe fn launch<P>(
         &self,
         kernel: &'static str,
@@ -81,7 +81,8 @@ impl Context {
     }
 }
 
-/// Blocks of `block` threads with a thread for each of `count` elements, up to a limit that a kernel with a grid-stride loop can do with.
+/// Blocks of `block` threads with a thread for each of `count` elements, up to a limit that a kernel with a
+/// grid-stride loop can do with.
 pub(crate) fn blocks(count: usize, block: usize) -> [usize; 3] {
     const MOST: usize = 1 << 20;
     [count.div_ceil(block).clamp(1, MOST), 1, 1]

@@ -1,4 +1,5 @@
-// A loop over elements that all threads of a grid share, whatever its size: neighbouring threads take neighbouring elements.
+// A loop over elements that all threads of a grid share, whatever its size: neighbouring threads take neighbouring
+// elements.
 #pragma once
 
 #define EACH(at, count) \

@@ -1,14 +1,15 @@
 //! Images on their way to a GPU, and in its memory.
 //!
-//! Readers decode into pinned memory of the host. From there the GPU copies by itself, on a stream of its own, while dfdx's stream
-//! computes; events order the two where one must not be ahead of the other. Batches that lack images alternate between two lanes:
+//! Readers decode into pinned memory of the host. From there the GPU copies by itself, on a stream of its own, while
+//! dfdx's stream computes; events order the two where one must not be ahead of the other. Batches that lack images
+//! alternate between two lanes:
 //!
 //! ```text
 //! copies    ─ wait until lane 0 is read ─ batch 2 ─ lane 0 is sent ─ wait until lane 1 is read ─ batch 3 ─ lane 1 is sent ─
 //! compute   ─ wait until lane 1 is sent ─ gather batch 1 ─ lane 1 is read ─ step 1 ─ wait until lane 0 is sent ─ gather batch 2 ─
 //! ```
-//! The host waits for an event only before readers may fill the pinned memory of a lane's batch again. That batch has long arrived: it
-//! is the last but one. A batch of which the GPU has every image costs neither a copy nor an event.
+//! The host waits for an event only before readers may fill the pinned memory of a lane's batch again. That batch has
+//! long arrived: it is the last but one. A batch of which the GPU has every image costs neither a copy nor an event.
 
 use super::{CudaBuffer, CudaPool, Indices, stream};
 use crate::data::store::{Arrangement, ImageMemory, LANES, Store};
@@ -27,7 +28,8 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The images of a split take at most one in so many of the bytes that are free: training needs memory for more than images.
+/// The images of a split take at most one in so many of the bytes that are free: training needs memory for more than
+/// images.
 const SHARE: usize = 2;
 
 /// Images of one split in a GPU's memory.
@@ -171,8 +173,8 @@ impl Shared {
             assert_eq!(bytes.len(), slots.len() * self.image_bytes, "bytes of another number of images");
             let start = slots.start * self.image_bytes;
             if !bytes.is_empty() {
-                // SAFETY: the bytes are pinned and the lane's until `sent` has happened; the lane's last images were read, and nobody
-                // was told of the slots before.
+                // SAFETY: the bytes are pinned and the lane's until `sent` has happened; the lane's last images were
+                // read, and nobody was told of the slots before.
                 unsafe {
                     result::memcpy_htod_async(self.memory.at(start..start + bytes.len()), bytes, self.copies.raw)
                 }?;
@@ -223,7 +225,8 @@ impl CudaPixels {
         device.bind_to_thread()?;
         let lane = self.lane.map(|lane| &lanes[lane]);
         lane.map_or(Ok(()), |lane| lane.sent.hold(stream()))?;
-        // SAFETY: all places are within the memory, and what lies there has arrived: with this batch, or with one before it.
+        // SAFETY: all places are within the memory, and what lies there has arrived: with this batch, or with one
+        // before it.
         let floats = unsafe {
             images::gather(pool, memory.pointer, self.places.pointer(&self.images), n, [h, w], standardization)
         }?;

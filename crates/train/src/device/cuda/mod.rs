@@ -1,8 +1,9 @@
 //! NVIDIA GPUs, through dfdx's `Cuda`.
 //!
-//! dfdx keeps the device, the tape, the parameters, their gradients and the loss; activations live in buffers of our own, in plain
-//! `[n, c, h, w]` order. All work goes to dfdx's one stream in the order in which it is asked for, so memory that is given back may be
-//! handed out again at once. Kernels are those of [`ops`](crate::ops), compiled by the build script.
+//! dfdx keeps the device, the tape, the parameters, their gradients and the loss; activations live in buffers of our
+//! own, in plain `[n, c, h, w]` order. All work goes to dfdx's one stream in the order in which it is asked for, so
+//! memory that is given back may be handed out again at once. Kernels are those of [`ops`](crate::ops), compiled by
+//! the build script.
 
 pub(super) mod buffer;
 pub(super) mod context;

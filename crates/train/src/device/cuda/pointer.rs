@@ -1,10 +1,10 @@
 //! Where dfdx's tensors lie on the device.
 //!
-//! dfdx 0.13 gives a tensor's device memory to none but its own kernels. What it does show is the tensor's `Debug` text, whose third
-//! field is the memory: `data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: 139…, len: 32, …`. The versions of both crates
-//! are pinned exactly, the text is derived by the compiler, and [`check`] compares what is read here with what dfdx itself copies to
-//! the host before any kernel sees a pointer. The alternative, a copy of every parameter by one of dfdx's own kernels each time one
-//! of ours reads it, costs a launch a parameter.
+//! dfdx 0.13 gives a tensor's device memory to none but its own kernels. What it does show is the tensor's `Debug`
+//! text, whose third field is the memory: `data: CachableCudaSlice { data: CudaSlice { cu_device_ptr: 139…, len: 32,
+//! …`. The versions of both crates are pinned exactly, the text is derived by the compiler, and [`check`] compares
+//! what is read here with what dfdx itself copies to the host before any kernel sees a pointer. The alternative, a
+//! copy of every parameter by one of dfdx's own kernels each time one of ours reads it, costs a launch a parameter.
 
 use crate::tensor::memory::Vector;
 use cudarc::driver::result;
@@ -32,8 +32,8 @@ pub(super) fn check(device: &Cuda) -> Result<bool, CudaError> {
     let probe: Vector<Cuda> = device.try_tensor_from_vec(values.to_vec(), (values.len(),))?;
     let Some((pointer, len)) = read(&probe).filter(|(_, len)| *len == values.len()) else { return Ok(false) };
     let mut found = vec![0.0f32; len];
-    // SAFETY: a copy from the device cannot write anything but `found`. If the address were not one of the device's, the driver
-    // would refuse it with an error.
+    // SAFETY: a copy from the device cannot write anything but `found`. If the address were not one of the device's,
+    // the driver would refuse it with an error.
     let copied = unsafe { result::memcpy_dtoh_sync(&mut found, pointer) };
     Ok(copied.is_ok() && found == values)
 }

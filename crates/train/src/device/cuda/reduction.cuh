@@ -1,8 +1,8 @@
 // Sums over the threads of a block, always in the same order: two runs give the same bytes.
 #pragma once
 
-// Sum of every thread's `value`, given to every thread. T needs `+=`; THREADS is a power of two and the size of the block, all of
-// whose threads must arrive.
+// Sum of every thread's `value`, given to every thread. T needs `+=`; THREADS is a power of two and the size of the
+// block, all of whose threads must arrive.
 template <int THREADS, typename T>
 __device__ T block_sum(T value) {
     __shared__ T partial[THREADS];

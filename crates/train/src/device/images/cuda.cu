@@ -16,6 +16,8 @@ extern "C" __global__ void images_gather(
         size_t source = indices ? indices[image] : image;
         const unsigned char *from = bytes + (source * pixels + pixel) * 3;
         float *to = out + (size_t)image * 3 * pixels + pixel;
-        for (int channel = 0; channel < 3; channel++) to[(size_t)channel * pixels] = fmaf(from[channel], factors.scale[channel], factors.shift[channel]);
+        for (int channel = 0; channel < 3; channel++) {
+            to[(size_t)channel * pixels] = fmaf(from[channel], factors.scale[channel], factors.shift[channel]);
+        }
     }
 }

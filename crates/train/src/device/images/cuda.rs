@@ -54,8 +54,8 @@ pub fn upload(
 /// The device failed.
 ///
 /// # Safety
-/// `bytes` is the address of all images that the indices name, on the pool's device; nothing writes them until dfdx's stream has come
-/// that far.
+/// `bytes` is the address of all images that the indices name, on the pool's device; nothing writes them until dfdx's
+/// stream has come that far.
 pub(crate) unsafe fn gather(
     pool: &CudaPool,
     bytes: u64,
@@ -71,7 +71,8 @@ pub(crate) unsafe fn gather(
 }
 
 /// # Safety
-/// `bytes` is the address of all images that the `n` indices name (of `n` images if that address is zero), `images` nobody else's.
+/// `bytes` is the address of all images that the `n` indices name (of `n` images if that address is zero), `images`
+/// nobody else's.
 unsafe fn launch(
     images: &CudaBuffer,
     bytes: u64,

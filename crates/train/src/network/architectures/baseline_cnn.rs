@@ -1,4 +1,5 @@
-//! The baseline CNN: five convolutions with ReLU in three groups, each group followed by max pooling, then two dense layers.
+//! The baseline CNN: five convolutions with ReLU in three groups, each group followed by max pooling, then two dense
+//! layers.
 
 use crate::network::builder::GraphBuilder;
 use crate::network::graph::{Conv, Graph};

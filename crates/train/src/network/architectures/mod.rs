@@ -1,4 +1,5 @@
-//! The networks. A new one is a description in a file here, a name in the pipeline file's `Architecture`, and an arm in [`graph`].
+//! The networks. A new one is a description in a file here, a name in the pipeline file's `Architecture`, and an arm
+//! in [`graph`].
 
 mod baseline_cnn;
 mod resnet;
@@ -9,9 +10,9 @@ use preprocess::pipeline::Architecture;
 use preprocess::{Error, Result};
 use resnets::Block::{Basic, Bottleneck};
 
-/// The notebook's normalisation. ε is Keras' default. The momentum is PyTorch's: Keras' 0.01 (a momentum of 0.99 in its words) leaves the
-/// moving statistics closer to their initial values than to the data's for the first hundreds of steps, so that the first epochs'
-/// validation scores say nothing.
+/// The notebook's normalisation. ε is Keras' default. The momentum is PyTorch's: Keras' 0.01 (a momentum of 0.99 in
+/// its words) leaves the moving statistics closer to their initial values than to the data's for the first hundreds of
+/// steps, so that the first epochs' validation scores say nothing.
 pub(crate) const NORM: Norm = Norm { epsilon: 1e-3, momentum: 0.1 };
 
 /// Describes a network for images of `width` and `height` pixels.

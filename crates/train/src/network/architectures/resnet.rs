@@ -1,5 +1,5 @@
-//! The ResNet: a 7x7 stem, a pre-activation residual unit (He et al. 2016), a convolution that halves the image, a residual unit that
-//! doubles the filters, one dense layer.
+//! The ResNet: a 7x7 stem, a pre-activation residual unit (He et al. 2016), a convolution that halves the image, a
+//! residual unit that doubles the filters, one dense layer.
 
 use super::NORM;
 use crate::network::builder::GraphBuilder;
@@ -29,8 +29,8 @@ pub(super) fn graph(input: [usize; 3], classes: usize) -> Result<Graph> {
     Ok(network.finish())
 }
 
-/// `shortcut(x) + conv2(relu(bn2(conv1(relu(bn1(x))))))`, both convolutions 3x3 with same padding. The shortcut is the identity,
-/// or a 1x1 convolution where the number of filters changes.
+/// `shortcut(x) + conv2(relu(bn2(conv1(relu(bn1(x))))))`, both convolutions 3x3 with same padding. The shortcut is the
+/// identity, or a 1x1 convolution where the number of filters changes.
 fn unit(network: &mut GraphBuilder, name: &str, x: NodeId, filters: usize) -> Result<NodeId> {
     let part = |part: &str| format!("{name}.{part}");
     let channels = match network.shape(x) {

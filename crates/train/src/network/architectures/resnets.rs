@@ -1,5 +1,5 @@
-//! ResNet-18, -34 and -50 (He et al. 2015) as torchvision and timm build them: post-activation residual blocks in four groups, the
-//! stride of a bottleneck in its 3x3 convolution, names and shapes of `timm/resnet18` and its siblings.
+//! ResNet-18, -34 and -50 (He et al. 2015) as torchvision and timm build them: post-activation residual blocks in four
+//! groups, the stride of a bottleneck in its 3x3 convolution, names and shapes of `timm/resnet18` and its siblings.
 
 use crate::network::builder::GraphBuilder;
 use crate::network::graph::{Conv, Graph, NodeId, Norm, Shape};
@@ -49,7 +49,8 @@ pub(super) fn graph(
     Ok(network.finish())
 }
 
-/// `relu(shortcut(x) + branch(x))`. The shortcut is the identity, or a 1x1 convolution with a normalisation where the shape changes.
+/// `relu(shortcut(x) + branch(x))`. The shortcut is the identity, or a 1x1 convolution with a normalisation where the
+/// shape changes.
 fn residual(
     network: &mut GraphBuilder,
     name: &str,

@@ -36,7 +36,8 @@ fn logits(network: &mut Network<Cpu>, device: &Cpu) -> Vec<f32> {
 #[test]
 fn a_folded_network_is_the_same_function() {
     let device = Cpu::default();
-    // Of the pre-activation ResNet only the second normalisation of each unit follows a convolution that nothing else reads.
+    // Of the pre-activation ResNet only the second normalisation of each unit follows a convolution that nothing else
+    // reads.
     for (architecture, norms_left) in [
         (Architecture::BaselineCnn, 0),
         (Architecture::Resnet, 2),

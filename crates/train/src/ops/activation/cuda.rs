@@ -18,7 +18,8 @@ impl ActivationKernel for Cuda {
         let len = gradient.len();
         assert_eq!(y.len(), len, "an output and a gradient of different sizes");
         let parameters = (activation.code(), y.pointer(), gradient.pointer(), len);
-        // SAFETY: the kernel's parameters; both buffers hold `len` floats, and they are two, as one is borrowed mutably.
+        // SAFETY: the kernel's parameters; both buffers hold `len` floats, and they are two, as one is borrowed
+        // mutably.
         unsafe { gradient.context().launch("activation_gradient", blocks(len, THREADS), THREADS, parameters) }
     }
 }

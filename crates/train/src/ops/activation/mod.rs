@@ -3,8 +3,8 @@
 //! ```text
 //! y = f(x)      dx = dy where x lies strictly inside f's limits, zero elsewhere
 //! ```
-//! Convolutions, normalisations, additions and dense layers apply theirs as they store or are read, so the op by itself is for what
-//! follows something else.
+//! Convolutions, normalisations, additions and dense layers apply theirs as they store or are read, so the op by
+//! itself is for what follows something else.
 
 mod cpu;
 #[cfg(feature = "cuda")]

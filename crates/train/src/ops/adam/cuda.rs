@@ -62,8 +62,8 @@ impl AdamKernel for Cuda {
                 blocks += (tensor.len as usize).div_ceil(CHUNK);
                 all.count += 1;
             }
-            // SAFETY: the kernel's one parameter; `tensor` has checked the lengths, and parameters and moments are borrowed mutably.
-            // Nobody else holds the parameters' memory, as the trait demands.
+            // SAFETY: the kernel's one parameter; `tensor` has checked the lengths, and parameters and moments are
+            // borrowed mutably. Nobody else holds the parameters' memory, as the trait demands.
             unsafe { pool.context().launch("adam_step", [blocks, 1, 1], THREADS, (all,)) }?;
         }
         Ok(())

@@ -19,7 +19,8 @@ struct Term {
 };
 
 // y = f(a + b), maps [n, c, plane].
-extern "C" __global__ void sum_maps(Term a, Term b, unsigned plane, unsigned c, int activation, size_t len, float *__restrict__ y) {
+extern "C" __global__ void sum_maps(
+    Term a, Term b, unsigned plane, unsigned c, int activation, size_t len, float *__restrict__ y) {
     EACH(at, len) {
         unsigned channel = (unsigned)(at / plane % c);
         y[at] = activate(activation, a.at(at, channel) + b.at(at, channel));

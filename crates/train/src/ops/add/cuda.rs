@@ -39,7 +39,8 @@ impl AddKernel for Cuda {
         let len = sum.len();
         assert_eq!(term.len(), len, "a sum of maps of different sizes");
         let parameters = (sum.pointer(), term.pointer(), len);
-        // SAFETY: the kernel's parameters; both buffers hold `len` floats, and they are two, as one is borrowed mutably.
+        // SAFETY: the kernel's parameters; both buffers hold `len` floats, and they are two, as one is borrowed
+        // mutably.
         unsafe { sum.context().launch("add_assign", blocks(len, THREADS), THREADS, parameters) }
     }
 }

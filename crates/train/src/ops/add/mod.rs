@@ -1,10 +1,12 @@
-//! The sum of two feature maps, with an activation f; and addition in place, by which gradients of a map that several ops read gather.
+//! The sum of two feature maps, with an activation f; and addition in place, by which gradients of a map that several
+//! ops read gather.
 //!
 //! ```text
 //! y = f( a + b )      da = db = dy where the sum lies inside f's limits, zero elsewhere          all [n, c, h, w]
 //! ```
-//! What is pending of either map is applied on the way. Where a sum follows a convolution directly, it is that convolution's residual
-//! ([`conv2d`](super::conv2d)) and not this op; this one ends post-activation blocks, whose branches end with a normalisation.
+//! What is pending of either map is applied on the way. Where a sum follows a convolution directly, it is that
+//! convolution's residual ([`conv2d`](super::conv2d)) and not this op; this one ends post-activation blocks, whose
+//! branches end with a normalisation.
 
 mod cpu;
 #[cfg(feature = "cuda")]

@@ -1,7 +1,8 @@
 //! The normalisation on the CPU: one task a plane of 16 channels.
 //!
-//! Sums are taken per plane and combined in the order of the planes, so that the result does not depend on the threads.
-//! Around a mean of 30 times the spread the error is at most 1e-4 of the largest result, of the statistics 1e-5 (tested below).
+//! Sums are taken per plane and combined in the order of the planes, so that the result does not depend on the
+//! threads. Around a mean of 30 times the spread the error is at most 1e-4 of the largest result, of the statistics
+//! 1e-5 (tested below).
 
 use super::{BatchNorm2dKernel, ChannelGradients, Channels, Normalization, reference};
 use crate::device::cpu::activation::{activate, passing};

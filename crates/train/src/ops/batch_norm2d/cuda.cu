@@ -1,7 +1,7 @@
 // Batch normalisation over planes of `[n, c, h, w]`; formulas are in mod.rs.
 //
-// A plane, h*w values of one channel of one image, is a block's work: its coefficients are read once, its values side by side.
-// What belongs to a channel is merged over the images in double precision, one block a channel.
+// A plane, h*w values of one channel of one image, is a block's work: its coefficients are read once, its values side
+// by side. What belongs to a channel is merged over the images in double precision, one block a channel.
 #include "activation.cuh"
 #include "reduction.cuh"
 
@@ -52,7 +52,8 @@ static __device__ float masked(float scale, float shift, int activation, float d
 }
 
 // moments[n][c][2]: mean of each plane, and mean squared deviation from that.
-extern "C" __global__ void batch_norm2d_moments(const float *__restrict__ x, unsigned plane, float *__restrict__ moments) {
+extern "C" __global__ void batch_norm2d_moments(
+    const float *__restrict__ x, unsigned plane, float *__restrict__ moments) {
     const float *from = x + (size_t)blockIdx.x * plane;
     float sum = 0.0f;
     for (unsigned at = threadIdx.x; at < plane; at += PLANE_THREADS) sum += from[at];
@@ -70,8 +71,8 @@ extern "C" __global__ void batch_norm2d_moments(const float *__restrict__ x, uns
     }
 }
 
-// Mean and variance of a channel from the moments of its planes, which all have as many values (Chan, Golub and LeVeque 1979);
-// the moving statistics follow.
+// Mean and variance of a channel from the moments of its planes, which all have as many values (Chan, Golub and
+// LeVeque 1979); the moving statistics follow.
 extern "C" __global__ void batch_norm2d_statistics(
     const float *__restrict__ moments, unsigned n, unsigned c, float epsilon, const float *__restrict__ weight,
     const float *__restrict__ bias, Found found, Moving moving) {
@@ -126,8 +127,8 @@ extern "C" __global__ void batch_norm2d_apply_affine(
 
 // sums[n][c][2]: Σ d and Σ d (x - mean) of each plane, d being the gradient inside the ReLU.
 extern "C" __global__ void batch_norm2d_sums(
-    const float *__restrict__ x, const float *__restrict__ dy, unsigned plane, unsigned c, float epsilon, int activation,
-    Channels channels, float *__restrict__ sums) {
+    const float *__restrict__ x, const float *__restrict__ dy, unsigned plane, unsigned c, float epsilon,
+    int activation, Channels channels, float *__restrict__ sums) {
     unsigned channel = blockIdx.x % c;
     float centre = channels.mean[channel];
     Coefficients of = coefficients(channels, channel, epsilon);
@@ -146,7 +147,8 @@ extern "C" __global__ void batch_norm2d_sums(
     }
 }
 
-// Adds to dγ and dβ of a channel, and gives what `dx` comes to: scale d + factor (x - mean) + constant. `count` is n*h*w.
+// Adds to dγ and dβ of a channel, and gives what `dx` comes to: scale d + factor (x - mean) + constant. `count` is
+// n*h*w.
 extern "C" __global__ void batch_norm2d_gradient(
     const float *__restrict__ sums, unsigned n, unsigned c, double count, float epsilon, Channels channels,
     float *__restrict__ dweight, float *__restrict__ dbias, Gradient gradient) {

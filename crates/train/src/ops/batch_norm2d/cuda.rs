@@ -131,8 +131,8 @@ impl BatchNorm2dKernel for Cuda {
             variance_share: (op.options.momentum * op.unbiased()) as f32,
         };
         let affine = [weight, bias].map(|vector| address(op, vector));
-        // SAFETY: all vectors have a value a channel; those that are found are new, and the moving statistics are borrowed mutably
-        // and nobody else's, as the trait demands.
+        // SAFETY: all vectors have a value a channel; those that are found are new, and the moving statistics are
+        // borrowed mutably and nobody else's, as the trait demands.
         unsafe { statistics(pool, op, x, moments, affine, found, moving) }?;
         Ok(NormalizedBatch { mean, variance, affine: Affine { scale, shift, activation: op.options.activation } })
     }
@@ -163,7 +163,8 @@ impl BatchNorm2dKernel for Cuda {
         let [dweight, dbias] = [&gradients.weight, &gradients.bias].map(|slot| *slot.device_ptr());
         let (n, count) = (kernel_size(n), (n * h * w) as f64);
         let parameters = (sums.pointer(), n, channel_count, count, op.options.epsilon, of, dweight, dbias, to);
-        // SAFETY: the kernel's parameters; all vectors have a value a channel, and those written are new or borrowed mutably.
+        // SAFETY: the kernel's parameters; all vectors have a value a channel, and those written are new or borrowed
+        // mutably.
         unsafe { pool.context().launch("batch_norm2d_gradient", [c, 1, 1], CHANNEL_THREADS, parameters) }?;
         Ok(NormGradient {
             mean: channels.mean.clone(),
@@ -228,8 +229,8 @@ pub(crate) fn plane_moments(
 /// Statistics of each channel and what follows from them.
 ///
 /// # Safety
-/// All addresses that are not zero are of a value a channel; those of `found` and `moving` are nobody else's. `affine`, γ and β, is
-/// there if scale and shift are wanted.
+/// All addresses that are not zero are of a value a channel; those of `found` and `moving` are nobody else's.
+/// `affine`, γ and β, is there if scale and shift are wanted.
 unsafe fn statistics(
     pool: &CudaPool,
     op: &Normalization,

@@ -3,16 +3,18 @@
 //! ```text
 //! y = f( γ[c] · x̂ + β[c] ),   x̂ = (x - μ[c]) / sqrt(σ²[c] + ε)          x, y [n, c, h, w]
 //! ```
-//! In training μ and σ² are the batch's mean and (biased) variance over the m = n·h·w values of a channel, and the moving
-//! statistics follow: `moving ← (1 - momentum) · moving + momentum · batch`, the variance unbiased (times m / (m - 1)), as in
-//! PyTorch. In inference μ and σ² are the moving statistics. Gradients in training, `d` being that inside f:
+//! In training μ and σ² are the batch's mean and (biased) variance over the m = n·h·w values of a channel, and the
+//! moving statistics follow: `moving ← (1 - momentum) · moving + momentum · batch`, the variance unbiased (times m /
+//! (m - 1)), as in PyTorch. In inference μ and σ² are the moving statistics. Gradients in training, `d` being that
+//! inside f:
 //! ```text
 //! dβ = Σ d      dγ = Σ d·x̂      dx = γ / sqrt(σ² + ε) · (d - dβ / m - x̂ · dγ / m)
 //! ```
-//! Once μ and σ² are known, all that is left is a factor and a summand for each channel ([`Affine`]). The op therefore writes
-//! nothing: its result is the map it was given with these beside it, and the next convolution applies them as it reads. Where the
-//! map is the result of a convolution, that has taken the mean and spread of each image too. The gradient by the input is treated
-//! alike: once dγ and dβ are known ([`NormGradient`]), the convolution before computes it as it reads it.
+//! Once μ and σ² are known, all that is left is a factor and a summand for each channel ([`Affine`]). The op therefore
+//! writes nothing: its result is the map it was given with these beside it, and the next convolution applies them as
+//! it reads. Where the map is the result of a convolution, that has taken the mean and spread of each image too. The
+//! gradient by the input is treated alike: once dγ and dβ are known ([`NormGradient`]), the convolution before
+//! computes it as it reads it.
 
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -119,7 +121,8 @@ pub struct ChannelGradients<'a, B: Memory> {
 
 /// Kernels of the normalisation.
 pub trait BatchNorm2dKernel: PendingKernel {
-    /// Shape of the buffer that takes the moments of maps of `shape` `[n, c, h, w]`: two values for each channel of each image.
+    /// Shape of the buffer that takes the moments of maps of `shape` `[n, c, h, w]`: two values for each channel of
+    /// each image.
     fn moments_shape(shape: [usize; 4]) -> [usize; 4];
 
     /// Mean and biased variance of each channel, from the moments of each image where they are there already.
@@ -144,8 +147,8 @@ pub trait BatchNorm2dKernel: PendingKernel {
     where
         Self: Sized;
 
-    /// All of a training pass: statistics of the batch, which the moving ones follow, and the normalisation by them. The memory of the
-    /// moving ones may be written in place, so nobody else may hold the same tensors.
+    /// All of a training pass: statistics of the batch, which the moving ones follow, and the normalisation by them.
+    /// The memory of the moving ones may be written in place, so nobody else may hold the same tensors.
     fn normalize_batch(
         &self,
         pool: &Self::Pool,
@@ -193,7 +196,8 @@ pub struct Parameters<'a, B: BatchNorm2dKernel> {
     pub running_var: &'a mut Parameter<B>,
 }
 
-/// Normalises, which leaves the activations to be computed by who reads them, and, in training, moves the statistics; formula and shapes are the module's.
+/// Normalises, which leaves the activations to be computed by who reads them, and, in training, moves the statistics;
+/// formula and shapes are the module's.
 ///
 /// # Errors
 /// Shapes that do not fit each other, or a failure of the device.

@@ -73,8 +73,8 @@ pub fn affine([_, c, h, w]: [usize; 4], x: &[f32], scale: &[f32], shift: &[f32],
     x.iter().enumerate().map(value).collect()
 }
 
-/// `scale · d + factor · (x - mean) + constant` of each channel, given in this order: mean, scale, shift, factor, constant. `d` is
-/// zero where the output was clamped, which `activation` says how to find.
+/// `scale · d + factor · (x - mean) + constant` of each channel, given in this order: mean, scale, shift, factor,
+/// constant. `d` is zero where the output was clamped, which `activation` says how to find.
 pub fn input_gradient(
     [_, c, h, w]: [usize; 4],
     x: &[f32],

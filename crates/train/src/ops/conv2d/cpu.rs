@@ -1,5 +1,6 @@
-//! The convolution on the CPU: packs the weights, splits the batch over the threads, and computes all that concerns an image while
-//! it is in the cache: its normalisation, the convolution, its moments; in the backward pass both gradients.
+//! The convolution on the CPU: packs the weights, splits the batch over the threads, and computes all that concerns an
+//! image while it is in the cache: its normalisation, the convolution, its moments; in the backward pass both
+//! gradients.
 
 use super::direct::{Direct, Expansion, Extras, Residual, input_gradient_phases};
 use super::images::Images;
@@ -16,8 +17,8 @@ use crate::tensor::memory::{Accumulate, Vector};
 use dfdx::tensor::{Cpu, HasErr};
 use rayon::prelude::*;
 
-/// Groups of images whose weight gradients are summed one after another: a fixed number, so that the sum does not depend on
-/// the number of threads.
+/// Groups of images whose weight gradients are summed one after another: a fixed number, so that the sum does not
+/// depend on the number of threads.
 const GROUPS: usize = 8;
 
 impl Conv2dKernel for Cpu {
@@ -294,7 +295,8 @@ impl InputGradient {
     }
 }
 
-/// Weight and bias gradients over the batch: for each task the packed weights of all its output blocks, then their biases.
+/// Weight and bias gradients over the batch: for each task the packed weights of all its output blocks, then their
+/// biases.
 struct GroupSums {
     sums: Buffer,
     /// Output blocks in all, and in a task.
@@ -314,8 +316,9 @@ fn add_groups(sums: &mut [f32], len: usize) {
 }
 
 impl GroupSums {
-    /// Sums over the batch. `add` adds an image's products with `dy`, for some output blocks, to their packed weights of
-    /// `weights_len` floats a block. The gradient by the input is computed on the way, while the image's `dy` is in the cache.
+    /// Sums over the batch. `add` adds an image's products with `dy`, for some output blocks, to their packed weights
+    /// of `weights_len` floats a block. The gradient by the input is computed on the way, while the image's `dy` is in
+    /// the cache.
     fn new(
         (level, pool): (Level, &BufferPool),
         g: &Geometry,

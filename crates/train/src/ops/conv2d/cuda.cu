@@ -1,19 +1,20 @@
 // The convolution on NVIDIA GPUs: implicit matrix products over activations in [n][c][h][w].
 //
-// Each direction is a product C[n][m] = Σ_k A[m][k] · B[n][k] of which neither the im2col matrix nor its gradient is ever written:
+// Each direction is a product C[n][m] = Σ_k A[m][k] · B[n][k] of which neither the im2col matrix nor its gradient is
+// ever written:
 //
 //                      m                   n                 k                    A            B
 //   forward            output pixels       output channels   taps (c, u, v)       x            w
 //   gradient by x      input pixels        input channels    taps (o, u, v)       d            w
 //   gradient by w      taps (c, u, v)      output channels   output pixels        x            d
 //
-// pixels being those of all images. An element of the im2col matrix lies at `pixel.offset + tap.offset`, if it lies in the image:
-// a pixel has a bit for each kernel row and each kernel column that is inside the image there, a tap one of each. So an element
-// costs one test and one addition, and all divisions are made once for each pixel and tap. Kernels may therefore have at most
-// 31 rows and columns together.
+// pixels being those of all images. An element of the im2col matrix lies at `pixel.offset + tap.offset`, if it lies in
+// the image: a pixel has a bit for each kernel row and each kernel column that is inside the image there, a tap one of
+// each. So an element costs one test and one addition, and all divisions are made once for each pixel and tap. Kernels
+// may therefore have at most 31 rows and columns together.
 //
-// The gradient by w is split over pixels into slices whose partial sums a second kernel adds in order: no atomics, the same
-// bits in every run. How many depends on the shape alone.
+// The gradient by w is split over pixels into slices whose partial sums a second kernel adds in order: no atomics, the
+// same bits in every run. How many depends on the shape alone.
 #include "gemm.cuh"
 
 using gemm::at_least;
@@ -84,7 +85,8 @@ __device__ __forceinline__ Tap input_tap(const Geometry &g, const Affine &affine
     if (index >= g.c * taps) return no_tap();
     const int c = g.by_taps.divide(index), rest = index - c * taps;
     const int u = g.by_kernel_w.divide(rest), v = rest - u * g.kernel_w;
-    const float scale = affine.scale ? __ldg(affine.scale + c) : 1.0f, shift = affine.scale ? __ldg(affine.shift + c) : 0.0f;
+    const float scale = affine.scale ? __ldg(affine.scale + c) : 1.0f;
+    const float shift = affine.scale ? __ldg(affine.shift + c) : 0.0f;
     return Tap{(c * g.h + u) * g.w + v, 1u << u | 1u << (g.kernel_h + v), scale, shift};
 }
 
@@ -143,7 +145,8 @@ struct Source<false> {
     static __device__ float value(const Element &element) { return element.value; }
 };
 
-// A of the forward pass and of the gradient by x: each thread has one pixel, and the taps of a tile are in shared memory.
+// A of the forward pass and of the gradient by x: each thread has one pixel, and the taps of a tile are in shared
+// memory.
 template <class T, class Source, class Taps>
 struct PixelRows {
     static constexpr int STEP = T::THREADS / T::M, COUNT = T::K / STEP;
@@ -264,8 +267,8 @@ struct TransposedWeights {
     }
 };
 
-// B of the gradient by w: the output's gradient with channels as rows and pixels as columns. Sums it on the way, in single
-// precision: the gradient by the bias.
+// B of the gradient by w: the output's gradient with channels as rows and pixels as columns. Sums it on the way, in
+// single precision: the gradient by the bias.
 template <class T, class Source>
 struct OutputRows {
     static constexpr int STEP = T::THREADS / T::K, COUNT = T::N / STEP;
@@ -365,7 +368,8 @@ __device__ void input_gradient(const Geometry &g, const float *dy, const float *
     }
 }
 
-// Partial sums of dw and, as one more column, of db, over `slice` pixels for each block in z: [slices][o][c · taps + 1].
+// Partial sums of dw and, as one more column, of db, over `slice` pixels for each block in z: [slices][o][c · taps +
+// 1].
 template <class Math, bool CLAMPED>
 __device__ void weight_gradient(const Geometry &g, const float *x, const Affine &affine, const float *dy, const float *y,
                                 int slice, float *partial) {

@@ -1,10 +1,12 @@
 //! The convolution on NVIDIA GPUs: which kernel of `cuda.cu` runs on how many blocks.
 //!
-//! What is pending on the input is applied as it is read, and so is the ReLU on the gradient: both cost the products little, and a
-//! pass over memory is saved. A normalisation's share of the gradient is computed once, into a buffer: it takes three maps and
-//! five numbers a channel, and a 3x3 kernel would read each of its elements nine times and more.
+//! What is pending on the input is applied as it is read, and so is the ReLU on the gradient: both cost the products
+//! little, and a pass over memory is saved. A normalisation's share of the gradient is computed once, into a buffer:
+//! it takes three maps and five numbers a channel, and a 3x3 kernel would read each of its elements nine times and
+//! more.
 //!
-//! Results do not depend on the sizes of tiles, and the number of slices follows from the shape alone: two runs give the same bits.
+//! Results do not depend on the sizes of tiles, and the number of slices follows from the shape alone: two runs give
+//! the same bits.
 
 use super::grouped;
 use super::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradient};

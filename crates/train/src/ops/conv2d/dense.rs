@@ -1,5 +1,5 @@
-//! Convolutions in groups as dense ones with zeros between the groups: right for any groups, and as slow as a dense one. Depthwise ones have
-//! kernels of their own.
+//! Convolutions in groups as dense ones with zeros between the groups: right for any groups, and as slow as a dense
+//! one. Depthwise ones have kernels of their own.
 
 use super::Geometry;
 

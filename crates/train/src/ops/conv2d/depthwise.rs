@@ -1,8 +1,9 @@
 //! Depthwise convolution on the channel-blocked layout: the 16 channels of a plane side by side, a plane at a time.
 //!
-//! There are as many operations as a kernel has positions for each value read, so the plane must be read from the cache: it is *expanded*
-//! band by band, padded with zeros, and what is pending is applied as it is. The gradient by the input at stride 1 is the same
-//! convolution with the kernel turned; at larger strides each output's gradient is spread over its window.
+//! There are as many operations as a kernel has positions for each value read, so the plane must be read from the
+//! cache: it is *expanded* band by band, padded with zeros, and what is pending is applied as it is. The gradient by
+//! the input at stride 1 is the same convolution with the kernel turned; at larger strides each output's gradient is
+//! spread over its window.
 
 use super::images::Images;
 use super::{Epilogue, Geometry};
@@ -16,8 +17,8 @@ use crate::tensor::activation::Activation;
 use crate::tensor::memory::Accumulate;
 use rayon::prelude::*;
 
-/// Images whose weight gradients are summed one after another are those of a group: a fixed number of groups, so that the sum does not
-/// depend on the number of threads.
+/// Images whose weight gradients are summed one after another are those of a group: a fixed number of groups, so that
+/// the sum does not depend on the number of threads.
 const GROUPS: usize = 8;
 
 /// Floats of an expanded band: half of a first-level cache, or so.
@@ -175,7 +176,8 @@ impl Convolve<'_> {
             let part = rows.start * row..rows.end * row;
             let residual = residual.map(|residual| &residual[part.clone()]);
             self.check(x, rows.len(), residual);
-            // SAFETY: `level` is the machine's, and the band, the residual and the output hold the rows, as was checked.
+            // SAFETY: `level` is the machine's, and the band, the residual and the output hold the rows, as was
+            // checked.
             unsafe { dispatch(level, Band { of: *self, x, residual, y: &mut y[part] }) };
         });
     }
@@ -239,7 +241,8 @@ impl Band<'_> {
     unsafe fn tile<S: Simd, const PIXELS: usize>(&mut self, row: usize, column: usize) {
         let Convolve { window, weights, bias, activation } = self.of;
         let [kernel_h, kernel_w] = window.kernel;
-        // SAFETY: the band holds every pixel that the kernel reaches from the tile, the output and the residual hold the tile.
+        // SAFETY: the band holds every pixel that the kernel reaches from the tile, the output and the residual hold
+        // the tile.
         unsafe {
             let mut sums = [S::load(bias.as_ptr()); PIXELS];
             let mut weight = weights.as_ptr();
@@ -448,8 +451,8 @@ impl Kernel for Products<'_> {
 }
 
 impl Products<'_> {
-    /// `COUNT` positions of a row of the kernel, over all rows of the band; two pixels at a time, so that additions do not wait for
-    /// each other.
+    /// `COUNT` positions of a row of the kernel, over all rows of the band; two pixels at a time, so that additions do
+    /// not wait for each other.
     #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     unsafe fn positions<S: Simd, const COUNT: usize>(&mut self, u: usize, v: usize) {

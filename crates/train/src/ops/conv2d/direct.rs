@@ -1,9 +1,9 @@
 //! Direct convolution on the channel-blocked layout.
 //!
-//! An image is first *expanded* into rows that the tiles can walk over blindly: padded with zeros, and, where the stride is
-//! not 1 or the pixels are interleaved, with the columns that belong together moved side by side. That costs one copy of an
-//! image (which then sits in the second-level cache) against the thousands of operations on each of its values, and leaves one
-//! kernel for every stride, padding and input.
+//! An image is first *expanded* into rows that the tiles can walk over blindly: padded with zeros, and, where the
+//! stride is not 1 or the pixels are interleaved, with the columns that belong together moved side by side. That costs
+//! one copy of an image (which then sits in the second-level cache) against the thousands of operations on each of its
+//! values, and leaves one kernel for every stride, padding and input.
 
 use super::Geometry;
 use super::tile::{Outer, Row, Run};
@@ -195,7 +195,8 @@ impl Direct {
         });
     }
 
-    /// Some output blocks of one image: `weights` `[block][rows][16]` and `y` `[block][h][w][16]` hold these blocks alone.
+    /// Some output blocks of one image: `weights` `[block][rows][16]` and `y` `[block][h][w][16]` hold these blocks
+    /// alone.
     pub fn run(
         &self,
         level: Level,
@@ -219,8 +220,9 @@ impl Direct {
             assert!(plan.len() <= x.len() && rows.len() <= plan.band);
             for i in rows.clone() {
                 let at = ((first[0] + i * step) * size[1] + first[1]) * LANES;
-                // SAFETY: by the assertions the weights, the biases, the residual and the output hold all blocks and the last
-                // pixel of the last row; a plan's runs stay inside an expanded band for every output pixel of it.
+                // SAFETY: by the assertions the weights, the biases, the residual and the output hold all blocks and
+                // the last pixel of the last row; a plan's runs stay inside an expanded band for every output pixel of
+                // it.
                 unsafe {
                     let row = Row {
                         x: x.as_ptr().add((i - rows.start) * plan.row_step),
@@ -250,7 +252,8 @@ impl Direct {
         let count = dy.len() / block_stride;
         assert_eq!(dy.len(), count * block_stride);
         assert_eq!(dweights.len(), count * weights_stride);
-        // Enough pixels at a time to make up for loading and storing the sums, few enough to stay in the first-level cache.
+        // Enough pixels at a time to make up for loading and storing the sums, few enough to stay in the first-level
+        // cache.
         let strip = (STRIP_PIXELS / out_w).clamp(1, out_h);
         self.for_each_band(plan, image, |x, rows| {
             assert!(plan.len() <= x.len() && rows.len() <= plan.band);
@@ -258,8 +261,8 @@ impl Direct {
                 let mut weight_row = 0;
                 for run in &plan.runs {
                     for block in 0..count {
-                        // SAFETY: by the assertions both gradients hold all blocks and rows; a plan's runs stay inside an
-                        // expanded band for every output pixel of it.
+                        // SAFETY: by the assertions both gradients hold all blocks and rows; a plan's runs stay inside
+                        // an expanded band for every output pixel of it.
                         unsafe {
                             let outer = Outer {
                                 x: x.as_ptr().add((top - rows.start) * plan.row_step + run.offset),
@@ -280,7 +283,8 @@ impl Direct {
         });
     }
 
-    /// Calls `visit` for every weight that is not padding: its row in the packed weights, input channel, kernel row and column.
+    /// Calls `visit` for every weight that is not padding: its row in the packed weights, input channel, kernel row
+    /// and column.
     pub fn for_each_weight_row(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
         let ([c, _, _], [kernel_h, kernel_w]) = (self.input, self.kernel);
         for ((u, v), channel) in pairs(kernel_h, kernel_w).flat_map(|tap| (0..c).map(move |channel| (tap, channel))) {
@@ -292,7 +296,8 @@ impl Direct {
         }
     }
 
-    /// Packs weights for the tiles: `[block][rows][16]`, the value of each given by `(output, input, kernel row, kernel column)`.
+    /// Packs weights for the tiles: `[block][rows][16]`, the value of each given by `(output, input, kernel row,
+    /// kernel column)`.
     pub fn pack(&self, plan: &Expansion, value: impl Fn(usize, usize, usize, usize) -> f32) -> Vec<f32> {
         let stride = plan.weight_rows() * LANES;
         let mut packed = vec![0.0; blocks(self.outputs) * stride];
@@ -362,8 +367,8 @@ fn pairs(a: usize, b: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..a).flat_map(move |a| (0..b).map(move |b| (a, b)))
 }
 
-/// The part of the gradient by the input that falls on every `stride`-th row and column: a convolution of stride 1 of the
-/// output's gradient with every `stride`-th row and column of the kernel, turned round.
+/// The part of the gradient by the input that falls on every `stride`-th row and column: a convolution of stride 1 of
+/// the output's gradient with every `stride`-th row and column of the kernel, turned round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Phase {
     pub direct: Direct,

@@ -89,7 +89,8 @@ pub(super) fn forward(
     unsafe { context.launch("conv2d_grouped_forward", blocks(len, THREADS), THREADS, parameters) }
 }
 
-/// Adds to the gradients of weight and bias, and writes or adds to `dx`, from `dy` where `y`, if there is one, is positive.
+/// Adds to the gradients of weight and bias, and writes or adds to `dx`, from `dy` where `y`, if there is one, is
+/// positive.
 pub(super) fn gradient(
     context: &Context,
     geometry: &Geometry,

@@ -1,7 +1,7 @@
 //! The images of a batch as a convolution's kernels see them, one at a time: where they lie, or how each is made.
 //!
-//! What is made (normalised activations, gradients) goes into memory that stays in the second-level cache, and is never written for
-//! the whole batch.
+//! What is made (normalised activations, gradients) goes into memory that stays in the second-level cache, and is
+//! never written for the whole batch.
 
 use super::{Geometry, Input, OutputGradient};
 use crate::device::cpu::BufferPool;
@@ -80,7 +80,8 @@ impl<'a> Images<'a> {
         Self { len: planes * plane, content: Content::Made { planes, make: Box::new(make) } }
     }
 
-    /// Gives `run` one plane of 16 channels, told by its number among all planes of the batch, where an image has `planes`.
+    /// Gives `run` one plane of 16 channels, told by its number among all planes of the batch, where an image has
+    /// `planes`.
     pub fn with_plane<R>(&self, pool: &BufferPool, at: usize, planes: usize, run: impl FnOnce(&[f32]) -> R) -> R {
         let plane = self.len / planes;
         match &self.content {

@@ -1,12 +1,13 @@
-//! Two-dimensional convolution (cross-correlation, as in all frameworks) optionally with a bias, a residual and an activation f. An input
-//! that is still to be normalised ([`Affine`]) is normalised on the way.
+//! Two-dimensional convolution (cross-correlation, as in all frameworks) optionally with a bias, a residual and an
+//! activation f. An input that is still to be normalised ([`Affine`]) is normalised on the way.
 //!
 //! ```text
 //! y[n,o,i,j] = f( b[o] + r[n,o,i,j] + Σ_{c,u,v} w[o,c,u,v] · x[n,c, i·s+u-p, j·s+v-q] )
 //! ```
-//! with `x` `[n, c, h, w]`, `w` `[o, c, kh, kw]`, `b` `[o]`, stride `s`, `p` rows and `q` columns of zeros before the image,
-//! and a residual `r` of `y`'s shape. With groups the channels of both sides fall into as many parts, and an output channel sees those
-//! of its own part: `w` is `[o, c / groups, kh, kw]`, as in PyTorch. Gradients, with `d` the gradient of what is inside f:
+//! with `x` `[n, c, h, w]`, `w` `[o, c, kh, kw]`, `b` `[o]`, stride `s`, `p` rows and `q` columns of zeros before the
+//! image, and a residual `r` of `y`'s shape. With groups the channels of both sides fall into as many parts, and an
+//! output channel sees those of its own part: `w` is `[o, c / groups, kh, kw]`, as in PyTorch. Gradients, with `d` the
+//! gradient of what is inside f:
 //! ```text
 //! db[o] = Σ_{n,i,j} d[n,o,i,j]      dr = d      dw[o,c,u,v] = Σ_{n,i,j} d[n,o,i,j] · x[n,c, i·s+u-p, j·s+v-q]
 //! dx[n,c,k,l] = Σ_{o,u,v} w[o,c,u,v] · d[n,o,i,j]   where i·s+u-p = k and j·s+v-q = l
@@ -47,7 +48,8 @@ pub enum Padding {
     Valid,
     /// So many rows and columns of zeros on each side, as PyTorch's `padding`.
     Symmetric(usize),
-    /// Zeros, so that the output has `ceil(size / stride)` rows and columns; an odd one comes after the image, as in TensorFlow and Keras.
+    /// Zeros, so that the output has `ceil(size / stride)` rows and columns; an odd one comes after the image, as in
+    /// TensorFlow and Keras.
     Same,
 }
 
@@ -64,7 +66,8 @@ pub struct Geometry {
     pub w: usize,
     /// Output channels, of all groups.
     pub o: usize,
-    /// Parts that the channels on both sides fall into, in their order: each output channel sees the input channels of its own part.
+    /// Parts that the channels on both sides fall into, in their order: each output channel sees the input channels of
+    /// its own part.
     pub groups: usize,
     /// Kernel rows.
     pub kernel_h: usize,
@@ -83,8 +86,8 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The convolution of images `[n, c, h, w]` by a kernel `[o, c / groups, kernel_h, kernel_w]`; none where the kernel does not fit
-    /// into the image, or the groups divide the channels of one side with a remainder.
+    /// The convolution of images `[n, c, h, w]` by a kernel `[o, c / groups, kernel_h, kernel_w]`; none where the
+    /// kernel does not fit into the image, or the groups divide the channels of one side with a remainder.
     pub fn new(input: [usize; 4], kernel: [usize; 4], stride: usize, padding: Padding) -> Option<Self> {
         let ([n, c, h, w], [o, channels, kernel_h, kernel_w]) = (input, kernel);
         let groups = c.checked_div(channels)?;
@@ -184,8 +187,8 @@ pub trait Conv2dKernel: BatchNorm2dKernel + ActivationKernel {
     where
         Self: Sized;
 
-    /// The gradients, from that by the output: adds to what the slots of weight and bias hold, and writes or adds to `dx`, if there
-    /// is one.
+    /// The gradients, from that by the output: adds to what the slots of weight and bias hold, and writes or adds to
+    /// `dx`, if there is one.
     #[allow(clippy::too_many_arguments)]
     fn conv2d_gradient(
         &self,
@@ -210,7 +213,8 @@ pub struct ConvGradients<'a, B: Memory> {
     pub bias: Option<&'a mut Slot<B>>,
 }
 
-/// The gradient `d` inside the activation, or what it follows from: computed image by image, it is never written as a whole.
+/// The gradient `d` inside the activation, or what it follows from: computed image by image, it is never written as a
+/// whole.
 #[derive(Debug)]
 pub enum OutputGradient<'a, B: Memory> {
     /// `d` itself.

@@ -1,7 +1,8 @@
 //! The innermost loops: a register tile of the convolution, and one of its weight gradient.
 //!
-//! Both see their input as rows of pixels 16 floats apart and as a list of [`Run`]s: for every output pixel the products to
-//! be summed are, run by run, consecutive floats of the input times consecutive rows of 16 of the packed weights.
+//! Both see their input as rows of pixels 16 floats apart and as a list of [`Run`]s: for every output pixel the
+//! products to be summed are, run by run, consecutive floats of the input times consecutive rows of 16 of the packed
+//! weights.
 
 use crate::device::cpu::activation::activate;
 use crate::device::cpu::layout::LANES;

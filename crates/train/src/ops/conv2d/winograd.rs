@@ -5,8 +5,9 @@
 //! dg = Gᵀ [ Σ (Bᵀ d B) ⊙ (A dY Aᵀ) ] G      summed over all tiles
 //! ```
 //! Summed over the input channels the elementwise products become 36 small matrix products: a quarter of the direct
-//! algorithm's multiplications, and on random data an error of at most 1e-5 of the largest result (tested in `cpu.rs`, as
-//! for the direct algorithm). Tiles are worked on band by band, so that the transformed band stays in the second-level cache.
+//! algorithm's multiplications, and on random data an error of at most 1e-5 of the largest result (tested in `cpu.rs`,
+//! as for the direct algorithm). Tiles are worked on band by band, so that the transformed band stays in the
+//! second-level cache.
 
 mod transforms;
 
@@ -70,7 +71,8 @@ impl Winograd {
         let most = (BAND_BYTES / (tile_bytes * columns)).clamp(1, rows);
         // Bands of nearly equal height.
         let even = |most: usize| rows.div_ceil(rows.div_ceil(most));
-        // The weight gradient's sums are read and written for every band: so many tiles that this is not most of the traffic.
+        // The weight gradient's sums are read and written for every band: so many tiles that this is not most of the
+        // traffic.
         let balanced = (input[0] * outputs / (input[0] + outputs)).div_ceil(columns).min(rows);
         Some(Self { input, pad, out, blocks, columns, band: even(most), gradient_band: even(most.max(balanced)) })
     }
@@ -91,7 +93,8 @@ impl Winograd {
         (0..rows).step_by(height).map(move |top| Band { of: self, rows: top..(top + height).min(rows) })
     }
 
-    /// `G g Gᵀ` of all kernels, packed `[output block][point][rows][16]`; `value` gives a weight by output, input, row, column.
+    /// `G g Gᵀ` of all kernels, packed `[output block][point][rows][16]`; `value` gives a weight by output, input,
+    /// row, column.
     pub fn transform_weights(
         &self,
         pool: &BufferPool,
@@ -117,7 +120,8 @@ impl Winograd {
         packed
     }
 
-    /// `Gᵀ u G` of the gradients `[point][rows][16]` of one block of transformed kernels, added to those of its kernels `[o, c, 3, 3]`.
+    /// `Gᵀ u G` of the gradients `[point][rows][16]` of one block of transformed kernels, added to those of its
+    /// kernels `[o, c, 3, 3]`.
     #[inline(always)]
     pub fn add_kernel_gradients(&self, points: &[f32], dweight: &mut [f32]) {
         let channels = self.input[0];
@@ -190,8 +194,8 @@ impl Winograd {
                 block_stride: tiles * LANES,
                 blocks: count,
             };
-            // SAFETY: the runs of all tiles lie in one point's part of `transformed`, the outputs in one of `products`, and the
-            // weights are those of whole blocks.
+            // SAFETY: the runs of all tiles lie in one point's part of `transformed`, the outputs in one of
+            // `products`, and the weights are those of whole blocks.
             unsafe { dispatch(level, row) };
         }
     }
@@ -210,7 +214,8 @@ impl Winograd {
                 let (input_point, output_point) = (band.point_len(self.blocks[0]), band.point_len(count));
                 let transformed = sized(transformed, POINTS * input_point);
                 let gradients = sized(gradients, POINTS * output_point);
-                // SAFETY: the image and the gradient hold the blocks that the band says, the scratch their transformed tiles.
+                // SAFETY: the image and the gradient hold the blocks that the band says, the scratch their transformed
+                // tiles.
                 unsafe {
                     dispatch(level, TransformInput { band: &band, image, transformed });
                     dispatch(level, TransformGradient { band: &band, dy, transformed: gradients });
@@ -262,8 +267,8 @@ impl Band<'_> {
         self.rows.len() * self.of.columns
     }
 
-    /// Floats of one point of all tiles of some blocks: an odd number of cache lines, so that a tile's 36 points do not fall on
-    /// the same few sets of the first-level cache.
+    /// Floats of one point of all tiles of some blocks: an odd number of cache lines, so that a tile's 36 points do
+    /// not fall on the same few sets of the first-level cache.
     fn point_len(&self, blocks: usize) -> usize {
         ((blocks * self.tiles()) | 1) * LANES
     }
@@ -351,7 +356,8 @@ impl Kernel for TransformOutput<'_> {
                 let source = &self.products[(block * tiles + at) * LANES..];
                 assert!(source.len() >= (POINTS - 1) * point + LANES);
                 for lane in (0..LANES).step_by(S::Register::WIDTH) {
-                    // SAFETY: 36 points lie in the products, as asserted; the pixels are those of the output inside the image.
+                    // SAFETY: 36 points lie in the products, as asserted; the pixels are those of the output inside
+                    // the image.
                     unsafe {
                         let tile = transform_output::<S::Register>(source.as_ptr().add(lane), point);
                         self.store_tile::<S::Register>(&tile, [block, top, left], lane);

@@ -14,7 +14,8 @@ struct Largest {
     }
 };
 
-// logits, gradient [n, classes]; scores [n][2]: loss and predicted class, exact below 2^24. The target is `share` for every class and `rest` more for the label.
+// logits, gradient [n, classes]; scores [n][2]: loss and predicted class, exact below 2^24. The target is `share` for
+// every class and `rest` more for the label.
 extern "C" __global__ void cross_entropy_gradient(
     const float *__restrict__ logits, const unsigned *__restrict__ labels, unsigned n, unsigned classes, double share,
     double rest, float *__restrict__ scores, float *__restrict__ gradient) {

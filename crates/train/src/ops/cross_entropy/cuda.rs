@@ -22,8 +22,8 @@ impl CrossEntropyKernel for Cuda {
     }
 }
 
-/// The gradient by the logits `[n, classes]`, and of each image its loss and the class of its largest logit `[n, 2]`. The labels are
-/// those of `range`. Nothing is waited for.
+/// The gradient by the logits `[n, classes]`, and of each image its loss and the class of its largest logit `[n, 2]`.
+/// The labels are those of `range`. Nothing is waited for.
 ///
 /// # Errors
 /// The device failed.

@@ -4,9 +4,9 @@
 //! p[n,k] = exp(z[n,k]) / Σ_j exp(z[n,j])       t[n,k] = s / K + (1 - s) · [k = label[n]]        z [n, classes]
 //! dz[n,k] = (p[n,k] - t[n,k]) / n              loss[n] = -ln p[n,label[n]]
 //! ```
-//! `dz` is the gradient of the mean over the images of `-Σ_k t ln p`, `s` being the smoothing. The loss is that against the label
-//! itself, which the history shows whatever the targets. On the CPU dfdx's loss computes all this; on a GPU that would be some twenty
-//! launches, and one kernel of ours takes their place.
+//! `dz` is the gradient of the mean over the images of `-Σ_k t ln p`, `s` being the smoothing. The loss is that
+//! against the label itself, which the history shows whatever the targets. On the CPU dfdx's loss computes all this;
+//! on a GPU that would be some twenty launches, and one kernel of ours takes their place.
 
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -34,8 +34,8 @@ pub type ImageScore = (f64, usize);
 
 /// Kernels of the loss.
 pub trait CrossEntropyKernel: PendingKernel {
-    /// `dz` of logits `[n, classes]`, and of each image its loss and the class of its largest logit `[n, 2]`; none from a device that leaves
-    /// the loss to dfdx.
+    /// `dz` of logits `[n, classes]`, and of each image its loss and the class of its largest logit `[n, 2]`; none
+    /// from a device that leaves the loss to dfdx.
     #[allow(clippy::type_complexity)]
     fn cross_entropy_gradient(
         &self,
@@ -73,8 +73,9 @@ impl<B: CrossEntropyKernel> Scores<B> {
     }
 }
 
-/// The mean cross-entropy of logits `[n, classes, 1, 1]` against smoothed targets, with the pass' tape: to go backward from; and what it
-/// knows of each image. The loss' value is dfdx's, or zero from a device whose kernel computes the gradient and the scores alone.
+/// The mean cross-entropy of logits `[n, classes, 1, 1]` against smoothed targets, with the pass' tape: to go backward
+/// from; and what it knows of each image. The loss' value is dfdx's, or zero from a device whose kernel computes the
+/// gradient and the scores alone.
 ///
 /// # Errors
 /// Logits and labels that do not fit each other, or a failure of the device.

@@ -2,8 +2,8 @@
 
 use super::logits::{cross_entropy, most_probable};
 
-/// From logits `[labels, classes]`: of each image its loss and the class of its largest logit, the first of equals, and the
-/// gradient by the logits.
+/// From logits `[labels, classes]`: of each image its loss and the class of its largest logit, the first of equals,
+/// and the gradient by the logits.
 pub fn gradient(logits: &[f32], labels: &[usize], smoothing: f64) -> (Vec<(f64, usize)>, Vec<f32>) {
     let classes = logits.len() / labels.len();
     let mut scores = Vec::with_capacity(labels.len());

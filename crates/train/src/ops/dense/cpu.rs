@@ -1,9 +1,9 @@
 //! The dense layer on the CPU, vectorised along the inputs.
 //!
-//! Rows of `x`, `y` and their gradients are padded to whole blocks of 16, as flattened feature maps are; rows of the weights are
-//! padded as they are copied out of their tensor. Products are summed in chunks of inputs, the chunks in order, so that neither
-//! threads nor the width of the vectors change the result. On random data the error is at most 1e-5 of the largest result (tested
-//! below).
+//! Rows of `x`, `y` and their gradients are padded to whole blocks of 16, as flattened feature maps are; rows of the
+//! weights are padded as they are copied out of their tensor. Products are summed in chunks of inputs, the chunks in
+//! order, so that neither threads nor the width of the vectors change the result. On random data the error is at most
+//! 1e-5 of the largest result (tested below).
 
 use super::{DenseGradients, DenseKernel, Sizes, reference};
 use crate::device::cpu::layout::{self, LANES, blocks};
@@ -197,7 +197,8 @@ fn sum_of(mut lanes: [f32; LANES]) -> f32 {
 /// Columns that a task works on, and columns of a strip of them whose sources stay in the first-level cache.
 const COLUMNS: [usize; 2] = [2048, 128];
 
-/// `target[r] (+)= Σ_s factor[r, s] · source[s]`; source rows are padded, target rows of `target_row` floats need not be.
+/// `target[r] (+)= Σ_s factor[r, s] · source[s]`; source rows are padded, target rows of `target_row` floats need not
+/// be.
 fn add_products(
     level: Level,
     (source, source_row): (&[f32], usize),
@@ -219,7 +220,8 @@ fn add_products(
             let targets: Vec<_> = rows.iter_mut().map(|row| row[start..start + len].as_mut_ptr()).collect();
             let products =
                 Products { source: &source[start..], source_row, factors, sources, targets, len, accumulate };
-            // SAFETY: `level` is the machine's; the targets hold `len` floats each, the sources too, being padded, as asserted.
+            // SAFETY: `level` is the machine's; the targets hold `len` floats each, the sources too, being padded, as
+            // asserted.
             unsafe { dispatch(level, products) };
         }
         // The last, smaller part of each row by way of a whole block.

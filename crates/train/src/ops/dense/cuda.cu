@@ -5,11 +5,11 @@
 //   gradient by x      inputs      images      outputs     w [k][m]         d [n][k]
 //   gradient by w      inputs      outputs     images      x [k][m]         d [k][n]
 //
-// The forward pass has few results and many inputs: it is split over these into slices whose partial sums a second kernel adds
-// in order. How many depends on the shape alone.
+// The forward pass has few results and many inputs: it is split over these into slices whose partial sums a second
+// kernel adds in order. How many depends on the shape alone.
 //
-// Always single precision. At a batch of 32 the time is that of reading the weights once (25088 x 128: 13 MB), whatever the
-// arithmetic, and sums over up to 57600 inputs keep their precision.
+// Always single precision. At a batch of 32 the time is that of reading the weights once (25088 x 128: 13 MB),
+// whatever the arithmetic, and sums over up to 57600 inputs keep their precision.
 #include "gemm.cuh"
 
 using gemm::Contiguous;

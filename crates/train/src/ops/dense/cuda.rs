@@ -1,5 +1,5 @@
-//! The dense layer on NVIDIA GPUs: how many blocks the kernels of `cuda.cu` run on. Sums have a fixed order, and into how many
-//! slices they are split follows from the sizes alone: two runs give the same bits.
+//! The dense layer on NVIDIA GPUs: how many blocks the kernels of `cuda.cu` run on. Sums have a fixed order, and into
+//! how many slices they are split follows from the sizes alone: two runs give the same bits.
 
 use super::{DenseGradients, DenseKernel, Sizes};
 use crate::device::cuda::{CudaBuffer, CudaPool, pointer};

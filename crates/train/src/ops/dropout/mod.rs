@@ -4,7 +4,8 @@
 //! y[n,i] = x[n,i] · k[n,i] / (1 - rate),    k = 1 with probability 1 - rate, else 0
 //! ```
 //! `k` is a function of (run seed, step, layer, position) alone, so that a resumed run drops the same values as an
-//! undisturbed one, and the backward pass computes `k` again rather than keep it. There is one implementation, in plain loops: it sees one value a feature.
+//! undisturbed one, and the backward pass computes `k` again rather than keep it. There is one implementation, in
+//! plain loops: it sees one value a feature.
 
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -68,8 +69,8 @@ pub fn dropout<B: DropoutKernel>(op: &str, x: FeatureMap<B>, rate: f32, pass: &m
     Ok(y)
 }
 
-/// What a layer's choices in a step follow from: position `i` is dropped where the top 24 bits of `mix(key + i)`, as a fraction of
-/// one, are less than the rate. Every device computes the same.
+/// What a layer's choices in a step follow from: position `i` is dropped where the top 24 bits of `mix(key + i)`, as a
+/// fraction of one, are less than the rate. Every device computes the same.
 fn key(randomness: Randomness) -> u64 {
     [randomness.seed, randomness.step, randomness.layer].into_iter().fold(0, |key, part| mix(key ^ part))
 }

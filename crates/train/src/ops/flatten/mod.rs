@@ -1,5 +1,5 @@
-//! From a feature map `[n, c, h, w]` to one of a single pixel, `[n, c·h·w, 1, 1]`, in the order of PyTorch's `flatten(1)`,
-//! whatever layout feature maps have on the device. The gradient goes the same way back.
+//! From a feature map `[n, c, h, w]` to one of a single pixel, `[n, c·h·w, 1, 1]`, in the order of PyTorch's
+//! `flatten(1)`, whatever layout feature maps have on the device. The gradient goes the same way back.
 
 mod cpu;
 #[cfg(feature = "cuda")]

@@ -3,7 +3,8 @@
 
 #define THREADS 128
 
-extern "C" __global__ void global_avg_pool2d_forward(const float *__restrict__ x, unsigned plane, float *__restrict__ y) {
+extern "C" __global__ void global_avg_pool2d_forward(
+    const float *__restrict__ x, unsigned plane, float *__restrict__ y) {
     const float *from = x + (size_t)blockIdx.x * plane;
     float sum = 0.0f;
     for (unsigned at = threadIdx.x; at < plane; at += THREADS) sum += from[at];

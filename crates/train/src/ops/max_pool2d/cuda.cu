@@ -22,7 +22,8 @@ extern "C" __global__ void max_pool2d_forward(
     }
 }
 
-// An element of dx [n, c, h, w] takes its window's gradient if it was the largest, and zero otherwise or where no window reaches.
+// An element of dx [n, c, h, w] takes its window's gradient if it was the largest, and zero otherwise or where no
+// window reaches.
 extern "C" __global__ void max_pool2d_gradient(
     const unsigned char *__restrict__ largest, const float *__restrict__ dy, unsigned h, unsigned w, int add,
     float *__restrict__ dx) {
@@ -45,7 +46,8 @@ struct Windows {
     int size, stride, padding, h, w, out_h, out_w;
 };
 
-// The same for any windows: `largest` says which of a window's pixels it was, in row order, those around the image counted.
+// The same for any windows: `largest` says which of a window's pixels it was, in row order, those around the image
+// counted.
 extern "C" __global__ void max_pool2d_windows_forward(
     const float *__restrict__ x, Windows of, float *__restrict__ y, unsigned char *__restrict__ largest) {
     const float *from = x + (size_t)blockIdx.x * of.h * of.w;
@@ -72,7 +74,8 @@ extern "C" __global__ void max_pool2d_windows_forward(
 
 // An element of dx takes, window by window in their order, the gradients of those whose largest it was.
 extern "C" __global__ void max_pool2d_windows_gradient(
-    const unsigned char *__restrict__ largest, const float *__restrict__ dy, Windows of, int add, float *__restrict__ dx) {
+    const unsigned char *__restrict__ largest, const float *__restrict__ dy, Windows of, int add,
+    float *__restrict__ dx) {
     size_t first_window = (size_t)blockIdx.x * of.out_h * of.out_w;
     float *to = dx + (size_t)blockIdx.x * of.h * of.w;
     for (int at = threadIdx.x; at < of.h * of.w; at += blockDim.x) {

@@ -1,11 +1,12 @@
 //! Maximum over windows; what lies around the image is never the largest.
 //!
 //! ```text
-//! y[n,c,i,j] = max { x[n,c,i·s+u-p,j·s+v-p] : 0 <= u, v < k }        x [n, c, h, w], y [n, c, (h+2p-k)/s+1, (w+2p-k)/s+1]
+//! y[n,c,i,j] = max { x[n,c,i·s+u-p,j·s+v-p] : 0 <= u, v < k }
+//!     x [n, c, h, w], y [n, c, (h+2p-k)/s+1, (w+2p-k)/s+1]
 //! ```
-//! with windows of `k` x `k` pixels, a step of `s`, and `p` rows and columns around the image; divisions round down. The gradient goes
-//! to the first maximum of each window (in row order), which the forward pass remembers in a byte. A value that is no number is the
-//! largest, as in PyTorch.
+//! with windows of `k` x `k` pixels, a step of `s`, and `p` rows and columns around the image; divisions round down.
+//! The gradient goes to the first maximum of each window (in row order), which the forward pass remembers in a byte. A
+//! value that is no number is the largest, as in PyTorch.
 
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -55,8 +56,8 @@ impl Window {
 
 /// Kernels of the pooling.
 pub trait MaxPool2dKernel: PendingKernel {
-    /// `y` from `x`, whose shapes are those of input and output, and for each output which of its window's pixels (in row order, those around the
-    /// image too) was largest.
+    /// `y` from `x`, whose shapes are those of input and output, and for each output which of its window's pixels (in
+    /// row order, those around the image too) was largest.
     fn max_pool2d(
         &self,
         pool: &Self::Pool,

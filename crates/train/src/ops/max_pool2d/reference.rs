@@ -2,7 +2,8 @@
 
 use super::Window;
 
-/// The pixels of the window of output `(i, j)`: each one's number within the window and its row and column, those that lie in the image.
+/// The pixels of the window of output `(i, j)`: each one's number within the window and its row and column, those that
+/// lie in the image.
 fn pixels(
     Window { size, stride, padding }: Window,
     [h, w]: [usize; 2],

@@ -60,8 +60,8 @@ impl MovingAverageKernel for Cuda {
                 blocks += len.div_ceil(CHUNK);
                 all.count += 1;
             }
-            // SAFETY: the kernel's one parameter; lengths are checked; averages are borrowed mutably, and nobody else holds their
-            // memory, as the trait demands.
+            // SAFETY: the kernel's one parameter; lengths are checked; averages are borrowed mutably, and nobody else
+            // holds their memory, as the trait demands.
             unsafe { pool.context().launch("moving_average_step", [blocks, 1, 1], THREADS, (all,)) }?;
         }
         Ok(())

@@ -1,5 +1,5 @@
-// Nothing of a network: the most arithmetic that kernels of this kind can ask of a device, as the ceiling that benchmarks hold the
-// ops against. Chains of multiply-adds in registers, each waiting for its own last result only.
+// Nothing of a network: the most arithmetic that kernels of this kind can ask of a device, as the ceiling that
+// benchmarks hold the ops against. Chains of multiply-adds in registers, each waiting for its own last result only.
 #include <mma.h>
 
 constexpr int CHAINS = 16;

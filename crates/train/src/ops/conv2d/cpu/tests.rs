@@ -123,8 +123,8 @@ fn fast_equals_reference() {
     }
 }
 
-/// What is computed image by image is what would be computed before: the normalised input, each kind of gradient; and the
-/// moments are the output's.
+/// What is computed image by image is what would be computed before: the normalised input, each kind of gradient; and
+/// the moments are the output's.
 #[test]
 fn images_made_on_the_way_are_those_made_before() {
     let (device, pool) = (Cpu::default(), BufferPool::default());

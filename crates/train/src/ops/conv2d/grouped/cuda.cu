@@ -1,5 +1,5 @@
-// Convolution in groups, depthwise ones above all, over `[n, c, h, w]`; formulas are in mod.rs. A value is read about as often as it is
-// used, so there is nothing to gain from tiles: a thread an element, a block a weight.
+// Convolution in groups, depthwise ones above all, over `[n, c, h, w]`; formulas are in mod.rs. A value is read about
+// as often as it is used, so there is nothing to gain from tiles: a thread an element, a block a weight.
 #include "activation.cuh"
 #include "each.cuh"
 #include "reduction.cuh"
@@ -26,16 +26,18 @@ struct OutputGradient {
 
 static __device__ float input_at(const float *x, const Pending &pending, int channel, size_t index) {
     float value = x[index];
-    return pending.scale ? activate(pending.activation, fmaf(value, pending.scale[channel], pending.shift[channel])) : value;
+    if (!pending.scale) return value;
+    return activate(pending.activation, fmaf(value, pending.scale[channel], pending.shift[channel]));
 }
 
 // y = f(b + r + w * x)
 extern "C" __global__ void conv2d_grouped_forward(
-    Grouped g, const float *__restrict__ x, Pending pending, const float *__restrict__ weight, const float *__restrict__ bias,
-    const float *__restrict__ residual, int activation, size_t len, float *__restrict__ y) {
+    Grouped g, const float *__restrict__ x, Pending pending, const float *__restrict__ weight,
+    const float *__restrict__ bias, const float *__restrict__ residual, int activation, size_t len, float *__restrict__ y) {
     int inputs = g.c / g.groups, outputs = g.o / g.groups;
     EACH(at, len) {
-        int j = (int)(at % g.out_w), i = (int)(at / g.out_w % g.out_h), o = (int)(at / ((size_t)g.out_w * g.out_h) % g.o);
+        int j = (int)(at % g.out_w), i = (int)(at / g.out_w % g.out_h);
+        int o = (int)(at / ((size_t)g.out_w * g.out_h) % g.o);
         size_t n = at / ((size_t)g.out_w * g.out_h * g.o);
         int top = i * g.stride - g.pad_top, left = j * g.stride - g.pad_left;
         const float *w = weight + (size_t)o * inputs * g.kernel_h * g.kernel_w;
@@ -98,7 +100,8 @@ extern "C" __global__ void conv2d_grouped_weight_gradient(
         if (is_bias) {
             sum += gradient;
         } else if (row >= 0 && row < g.h && column >= 0 && column < g.w) {
-            sum = fmaf(input_at(x, pending, channel, (((size_t)n * g.c + channel) * g.h + row) * g.w + column), gradient, sum);
+            size_t from = (((size_t)n * g.c + channel) * g.h + row) * g.w + column;
+            sum = fmaf(input_at(x, pending, channel, from), gradient, sum);
         }
     }
     sum = block_sum<THREADS>(sum);
