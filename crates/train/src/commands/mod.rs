@@ -1,8 +1,8 @@
 //! What the sub-commands do.
 
-pub mod classify;
-pub mod console;
-pub mod evaluate;
-pub mod predict;
+pub(crate) mod classify;
+pub(crate) mod console;
+pub(crate) mod evaluate;
+pub(crate) mod predict;
 pub mod profile;
-pub mod train;
+pub(crate) mod train;

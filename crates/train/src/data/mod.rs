@@ -1,9 +1,9 @@
 //! From shards to batches on the device.
 
-pub mod copies;
+pub(crate) mod copies;
 pub mod feed;
-pub mod files;
+pub(crate) mod files;
 pub mod images;
-pub mod readers;
+pub(crate) mod readers;
 pub mod shards;
 pub mod store;

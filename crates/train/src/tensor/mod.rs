@@ -1,10 +1,10 @@
 //! What ops compute on: memory, activations, gradients, a pass.
 
 pub mod activation;
-pub mod arrays;
-pub mod failure;
+pub(crate) mod arrays;
+pub(crate) mod failure;
 pub mod feature_map;
-pub mod gradient;
+pub(crate) mod gradient;
 pub mod memory;
 pub mod op_times;
 pub mod parameter;

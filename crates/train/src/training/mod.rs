@@ -1,13 +1,13 @@
 //! From batches to trained weights, epoch by epoch.
 
-pub mod average;
-pub mod checkpoint;
-pub mod early_stopping;
-pub mod events;
-pub mod fit;
+pub(crate) mod average;
+pub(crate) mod checkpoint;
+pub(crate) mod early_stopping;
+pub(crate) mod events;
+pub(crate) mod fit;
 pub mod optimizer;
-pub mod ownership;
+pub(crate) mod ownership;
 pub mod plan;
-pub mod schedule;
-pub mod step;
+pub(crate) mod schedule;
+pub(crate) mod step;
 pub mod succession;

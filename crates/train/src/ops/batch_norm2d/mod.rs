@@ -19,7 +19,7 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
-pub mod fold;
+pub(crate) mod fold;
 pub mod reference;
 
 pub(crate) use cpu::{LaneAffine, LaneShare, MOMENTS, moments};

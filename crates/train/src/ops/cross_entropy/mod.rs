@@ -11,7 +11,7 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
-pub mod logits;
+pub(crate) mod logits;
 pub mod reference;
 
 #[cfg(feature = "cuda")]

@@ -4,7 +4,7 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
-pub mod reference;
+pub(crate) mod reference;
 
 use crate::tensor::feature_map::FeatureMap;
 use crate::tensor::memory::Accumulate;
