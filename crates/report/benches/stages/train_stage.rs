@@ -117,7 +117,7 @@ struct Traffic {
 impl Traffic {
     fn of<B: Backend>(model: &Model<B>, images: usize) -> Self {
         let nodes = model.network.graph().nodes().iter();
-        let layers = nodes.map(|node| (node.name.clone(), (node.layer.kind(), images * node.output.len())));
+        let layers = nodes.map(|node| (node.name.clone(), (node.layer.kind(), images * node.output.values())));
         Self {
             layers: layers.collect(),
             image_values: images * model.image_bytes(),

@@ -17,7 +17,7 @@ const BATCH_SIZE: usize = 32;
 /// # Errors
 /// The device fails, the network's output is not finite, or the run is interrupted. A file that cannot be read is no
 /// error here.
-pub fn classify<B: Backend>(
+pub(crate) fn classify<B: Backend>(
     inference: &mut Inference<'_, B>,
     files: &[PathBuf],
     mut take: impl FnMut(usize, std::result::Result<&[f32], ImageError>) -> Result<()>,

@@ -6,14 +6,14 @@ use preprocess::{note, say};
 
 /// Prints what happens to one model.
 #[derive(Debug)]
-pub struct Console {
+pub(crate) struct Console {
     model: String,
     epoch: Option<Progress>,
 }
 
 impl Console {
     /// For the model of this name.
-    pub fn new(model: &str) -> Self {
+    pub(crate) fn new(model: &str) -> Self {
         Self { model: model.to_owned(), epoch: None }
     }
 }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// How the scores are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Aligned columns, for people
     Table,
     /// `{images, unreadable, accuracy, loss, classes: {name: {precision, recall, f1, support}}}`
@@ -28,7 +28,7 @@ pub enum Format {
 
 /// The scores of a model on a directory.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Evaluation {
+pub(crate) struct Evaluation {
     /// Images classified.
     pub images: usize,
     /// Files left out because they could not be read.
@@ -45,7 +45,7 @@ pub struct Evaluation {
 ///
 /// # Errors
 /// No model in `directory`; a class directory that is none of the model's classes; no image that can be read.
-pub fn evaluate<B: Backend>(directory: &Path, images: &Path, format: Format, device: &B) -> Result<()> {
+pub(crate) fn evaluate<B: Backend>(directory: &Path, images: &Path, format: Format, device: &B) -> Result<()> {
     let evaluation = score(directory, images, device)?;
     let text = match format {
         Format::Table => table(&evaluation),

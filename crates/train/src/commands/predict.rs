@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// How the predictions are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Aligned columns, for people
     Table,
     /// An array of `{file, predictions: [{class, probability}]}` or `{file, error}`
@@ -50,7 +50,13 @@ struct ClassProbability {
 ///
 /// # Errors
 /// No model in `directory`; a path that is missing; not one file that could be classified.
-pub fn predict<B: Backend>(directory: &Path, paths: &[PathBuf], top: usize, format: Format, device: &B) -> Result<()> {
+pub(crate) fn predict<B: Backend>(
+    directory: &Path,
+    paths: &[PathBuf],
+    top: usize,
+    format: Format,
+    device: &B,
+) -> Result<()> {
     let (model, config) = Model::load(directory, device)?;
     let mut files = Vec::new();
     for path in paths {

@@ -66,7 +66,7 @@ impl StepProfile {
     }
 
     /// What is in no part.
-    pub fn rest(&self) -> Duration {
+    pub(crate) fn rest(&self) -> Duration {
         self.time().saturating_sub(self.parts.iter().map(|part| part.time).sum())
     }
 
@@ -76,7 +76,7 @@ impl StepProfile {
     }
 
     /// A line a part: milliseconds a step, share of the step, GFLOP/s. The shares add up to 100 %.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let steps = self.steps.len().max(1) as f64;
         let per_step = |time: Duration| time.as_secs_f64() * 1e3 / steps;
         let whole = per_step(self.time());
@@ -106,7 +106,7 @@ impl StepProfile {
 ///
 /// # Errors
 /// No such model, no finished shards, or what stops training.
-pub fn profile<B: Backend>(pipeline: &Pipeline, name: &str, steps: usize, device: &B) -> Result<()> {
+pub(crate) fn profile<B: Backend>(pipeline: &Pipeline, name: &str, steps: usize, device: &B) -> Result<()> {
     plan::find(pipeline, name)?;
     let data = TrainingData::open(pipeline)?;
     for plan in plan::plan(pipeline, &[name.to_owned()], &data)? {

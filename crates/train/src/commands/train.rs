@@ -26,7 +26,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// What stands in the way of training, found before any model is trained where it can be; or what stops it.
-pub fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B) -> Result<()> {
+pub(crate) fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B) -> Result<()> {
     for name in names {
         plan::find(pipeline, name)?;
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// The training images of one epoch: the same rows in every copy, of which each image shows one.
 #[derive(Debug)]
-pub struct EpochImages<I> {
+pub(crate) struct EpochImages<I> {
     copies: Vec<Arc<I>>,
     /// For each image, an index into `copies`; empty where there is one copy.
     choice: Vec<u16>,
@@ -24,7 +24,7 @@ impl<I: Images> EpochImages<I> {
     ///
     /// # Errors
     /// A copy cannot be read, or does not hold the same images as the others.
-    pub fn of<D: Data<Images = I>>(
+    pub(crate) fn of<D: Data<Images = I>>(
         data: &D,
         (copies, order): (usize, CopyOrder),
         seed: u64,

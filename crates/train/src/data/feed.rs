@@ -51,7 +51,7 @@ impl<S: Store> Feed<S> {
     }
 
     /// Bytes of one image.
-    pub fn image_bytes(&self) -> usize {
+    pub(crate) fn image_bytes(&self) -> usize {
         self.image_bytes
     }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// The path is missing, or a directory cannot be listed or lies too deep; an interruption.
-pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn find(path: &Path) -> Result<Vec<PathBuf>> {
     let about = || format!("cannot read `{}`", names::path(path));
     let metadata = fs::metadata(path).context(about);
     let metadata = metadata.map_err(|error| names::relative_to(path).into_iter().fold(error, Error::because))?;
@@ -29,7 +29,7 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// A directory cannot be listed or lies too deep; an interruption.
-pub fn below(root: &Path, starts: &[Start]) -> Result<Vec<Found>> {
+pub(crate) fn below(root: &Path, starts: &[Start]) -> Result<Vec<Found>> {
     let mut files = walk(root, starts, &[])?.files;
     // Links that lead nowhere are no images here: nobody has said that they belong to a class.
     let is_image =
@@ -45,7 +45,7 @@ pub fn below(root: &Path, starts: &[Start]) -> Result<Vec<Found>> {
 ///
 /// # Errors
 /// It cannot be listed.
-pub fn sorted_entries(directory: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn sorted_entries(directory: &Path) -> Result<Vec<PathBuf>> {
     let about = || format!("cannot list `{}`", names::path(directory));
     let entries = fs::read_dir(directory).context(about)?.collect::<std::io::Result<Vec<_>>>().context(about)?;
     let visible = entries.iter().filter(|entry| !is_hidden(&entry.file_name()));

@@ -36,7 +36,7 @@ struct Reader<M> {
 
 impl<M: DerefMut<Target = [u8]> + Send + 'static> Readers<M> {
     /// Starts to read the lists of images.
-    pub fn start<I: Images>(images: &Arc<I>, lists: Vec<Vec<usize>>, reading: Reading<M>) -> Self {
+    pub(crate) fn start<I: Images>(images: &Arc<I>, lists: Vec<Vec<usize>>, reading: Reading<M>) -> Self {
         let readers = reading.threads.min(lists.len());
         let (lists, reading) = (Arc::new(lists), Arc::new(reading));
         let start = |first: usize| {
@@ -55,7 +55,7 @@ impl<M: DerefMut<Target = [u8]> + Send + 'static> Readers<M> {
     ///
     /// # Panics
     /// If there was no list at all.
-    pub fn next(&mut self, wait: bool) -> Option<Result<M>> {
+    pub(crate) fn next(&mut self, wait: bool) -> Option<Result<M>> {
         let reader = self.next % self.readers.len();
         let lists = self.readers[reader].lists.as_ref()?;
         let received = if wait { lists.recv().map_err(|_| TryRecvError::Disconnected) } else { lists.try_recv() };

@@ -48,12 +48,12 @@ impl TrainingData {
     }
 
     /// What the shards hold.
-    pub fn manifest(&self) -> &Manifest {
+    pub(crate) fn manifest(&self) -> &Manifest {
         self.dataset.manifest()
     }
 
     /// The images on which the model is measured; there may be none.
-    pub fn test(&self) -> &Arc<Rows> {
+    pub(crate) fn test(&self) -> &Arc<Rows> {
         &self.test
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// Batches that a store must be able to hold beside the images that it keeps: one that the network reads, one that is
 /// on its way.
-pub const LANES: usize = 2;
+pub(crate) const LANES: usize = 2;
 
 /// Memory for images, as bytes, on a device. It has slots for images that stay, and behind them [`LANES`] times as
 /// many as a batch has images, for those that only pass.
@@ -79,7 +79,7 @@ pub trait ImageMemory: Memory {
 }
 
 /// The images of a batch, as a device gets them.
-pub type Pixels<B> = <<B as ImageMemory>::Store as Store>::Pixels;
+pub(crate) type Pixels<B> = <<B as ImageMemory>::Store as Store>::Pixels;
 
 /// A store that keeps nothing: batches stay where they were decoded, in the host's memory.
 #[derive(Debug, Clone, Copy)]

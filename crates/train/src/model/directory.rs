@@ -24,11 +24,11 @@ use std::ops::RangeInclusive;
 use std::path::{Component, Path};
 
 /// File name in a model's directory.
-pub const CONFIG_FILE: &str = "config.json";
+pub(crate) const CONFIG_FILE: &str = "config.json";
 /// File name in a model's directory.
-pub const WEIGHTS_FILE: &str = "model.safetensors";
+pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
 /// File name in a model's directory.
-pub const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
+pub(crate) const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 
 /// Changed whenever a file of the directory gets another form. A model of another format is written anew from its last
 /// checkpoint, without training.
@@ -143,7 +143,7 @@ impl Config {
     ///
     /// # Errors
     /// As [`verify`](Self::verify).
-    pub fn verify_content(&self, model_directory: &Path, name: &str, content: &[u8]) -> Result<()> {
+    pub(crate) fn verify_content(&self, model_directory: &Path, name: &str, content: &[u8]) -> Result<()> {
         self.check_file(model_directory, name, || Ok(fingerprint::of_bytes(content)))
     }
 
@@ -201,7 +201,7 @@ fn write_json(file: &Path, value: &serde_json::Value) -> Result<()> {
 ///
 /// # Errors
 /// The disk refuses.
-pub fn unfinish(model_directory: &Path) -> Result<()> {
+pub(crate) fn unfinish(model_directory: &Path) -> Result<()> {
     fs::create_dir_all(model_directory).map_err(|error| write_error(model_directory, error))?;
     sweep_leftovers(model_directory)?;
     remove(&model_directory.join(CONFIG_FILE))
@@ -211,7 +211,7 @@ pub fn unfinish(model_directory: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The disk refuses.
-pub fn clear(model_directory: &Path) -> Result<()> {
+pub(crate) fn clear(model_directory: &Path) -> Result<()> {
     unfinish(model_directory)?;
     let files = [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE, TIMINGS_CHECKSUM_FILE];
     let files = files.map(|name| model_directory.join(name));
@@ -233,7 +233,7 @@ fn remove(file: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The disk refuses.
-pub fn write_weights(model_directory: &Path, weights: &[Array]) -> Result<()> {
+pub(crate) fn write_weights(model_directory: &Path, weights: &[Array]) -> Result<()> {
     let file = model_directory.join(WEIGHTS_FILE);
     // Some readers refuse a file that does not say which framework's layout it has.
     let bytes = arrays::encode(weights.iter().map(|array| (&array.name, array)), &[("format", "pt".into())])
@@ -245,7 +245,7 @@ pub fn write_weights(model_directory: &Path, weights: &[Array]) -> Result<()> {
 ///
 /// # Errors
 /// Missing, altered, truncated, or with values that are not finite: the array is named.
-pub fn read_weights(model_directory: &Path, config: &Config) -> Result<Vec<Array>> {
+pub(crate) fn read_weights(model_directory: &Path, config: &Config) -> Result<Vec<Array>> {
     let file = model_directory.join(WEIGHTS_FILE);
     let bytes = files::read(&file).context(|| format!("cannot read `{}`", file.display()));
     let bytes = bytes.map_err(|error| error.hint(WEIGHTS_HINT))?;
@@ -263,7 +263,7 @@ pub fn read_weights(model_directory: &Path, config: &Config) -> Result<Vec<Array
 ///
 /// # Errors
 /// Other arrays than the network's: all that are missing, extra or of another shape are named.
-pub fn pick_weights(
+pub(crate) fn pick_weights(
     model_directory: &Path,
     found: Vec<Array>,
     expected: &[(String, Vec<usize>)],

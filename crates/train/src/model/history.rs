@@ -14,10 +14,10 @@ use std::path::Path;
 /// File name in a model's directory.
 pub const HISTORY_FILE: &str = "history.csv";
 /// File name in a model's directory.
-pub const TIMINGS_FILE: &str = "timings.csv";
+pub(crate) const TIMINGS_FILE: &str = "timings.csv";
 /// File name in a model's directory: the checksum of `timings.csv`, as `b3sum` prints it. `config.json`, which is the
 /// same for the same inputs, cannot hold it.
-pub const TIMINGS_CHECKSUM_FILE: &str = "timings.csv.b3";
+pub(crate) const TIMINGS_CHECKSUM_FILE: &str = "timings.csv.b3";
 
 /// Scores of one epoch. The validation scores are NaN where the data set has no validation split.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -100,7 +100,7 @@ fn checksum_line(blake3: &str) -> String {
 ///
 /// # Errors
 /// None in practice: the rows are plain numbers.
-pub fn to_csv<T: Serialize>(rows: &[T]) -> Result<Vec<u8>> {
+pub(crate) fn to_csv<T: Serialize>(rows: &[T]) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.serialize(row).context(|| "cannot write a table as CSV".into())?;
@@ -112,7 +112,7 @@ pub fn to_csv<T: Serialize>(rows: &[T]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// A column missing or a cell that is no number, with its line.
-pub fn from_csv<T: DeserializeOwned>(text: &[u8]) -> Result<Vec<T>, csv::Error> {
+pub(crate) fn from_csv<T: DeserializeOwned>(text: &[u8]) -> Result<Vec<T>, csv::Error> {
     csv::Reader::from_reader(text).deserialize().collect()
 }
 

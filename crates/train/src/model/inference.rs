@@ -39,7 +39,7 @@ impl<'a, B: Backend> Inference<'a, B> {
     ///
     /// # Errors
     /// Images of another size, or a failure of the device.
-    pub fn forward_batch(&mut self, batch: &Batch<Pixels<B>>) -> Result<FeatureMap<B>> {
+    pub(crate) fn forward_batch(&mut self, batch: &Batch<Pixels<B>>) -> Result<FeatureMap<B>> {
         let ImageSettings { height, width, .. } = self.model.image;
         let mut pass = Pass::infer(&self.model.device, &self.model.pool);
         let images = batch_to_feature_map(batch, height, width, self.network.graph().standardization(), &pass)?;
@@ -63,7 +63,7 @@ impl<'a, B: Backend> Inference<'a, B> {
     ///
     /// # Errors
     /// An image cannot be read, the device fails, or the run is interrupted.
-    pub fn run<I: Images>(
+    pub(crate) fn run<I: Images>(
         &mut self,
         images: &Arc<I>,
         feed: &mut Feed<B::Store>,
@@ -81,7 +81,7 @@ impl<'a, B: Backend> Inference<'a, B> {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn score<I: Images>(&mut self, images: &Arc<I>, feed: &mut Feed<B::Store>) -> Result<Score> {
+    pub(crate) fn score<I: Images>(&mut self, images: &Arc<I>, feed: &mut Feed<B::Store>) -> Result<Score> {
         let mut score = Score::default();
         self.run(images, feed, |logits, labels| score.add(logits, labels))?;
         Ok(score)
@@ -91,7 +91,12 @@ impl<'a, B: Backend> Inference<'a, B> {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn predict(&mut self, rows: &Arc<Rows>, batch_size: usize, classes: &[String]) -> Result<(Predictions, Score)> {
+    pub(crate) fn predict(
+        &mut self,
+        rows: &Arc<Rows>,
+        batch_size: usize,
+        classes: &[String],
+    ) -> Result<(Predictions, Score)> {
         let (mut predictions, mut score) = (Vec::with_capacity(rows.len()), Score::default());
         let mut feed = self.model.feed(0, batch_size)?;
         self.run(rows, &mut feed, |logits, labels| {

@@ -33,7 +33,7 @@ pub fn images_to_feature_map<B: Backend>(
 ///
 /// # Errors
 /// The device failed, or has no memory left.
-pub fn batch_to_feature_map<B: Backend>(
+pub(crate) fn batch_to_feature_map<B: Backend>(
     batch: &Batch<Pixels<B>>,
     height: usize,
     width: usize,

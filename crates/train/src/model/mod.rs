@@ -59,7 +59,7 @@ impl<B: Backend> Model<B> {
     /// # Errors
     /// No model's directory; a file of it missing, damaged, or not of the same model as the others; weights that are
     /// not finite.
-    pub fn load(directory: &Path, device: &B) -> Result<(Self, Config)> {
+    pub(crate) fn load(directory: &Path, device: &B) -> Result<(Self, Config)> {
         let config = Config::read(directory)?;
         let weights = directory::read_weights(directory, &config)?;
         let (classes, image) = (config.num_classes, &config.image);
@@ -77,7 +77,7 @@ impl<B: Backend> Model<B> {
     ///
     /// # Errors
     /// The device failed.
-    pub fn release_memory(&mut self) -> Result<()> {
+    pub(crate) fn release_memory(&mut self) -> Result<()> {
         self.pool = self.device.pool().map_err(device_error("give back memory"))?;
         Ok(())
     }
@@ -88,12 +88,12 @@ impl<B: Backend> Model<B> {
     }
 
     /// Names and shapes of all parameters, in the order of the layers.
-    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+    pub(crate) fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         self.network.parameters().iter().map(|p| (p.name.clone(), p.shape.clone())).collect()
     }
 
     /// Copies of all parameters, in the order of the layers.
-    pub fn weights(&self) -> Vec<Array> {
+    pub(crate) fn weights(&self) -> Vec<Array> {
         let copy = |p: &&crate::tensor::parameter::Parameter<B>| Array {
             name: p.name.clone(),
             shape: p.shape.clone(),
@@ -106,7 +106,7 @@ impl<B: Backend> Model<B> {
     ///
     /// # Errors
     /// Other arrays than the network's.
-    pub fn set_weights(&mut self, weights: &[Array]) -> Result<()> {
+    pub(crate) fn set_weights(&mut self, weights: &[Array]) -> Result<()> {
         let parameters = self.network.parameters_mut();
         if parameters.len() != weights.len() {
             return Err(Error::new(format!("{} arrays for {} parameters", weights.len(), parameters.len())));
@@ -121,7 +121,7 @@ impl<B: Backend> Model<B> {
     ///
     /// # Errors
     /// The device has no memory left.
-    pub fn feed(&self, keep: usize, batch_size: usize) -> Result<Feed<B::Store>> {
+    pub(crate) fn feed(&self, keep: usize, batch_size: usize) -> Result<Feed<B::Store>> {
         let store =
             self.device.store(keep, batch_size, self.image_bytes()).map_err(device_error("make room for images"))?;
         Ok(Feed::new(store, self.image_bytes(), batch_size))

@@ -4,7 +4,7 @@ use crate::ops::cross_entropy::ImageScore;
 use crate::ops::cross_entropy::logits::{cross_entropy, most_probable};
 
 /// Indices of the `count` largest probabilities, largest first, equals in the order of the classes.
-pub fn top(probabilities: &[f32], count: usize) -> Vec<usize> {
+pub(crate) fn top(probabilities: &[f32], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
     order.truncate(count);
@@ -32,7 +32,7 @@ impl Score {
     }
 
     /// Counts images by their losses and predicted classes, one label an image.
-    pub fn add_images(&mut self, scores: &[ImageScore], labels: &[usize]) {
+    pub(crate) fn add_images(&mut self, scores: &[ImageScore], labels: &[usize]) {
         for (&(loss, class), &label) in scores.iter().zip(labels) {
             self.images += 1;
             self.correct += usize::from(class == label);
@@ -46,14 +46,14 @@ impl Score {
     }
 
     /// Fraction classified rightly; NaN over no images.
-    pub fn accuracy(&self) -> f64 {
+    pub(crate) fn accuracy(&self) -> f64 {
         self.correct as f64 / self.images as f64
     }
 }
 
 /// How well one class is recognised. A score whose denominator is zero is 0, as scikit-learn's default.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct ClassScores {
+pub(crate) struct ClassScores {
     /// Of the images predicted to be of the class, the fraction that is.
     pub precision: f64,
     /// Of the images of the class, the fraction predicted to be.
@@ -65,7 +65,7 @@ pub struct ClassScores {
 }
 
 /// The scores of every class, from pairs of true and predicted class.
-pub fn class_scores(classes: usize, pairs: impl Iterator<Item = (usize, usize)>) -> Vec<ClassScores> {
+pub(crate) fn class_scores(classes: usize, pairs: impl Iterator<Item = (usize, usize)>) -> Vec<ClassScores> {
     let (mut right, mut actual, mut predicted) = (vec![0; classes], vec![0; classes], vec![0; classes]);
     for (label, prediction) in pairs {
         actual[label] += 1;

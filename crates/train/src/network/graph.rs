@@ -26,13 +26,8 @@ pub enum Shape {
 
 impl Shape {
     /// Values an image.
-    pub fn len(self) -> usize {
+    pub fn values(self) -> usize {
         self.checked_len().unwrap_or(usize::MAX)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
     }
 
     /// Values an image, unless they are more than can be counted.
@@ -174,7 +169,7 @@ pub struct Node {
 
 /// A parameter before there are values.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ParameterSpec {
+pub(crate) struct ParameterSpec {
     /// `layer1.0.conv1.weight`.
     pub name: String,
     /// PyTorch's: convolution `[out, in / groups, height, width]`, dense `[out, in]`, others `[channels]`.
@@ -208,7 +203,7 @@ impl Graph {
     }
 
     /// `[channels, height, width]` of the images.
-    pub fn input(&self) -> [usize; 3] {
+    pub(crate) fn input(&self) -> [usize; 3] {
         match self.nodes.first().map(|node| node.output) {
             Some(Shape::Map(shape)) => shape,
             _ => [0; 3],
@@ -216,13 +211,13 @@ impl Graph {
     }
 
     /// Length of the vector that the last dense layer turns into logits.
-    pub fn features(&self) -> usize {
+    pub(crate) fn features(&self) -> usize {
         let last = self.nodes.iter().rev().find(|node| matches!(node.layer, Layer::Dense(_)));
         last.and_then(|node| self.input_of(node).checked_len()).unwrap_or_default()
     }
 
     /// A node's parameters, in the order of PyTorch's `state_dict`.
-    pub fn parameters(&self, node: &Node) -> Vec<ParameterSpec> {
+    pub(crate) fn parameters(&self, node: &Node) -> Vec<ParameterSpec> {
         let spec = |part: &str, shape: Vec<usize>, trainable: bool, initial: Initial| ParameterSpec {
             name: format!("{}.{part}", node.name),
             shape,
@@ -256,7 +251,7 @@ impl Graph {
 
     /// Floating-point operations of a node for one image, as the direct algorithm has them; those of convolutions and
     /// dense layers, as is usual.
-    pub fn flops(&self, node: &Node) -> usize {
+    pub(crate) fn flops(&self, node: &Node) -> usize {
         match (&node.layer, self.input_of(node), node.output) {
             (Layer::Conv2d(conv), Shape::Map([c, h, w]), Shape::Map(_)) => {
                 let kernel = [conv.filters, c / conv.groups, conv.kernel, conv.kernel];

@@ -14,7 +14,7 @@ pub enum Initialization {
 
 impl Initialization {
     /// Of a convolution's weight.
-    pub fn kernel(self) -> Initial {
+    pub(crate) fn kernel(self) -> Initial {
         match self {
             Self::Keras => Initial::GlorotUniform,
             Self::Torchvision => Initial::KaimingNormal,
@@ -22,7 +22,7 @@ impl Initialization {
     }
 
     /// Of a dense layer's weight.
-    pub fn matrix(self, inputs: usize) -> Initial {
+    pub(crate) fn matrix(self, inputs: usize) -> Initial {
         match self {
             Self::Keras => Initial::GlorotUniform,
             Self::Torchvision => Initial::Uniform(linear_limit(inputs)),
@@ -30,7 +30,7 @@ impl Initialization {
     }
 
     /// Of a dense layer's bias.
-    pub fn dense_bias(self, inputs: usize) -> Initial {
+    pub(crate) fn dense_bias(self, inputs: usize) -> Initial {
         match self {
             Self::Keras => Initial::Constant(0.0),
             Self::Torchvision => Initial::Uniform(linear_limit(inputs)),
@@ -46,7 +46,7 @@ fn linear_limit(inputs: usize) -> f32 {
 /// How the first values of a parameter are drawn. They depend on the seed and the parameter's name alone, so that
 /// adding a layer leaves the others' initial values as they were.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Initial {
+pub(crate) enum Initial {
     /// All the same.
     Constant(f32),
     /// Uniform in ±sqrt(6 / (fan_in + fan_out)), where the fans of a convolution count its kernel's positions (Glorot
@@ -60,7 +60,7 @@ pub enum Initial {
 
 impl Initial {
     /// Values for a parameter of `shape`: `[out, in, ...kernel]` where fans matter.
-    pub fn values(self, seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
+    pub(crate) fn values(self, seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
         let count = shape.iter().product();
         let kernel = || shape.iter().skip(2).product::<usize>();
         match self {

@@ -30,14 +30,14 @@ impl ParameterCounts {
     }
 
     /// Both kinds.
-    pub fn total(self) -> usize {
+    pub(crate) fn total(self) -> usize {
         self.trainable + self.non_trainable
     }
 }
 
 /// The whole table, with the totals below it. Activations and the input have no line: they have no parameters, and no
 /// shape of their own.
-pub fn table(graph: &Graph) -> String {
+pub(crate) fn table(graph: &Graph) -> String {
     let header = ["Layer (type)", "Output shape", "Parameters", "MFLOP"].map(str::to_owned);
     let shown = graph.nodes().iter().filter(|node| !matches!(node.layer, Layer::Input | Layer::Activation(_)));
     let cells: Vec<[String; 4]> = shown.map(|node| line(graph, node)).collect();

@@ -8,7 +8,7 @@ use std::fmt::Display;
 
 /// One array with its name, in the layout of PyTorch's `state_dict`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Array {
+pub(crate) struct Array {
     /// `conv1.weight`.
     pub name: String,
     /// Elements along each axis.
@@ -19,7 +19,7 @@ pub struct Array {
 
 impl Array {
     /// Whether all values are numbers.
-    pub fn is_finite(&self) -> bool {
+    pub(crate) fn is_finite(&self) -> bool {
         // Without an early end the loop works on whole vectors: an exponent of all ones is an infinity or no number.
         self.values.chunks(4096).all(|values| values.iter().fold(true, |all, value| all & value.is_finite()))
     }
@@ -48,7 +48,7 @@ impl View for &Array {
 ///
 /// # Errors
 /// Metadata that have no JSON form.
-pub fn encode<'a, N: AsRef<str> + Ord + Display>(
+pub(crate) fn encode<'a, N: AsRef<str> + Ord + Display>(
     arrays: impl IntoIterator<Item = (N, &'a Array)>,
     metadata: &[(&str, String)],
 ) -> Result<Vec<u8>, SafeTensorError> {
@@ -60,7 +60,7 @@ pub fn encode<'a, N: AsRef<str> + Ord + Display>(
 ///
 /// # Errors
 /// Cut short, no safetensors file, or an array of another type than 32-bit floats; in words.
-pub fn decode(bytes: &[u8]) -> Result<(Vec<Array>, HashMap<String, String>), String> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<(Vec<Array>, HashMap<String, String>), String> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let mut arrays = Vec::new();

@@ -8,7 +8,7 @@ use std::rc::Rc;
 /// Where the gradient of a feature map gathers during the backward pass: each op that read the map adds its share, the
 /// op that made the map takes the sum.
 #[derive(Debug)]
-pub struct GradientCell<B: Memory> {
+pub(crate) struct GradientCell<B: Memory> {
     pub(super) gathered: Rc<RefCell<Gathered<B>>>,
 }
 

@@ -17,7 +17,7 @@ pub type Slot<B> = <B as Storage<f32>>::Vec;
 
 /// Takes a tensor's gradient out of its slot (zeros, if there is none yet), to work on two slots at once or to free
 /// the memory.
-pub fn take_gradient<S: Shape, B: Memory>(
+pub(crate) fn take_gradient<S: Shape, B: Memory>(
     gradients: &mut Gradients<f32, B>,
     tensor: &Tensor<S, f32, B>,
 ) -> Result<Slot<B>, B::Err> {

@@ -26,13 +26,13 @@ impl std::fmt::Display for Direction {
 
 /// Time spent in each op, summed over passes. A clone shares the sums.
 #[derive(Debug, Clone, Default)]
-pub struct Profile {
+pub(crate) struct Profile {
     rows: Rc<RefCell<IndexMap<(String, Direction), ProfileRow>>>,
 }
 
 /// Time spent in one op.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProfileRow {
+pub(crate) struct ProfileRow {
     /// The layer's name, or the op's where there is no layer.
     pub op: String,
     /// Which way.
@@ -49,7 +49,7 @@ pub struct ProfileRow {
 
 impl Profile {
     /// In the order in which the ops first ran.
-    pub fn rows(&self) -> Vec<ProfileRow> {
+    pub(crate) fn rows(&self) -> Vec<ProfileRow> {
         self.rows.borrow().values().cloned().collect()
     }
 

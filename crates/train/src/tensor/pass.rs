@@ -44,28 +44,28 @@ impl<B: Memory> Pass<B> {
     }
 
     /// Records in `profile` what each op takes, forward and backward.
-    pub fn with_profile(mut self, profile: &Profile) -> Self {
+    pub(crate) fn with_profile(mut self, profile: &Profile) -> Self {
         self.profile = Some(profile.clone());
         self
     }
 
     /// Where the tensors live.
-    pub fn device(&self) -> &B {
+    pub(crate) fn device(&self) -> &B {
         &self.device
     }
 
     /// Free buffers.
-    pub fn pool(&self) -> &B::Pool {
+    pub(crate) fn pool(&self) -> &B::Pool {
         &self.pool
     }
 
     /// Whether layers behave as in training.
-    pub fn is_training(&self) -> bool {
+    pub(crate) fn is_training(&self) -> bool {
         self.training
     }
 
     /// Whether gradients are recorded.
-    pub fn has_tape(&self) -> bool {
+    pub(crate) fn has_tape(&self) -> bool {
         self.tape.is_some()
     }
 

@@ -19,7 +19,7 @@ const SKIPPED: f64 = 50.0;
 
 /// The average of all parameters of a network, on its device.
 #[derive(Debug)]
-pub struct Average<B: Backend> {
+pub(crate) struct Average<B: Backend> {
     device: B,
     pool: B::Pool,
     decay: f64,
@@ -31,7 +31,7 @@ impl<B: Backend> Average<B> {
     ///
     /// # Errors
     /// The device has no memory left.
-    pub fn new(decay: f64, parameters: &[&Parameter<B>], device: &B) -> Result<Self> {
+    pub(crate) fn new(decay: f64, parameters: &[&Parameter<B>], device: &B) -> Result<Self> {
         let copies = parameters.iter().map(|p| device.copy_vector(&p.tensor)).collect::<Result<_, _>>();
         let parameters = copies.map_err(device_error("copy the parameters"))?;
         let pool = device.pool().map_err(device_error("copy the parameters"))?;
@@ -42,7 +42,7 @@ impl<B: Backend> Average<B> {
     ///
     /// # Errors
     /// The device failed.
-    pub fn update(&mut self, parameters: &[&Parameter<B>], step: u32) -> Result<()> {
+    pub(crate) fn update(&mut self, parameters: &[&Parameter<B>], step: u32) -> Result<()> {
         let averaged = f64::from(step) - SKIPPED;
         let decay = if averaged > 0.0 { self.decay.min((1.0 + averaged) / (10.0 + averaged)) } else { 0.0 };
         let averages = self.parameters.iter_mut().zip(parameters).map(|(average, p)| (average, &p.tensor)).collect();
@@ -50,7 +50,7 @@ impl<B: Backend> Average<B> {
     }
 
     /// Copies of the averages under the parameters' names and shapes.
-    pub fn arrays(&self, parameters: &[&Parameter<B>]) -> Vec<Array> {
+    pub(crate) fn arrays(&self, parameters: &[&Parameter<B>]) -> Vec<Array> {
         let copy = |(average, p): (&Vector<B>, &&Parameter<B>)| {
             let mut values = vec![0.0; p.len()];
             average.copy_into(&mut values);
@@ -63,7 +63,7 @@ impl<B: Backend> Average<B> {
     ///
     /// # Errors
     /// Arrays of another network.
-    pub fn restore(&mut self, arrays: &[Array]) -> Result<()> {
+    pub(crate) fn restore(&mut self, arrays: &[Array]) -> Result<()> {
         let fits =
             |(average, array): (&Vector<B>, &Array)| dfdx::shapes::HasShape::shape(average).0 == array.values.len();
         if arrays.len() != self.parameters.len() || !self.parameters.iter().zip(arrays).all(fits) {

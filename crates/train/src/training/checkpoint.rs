@@ -20,7 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Sub-directory of a model's directory.
-pub const CHECKPOINT_DIRECTORY: &str = "checkpoint";
+pub(crate) const CHECKPOINT_DIRECTORY: &str = "checkpoint";
 
 /// Floats that are turned into bytes and hashed at a time.
 const HASHED_FLOATS: usize = 1 << 14;
@@ -34,7 +34,7 @@ const METADATA_KEY: &str = "checkpoint";
 
 /// State after an epoch; its number is the length of the history.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Checkpoint {
+pub(crate) struct Checkpoint {
     /// Of all that determines the run: see `ModelPlan::fingerprint`.
     pub fingerprint: String,
     /// Steps that the optimiser has taken.
@@ -57,7 +57,7 @@ pub struct Checkpoint {
 
 /// What a search for a checkpoint came to.
 #[derive(Debug, PartialEq)]
-pub enum Found {
+pub(crate) enum Found {
     /// There are no checkpoints.
     Nothing,
     /// There are some, of other runs.
@@ -83,7 +83,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The disk refuses; then the checkpoints of earlier epochs are still there.
-    pub fn write(&self, model_directory: &Path) -> Result<()> {
+    pub(crate) fn write(&self, model_directory: &Path) -> Result<()> {
         let directory = model_directory.join(CHECKPOINT_DIRECTORY);
         fs::create_dir_all(&directory).context(|| format!("cannot create `{}`", directory.display()))?;
         let file = directory.join(file_name(self.scores.len()));
@@ -100,7 +100,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// There is none, and in one of the directories all checkpoints are damaged.
-    pub fn find(directories: &[&Path], wanted: impl Fn(&Self) -> bool) -> Result<Found> {
+    pub(crate) fn find(directories: &[&Path], wanted: impl Fn(&Self) -> bool) -> Result<Found> {
         let (mut found, mut damaged) = (Found::Nothing, None);
         for (at, directory) in directories.iter().enumerate() {
             let directory = directory.join(CHECKPOINT_DIRECTORY);
@@ -130,7 +130,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn remove_all(model_directory: &Path) -> Result<()> {
+    pub(crate) fn remove_all(model_directory: &Path) -> Result<()> {
         let directory = model_directory.join(CHECKPOINT_DIRECTORY);
         sweep_leftovers(&directory)?;
         for (_, file) in list(&directory)? {
@@ -145,7 +145,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn remove_after(model_directory: &Path, epoch: usize) -> Result<()> {
+    pub(crate) fn remove_after(model_directory: &Path, epoch: usize) -> Result<()> {
         let files = list(&model_directory.join(CHECKPOINT_DIRECTORY))?;
         for (_, file) in files.into_iter().filter(|(of, _)| *of > epoch) {
             fs::remove_file(&file).context(|| format!("cannot remove `{}`", file.display()))?;
@@ -154,7 +154,7 @@ impl Checkpoint {
     }
 
     /// The parameters whose scores stand in the last row of the history.
-    pub fn scored(&self) -> &Vec<Array> {
+    pub(crate) fn scored(&self) -> &Vec<Array> {
         if self.average.is_empty() { &self.weights } else { &self.average }
     }
 
@@ -293,7 +293,7 @@ impl Metadata {
 ///
 /// # Errors
 /// The disk refuses.
-pub fn clear(model_directory: &Path) -> Result<()> {
+pub(crate) fn clear(model_directory: &Path) -> Result<()> {
     directory::unfinish(model_directory)?;
     Checkpoint::remove_all(model_directory)?;
     directory::clear(model_directory)

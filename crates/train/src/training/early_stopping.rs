@@ -6,7 +6,7 @@ use preprocess::pipeline::{EarlyStopping, ModelSettings};
 
 /// Why training ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// All epochs were trained.
     AllEpochs,
     /// The validation loss has not become better for this many epochs.
@@ -15,7 +15,7 @@ pub enum Stop {
 
 /// The epoch (from 1) whose weights are kept: that of the lowest validation loss, the first of equals; without a
 /// validation split the last one. None before the first epoch.
-pub fn best_epoch(history: &[EpochScores]) -> Option<usize> {
+pub(crate) fn best_epoch(history: &[EpochScores]) -> Option<usize> {
     let better = |best: &EpochScores, row: &EpochScores| row.validation_loss < best.validation_loss;
     match history.last() {
         Some(last) if last.validation_loss.is_nan() => Some(last.epoch),
@@ -24,7 +24,7 @@ pub fn best_epoch(history: &[EpochScores]) -> Option<usize> {
 }
 
 /// Whether training ends after these epochs.
-pub fn stop(history: &[EpochScores], settings: &ModelSettings) -> Option<Stop> {
+pub(crate) fn stop(history: &[EpochScores], settings: &ModelSettings) -> Option<Stop> {
     let since_best = history.len() - best_epoch(history).unwrap_or(0);
     match settings.early_stopping {
         Some(EarlyStopping { patience }) if !history.is_empty() && since_best >= patience => {
@@ -36,7 +36,7 @@ pub fn stop(history: &[EpochScores], settings: &ModelSettings) -> Option<Stop> {
 }
 
 /// Whether a run with these settings passes through this history: it would not have stopped before its end.
-pub fn leads_through(history: &[EpochScores], settings: &ModelSettings) -> bool {
+pub(crate) fn leads_through(history: &[EpochScores], settings: &ModelSettings) -> bool {
     (0..history.len()).all(|epochs| stop(&history[..epochs], settings).is_none())
 }
 

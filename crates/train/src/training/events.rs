@@ -4,7 +4,7 @@ use crate::model::history::{EpochScores, EpochTiming};
 
 /// Something that happened.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// There are checkpoints, but of another run: this one begins from the start.
     StartedOver {
         /// Whether the number of epochs is among what makes a run another.
@@ -69,7 +69,7 @@ pub enum Event<'a> {
 }
 
 /// Somebody who is told.
-pub trait Listener {
+pub(crate) trait Listener {
     /// Called in the order of the events, between the steps: what takes long here makes training wait.
     fn hear(&mut self, event: Event<'_>);
 }

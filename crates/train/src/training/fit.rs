@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// A model that has been trained to the end.
-pub struct Fitted<B: Backend> {
+pub(crate) struct Fitted<B: Backend> {
     /// The weights of the best epoch.
     pub model: Model<B>,
     /// One row an epoch.
@@ -45,7 +45,7 @@ pub struct Fitted<B: Backend> {
 ///
 /// # Errors
 /// A loss that is not finite, a shard altered or missing, a full disk, an interruption. Checkpoints stay.
-pub fn fit<B: Backend, D: Data>(
+pub(crate) fn fit<B: Backend, D: Data>(
     plan: &ModelPlan,
     earlier: &Path,
     data: &D,

@@ -9,10 +9,10 @@ use dfdx::tensor::{Gradients, Storage};
 use preprocess::{Error, Result};
 
 /// Decay rates of the moments' moving averages, as in the paper and everywhere else.
-pub const BETAS: [f64; 2] = [0.9, 0.999];
+pub(crate) const BETAS: [f64; 2] = [0.9, 0.999];
 
 /// Added to the root of the second moment: Keras' default. PyTorch's is 1e-8.
-pub const EPSILON: f64 = 1e-7;
+pub(crate) const EPSILON: f64 = 1e-7;
 
 /// Adam (Kingma and Ba 2015) with bias correction. Weight decay is decoupled from the gradient (AdamW, Loshchilov and
 /// Hutter 2019): a step takes `learning rate · decay` of each weight away, as in PyTorch's `AdamW`. Only convolution
@@ -37,7 +37,7 @@ struct Moments<B: Backend> {
 
 /// The moving averages of one parameter's gradient, on the host: for checkpoints.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SavedMoments {
+pub(crate) struct SavedMoments {
     /// The parameter's name.
     pub name: String,
     /// Mean of the gradient.
@@ -65,23 +65,23 @@ impl<B: Backend> Adam<B> {
     }
 
     /// Takes `learning rate · weight_decay` of the kernels and matrices away with each step.
-    pub fn with_weight_decay(mut self, weight_decay: f64) -> Self {
+    pub(crate) fn with_weight_decay(mut self, weight_decay: f64) -> Self {
         self.weight_decay = weight_decay;
         self
     }
 
     /// Steps taken so far.
-    pub fn step(&self) -> u32 {
+    pub(crate) fn step(&self) -> u32 {
         self.step
     }
 
     /// The learning rate of the next step.
-    pub fn learning_rate(&self) -> f64 {
+    pub(crate) fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
 
     /// Changes the learning rate of the steps to come.
-    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+    pub(crate) fn set_learning_rate(&mut self, learning_rate: f64) {
         self.learning_rate = learning_rate;
     }
 
@@ -102,7 +102,7 @@ impl<B: Backend> Adam<B> {
     ///
     /// # Errors
     /// The device failed.
-    pub fn save(&self) -> Result<Vec<SavedMoments>> {
+    pub(crate) fn save(&self) -> Result<Vec<SavedMoments>> {
         let read =
             |storage: &Slot<B>| self.device.storage_to_host(storage).map_err(device_error("read Adam's moments"));
         let saved = |m: &Moments<B>| {
@@ -115,7 +115,7 @@ impl<B: Backend> Adam<B> {
     ///
     /// # Errors
     /// Moments of other parameters, or the device failed.
-    pub fn restore(&mut self, step: u32, saved: &[SavedMoments]) -> Result<()> {
+    pub(crate) fn restore(&mut self, step: u32, saved: &[SavedMoments]) -> Result<()> {
         let len = |storage: &Slot<B>| Storage::<f32>::len(&self.device, storage);
         let fits = |m: &Moments<B>, s: &SavedMoments| {
             m.name == s.name && [s.first.len(), s.second.len()] == [len(&m.first), len(&m.second)]

@@ -17,7 +17,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// It is a link, or holds files of these names that are somebody else's; something in a file's place is none.
-pub fn claim(output: &Path, name: &str) -> Result<()> {
+pub(crate) fn claim(output: &Path, name: &str) -> Result<()> {
     let directory = files::make_directories(output, &["models", name])?;
     let checkpoints = directory.join(CHECKPOINT_DIRECTORY);
     if fs::symlink_metadata(&checkpoints).is_ok() {

@@ -39,7 +39,7 @@ impl ModelPlan {
     ///
     /// # Errors
     /// Settings that the data set cannot serve: early stopping without a validation split, augmentation without copies.
-    pub fn new(pipeline: &Pipeline, name: &str, settings: &ModelSettings, manifest: &Manifest) -> Result<Self> {
+    pub(crate) fn new(pipeline: &Pipeline, name: &str, settings: &ModelSettings, manifest: &Manifest) -> Result<Self> {
         let copies = if settings.augmented { manifest.settings.augment.copies } else { 0 };
         if settings.augmented && copies == 0 {
             return Err(Error::new(format!(
@@ -67,7 +67,7 @@ impl ModelPlan {
     }
 
     /// The augmented copies to train on, and how they take turns.
-    pub fn copies(&self) -> (usize, CopyOrder) {
+    pub(crate) fn copies(&self) -> (usize, CopyOrder) {
         (self.copies, self.settings.copies)
     }
 
@@ -77,7 +77,7 @@ impl ModelPlan {
     ///
     /// # Errors
     /// None in practice: all parts have a JSON form.
-    pub fn fingerprint(&self) -> Result<String> {
+    pub(crate) fn fingerprint(&self) -> Result<String> {
         let settings = &self.settings;
         let schedule = (settings.schedule, settings.warmup_epochs);
         let epochs = (settings.schedule != Schedule::Constant).then_some(settings.epochs);
@@ -109,7 +109,7 @@ pub fn plan(pipeline: &Pipeline, names: &[String], data: &TrainingData) -> Resul
 ///
 /// # Errors
 /// The pipeline file does not have it.
-pub fn find<'a>(pipeline: &'a Pipeline, name: &str) -> Result<&'a ModelSettings> {
+pub(crate) fn find<'a>(pipeline: &'a Pipeline, name: &str) -> Result<&'a ModelSettings> {
     pipeline.train.models.get(name).ok_or_else(|| {
         let names: Vec<&str> = pipeline.train.models.keys().map(String::as_str).collect();
         Error::new(format!("the pipeline file has no model `{name}` in `train.models`"))

@@ -5,7 +5,7 @@ use preprocess::pipeline::{ModelSettings, Schedule};
 
 /// Learning rates of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LearningRates {
+pub(crate) struct LearningRates {
     peak: f64,
     schedule: Schedule,
     warmup_steps: f64,
@@ -14,7 +14,7 @@ pub struct LearningRates {
 
 impl LearningRates {
     /// For a run of `settings.epochs` epochs of `steps_per_epoch` steps each.
-    pub fn new(settings: &ModelSettings, steps_per_epoch: usize) -> Self {
+    pub(crate) fn new(settings: &ModelSettings, steps_per_epoch: usize) -> Self {
         let steps = |epochs: f64| epochs * steps_per_epoch as f64;
         Self {
             peak: settings.learning_rate,
@@ -27,7 +27,7 @@ impl LearningRates {
     /// The learning rate of a step, counted from 0 through the whole run. The first `w` steps, the warm-up, take
     /// `1/w`, `2/w`, … of the full rate `r`; under `cosine` step `s` of `n` then takes `r · (1 + cos(π (s - w) / (n -
     /// w))) / 2`.
-    pub fn at(&self, step: usize) -> f64 {
+    pub(crate) fn at(&self, step: usize) -> f64 {
         let step = step as f64;
         if step + 1.0 < self.warmup_steps {
             return self.peak * (step + 1.0) / self.warmup_steps;

@@ -22,7 +22,7 @@ use preprocess::{Error, Result};
 use std::time::{Duration, Instant};
 
 /// A network in training, and all that a step changes.
-pub struct Learner<B: Backend> {
+pub(crate) struct Learner<B: Backend> {
     /// The network.
     pub model: Model<B>,
     /// What moves its parameters.
@@ -44,7 +44,7 @@ impl<B: Backend> Learner<B> {
     ///
     /// # Errors
     /// Images too small for the architecture; the device has no memory left.
-    pub fn new(plan: &ModelPlan, device: &B) -> Result<Self> {
+    pub(crate) fn new(plan: &ModelPlan, device: &B) -> Result<Self> {
         let settings = &plan.settings;
         let model = Model::new(settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)
             .map_err(|error| error.while_doing(format!("`train.models.{}` cannot be built", plan.name)))?;
@@ -62,7 +62,7 @@ impl<B: Backend> Learner<B> {
     ///
     /// # Errors
     /// The device failed.
-    pub fn release_memory(&mut self) -> Result<()> {
+    pub(crate) fn release_memory(&mut self) -> Result<()> {
         self.images = 0;
         self.model.release_memory()
     }
@@ -73,7 +73,7 @@ impl<B: Backend> Learner<B> {
     /// # Errors
     /// The device failed. If it had not enough memory, the error says how much the step needs and which batch size
     /// fits.
-    pub fn step(&mut self, batch: &Batch<Pixels<B>>, score: &mut Score) -> Result<()> {
+    pub(crate) fn step(&mut self, batch: &Batch<Pixels<B>>, score: &mut Score) -> Result<()> {
         let images = batch.labels.len();
         if self.images != images {
             // Buffers of the last batch of an epoch, which is smaller, would come on top of all others.
@@ -158,7 +158,7 @@ fn part<B: Backend, R>(clock: &mut Clock, wait_for: Option<&B>, run: impl FnOnce
 
 /// The parts of a step, in their order.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct StepClocks {
+pub(crate) struct StepClocks {
     /// From bytes to floats on the device.
     pub input: Clock,
     /// Images to logits.
@@ -177,7 +177,7 @@ pub struct StepClocks {
 
 /// Time spent in one part of a step.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Clock {
+pub(crate) struct Clock {
     /// Over all steps.
     pub time: Duration,
     /// Of the fastest step; none before the first.
@@ -186,7 +186,7 @@ pub struct Clock {
 
 impl Clock {
     /// Runs it and adds the time that it took.
-    pub fn time<R>(&mut self, run: impl FnOnce() -> R) -> R {
+    pub(crate) fn time<R>(&mut self, run: impl FnOnce() -> R) -> R {
         let started = Instant::now();
         let result = run();
         let time = started.elapsed();

@@ -46,7 +46,7 @@ impl Succession {
     }
 
     /// Where a new run grows beside a finished model.
-    pub fn next(&self) -> &Path {
+    pub(crate) fn next(&self) -> &Path {
         &self.next
     }
 
@@ -59,7 +59,7 @@ impl Succession {
     ///
     /// # Errors
     /// The disk refuses, or the model's directory is a link.
-    pub fn recover(&self) -> Result<()> {
+    pub(crate) fn recover(&self) -> Result<()> {
         for directory in [&self.model, &self.next, &self.old] {
             if fs::symlink_metadata(directory).is_ok_and(|metadata| metadata.is_symlink()) {
                 return Err(Error::new(format!("`{}` is a link", directory.display()))
@@ -83,14 +83,14 @@ impl Succession {
     /// # Errors
     /// The disk refuses; the model's directory holds files that training did not write, under the names that it would
     /// give.
-    pub fn begin(&self) -> Result<&Path> {
+    pub(crate) fn begin(&self) -> Result<&Path> {
         let growing = if self.model.join(CONFIG_FILE).exists() { &self.next } else { &self.model };
         directory::unfinish(growing)?;
         Ok(growing)
     }
 
     /// Where else than in `growing` there may be a checkpoint to go on from.
-    pub fn other_than<'a>(&'a self, growing: &Path) -> &'a Path {
+    pub(crate) fn other_than<'a>(&'a self, growing: &Path) -> &'a Path {
         if growing == self.next { &self.model } else { &self.next }
     }
 
@@ -98,7 +98,7 @@ impl Succession {
     ///
     /// # Errors
     /// The disk refuses. Called again, it goes on where it stopped.
-    pub fn take_place(&self) -> Result<()> {
+    pub(crate) fn take_place(&self) -> Result<()> {
         if self.next.join(CONFIG_FILE).exists() {
             if !self.model.exists() {
                 rename(&self.next, &self.model)?;
@@ -118,7 +118,7 @@ impl Succession {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn tidy(&self) -> Result<()> {
+    pub(crate) fn tidy(&self) -> Result<()> {
         if self.old.exists() {
             self.remove(&self.old)?;
         }

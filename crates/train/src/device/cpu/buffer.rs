@@ -27,7 +27,7 @@ pub struct BufferPool {
 
 impl BufferPool {
     /// A buffer of `len` floats aligned to 64 bytes; zeros, or whatever its last user left behind.
-    pub fn take(&self, len: usize) -> Buffer {
+    pub(crate) fn take(&self, len: usize) -> Buffer {
         let count = len.div_ceil(LINE_FLOATS);
         let largest = count + count / SPARE_SHARE;
         let recycled = lock(&self.free).range_mut(count..=largest).find_map(|(_, list)| list.pop());
@@ -36,7 +36,8 @@ impl BufferPool {
     }
 
     /// Bytes in the buffers that are free at the moment.
-    pub fn free_bytes(&self) -> usize {
+    #[cfg(test)]
+    fn free_bytes(&self) -> usize {
         lock(&self.free).iter().map(|(lines, list)| lines * list.len() * size_of::<Line>()).sum()
     }
 }
@@ -51,13 +52,13 @@ pub struct Buffer {
 
 impl Buffer {
     /// The same memory as bytes: four for every float.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         // SAFETY: the lines are initialised, contiguous, and any byte of a float is a valid u8.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len * 4) }
     }
 
     /// The same memory as bytes: four for every float.
-    pub fn as_bytes_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn as_bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above; any bytes make valid floats, and the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len * 4) }
     }

@@ -7,20 +7,20 @@
 use crate::tensor::memory::Accumulate;
 
 /// Channels of a pixel that lie side by side.
-pub const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Number of channel blocks.
-pub fn blocks(channels: usize) -> usize {
+pub(crate) fn blocks(channels: usize) -> usize {
     channels.div_ceil(LANES)
 }
 
 /// Floats in the blocked layout of `[n, c, h, w]`.
-pub fn blocked_len([n, c, h, w]: [usize; 4]) -> usize {
+pub(crate) fn blocked_len([n, c, h, w]: [usize; 4]) -> usize {
     n * blocks(c) * h * w * LANES
 }
 
 /// From `[n, c, h, w]` to the blocked layout.
-pub fn block(nchw: &[f32], [_, c, h, w]: [usize; 4], blocked: &mut [f32]) {
+pub(crate) fn block(nchw: &[f32], [_, c, h, w]: [usize; 4], blocked: &mut [f32]) {
     let plane = h * w;
     for (image, values) in blocked.chunks_exact_mut(blocks(c) * plane * LANES).zip(nchw.chunks_exact(c * plane)) {
         for (block, target) in image.chunks_exact_mut(plane * LANES).enumerate() {
@@ -44,7 +44,7 @@ fn block_planes(planes: &[f32], plane: usize, target: &mut [f32]) {
 }
 
 /// From the blocked layout to `[n, c, h, w]`.
-pub fn unblock(blocked: &[f32], [_, c, h, w]: [usize; 4], nchw: &mut [f32]) {
+pub(crate) fn unblock(blocked: &[f32], [_, c, h, w]: [usize; 4], nchw: &mut [f32]) {
     let plane = h * w;
     for (image, values) in blocked.chunks_exact(blocks(c) * plane * LANES).zip(nchw.chunks_exact_mut(c * plane)) {
         for (source, planes) in image.chunks_exact(plane * LANES).zip(values.chunks_mut(LANES * plane)) {
@@ -59,7 +59,7 @@ pub fn unblock(blocked: &[f32], [_, c, h, w]: [usize; 4], nchw: &mut [f32]) {
 }
 
 /// Values of the blocked layout in the order `[n, c, h, w]`: what reference loops read.
-pub fn plain(blocked: &[f32], shape: [usize; 4]) -> Vec<f32> {
+pub(crate) fn plain(blocked: &[f32], shape: [usize; 4]) -> Vec<f32> {
     let mut nchw = vec![0.0; shape.iter().product()];
     unblock(blocked, shape, &mut nchw);
     nchw
@@ -67,7 +67,7 @@ pub fn plain(blocked: &[f32], shape: [usize; 4]) -> Vec<f32> {
 
 /// Puts what reference loops computed, in the order `[n, c, h, w]`, into a buffer of the blocked layout or adds it to
 /// that.
-pub fn put(nchw: &[f32], shape: [usize; 4], accumulate: Accumulate, blocked: &mut [f32]) {
+pub(crate) fn put(nchw: &[f32], shape: [usize; 4], accumulate: Accumulate, blocked: &mut [f32]) {
     let mut values = vec![0.0; blocked_len(shape)];
     block(nchw, shape, &mut values);
     match accumulate {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 const CHUNK: usize = 1 << 15;
 
 /// Runs `f` on matching chunks of both slices.
-pub fn zip2(a: &mut [f32], b: &[f32], f: impl Fn(&mut [f32], &[f32]) + Sync) {
+pub(crate) fn zip2(a: &mut [f32], b: &[f32], f: impl Fn(&mut [f32], &[f32]) + Sync) {
     a.par_chunks_mut(CHUNK).zip(b.par_chunks(CHUNK)).for_each(|(a, b)| vectorized(|| f(a, b)));
 }
 
@@ -15,7 +15,7 @@ pub fn zip2(a: &mut [f32], b: &[f32], f: impl Fn(&mut [f32], &[f32]) + Sync) {
 const PIXELS: usize = 16;
 
 /// Bytes of interleaved pixels `[…, 3]` as floats: each channel's times its factor, plus its summand.
-pub fn scale_bytes(a: &mut [f32], bytes: &[u8], factors: [[f32; 2]; 3]) {
+pub(crate) fn scale_bytes(a: &mut [f32], bytes: &[u8], factors: [[f32; 2]; 3]) {
     const PATTERN: usize = 3 * PIXELS;
     let of = |which: usize| -> [f32; PATTERN] { std::array::from_fn(|at| factors[at % 3][which]) };
     let [scale, shift] = [of(0), of(1)];

@@ -17,7 +17,7 @@ pub enum Level {
 }
 
 /// The environment variable that chooses a lower level: `reference`, `portable`, `avx2` or `avx512`.
-pub const LEVEL_VARIABLE: &str = "TRAIN_SIMD";
+pub(crate) const LEVEL_VARIABLE: &str = "TRAIN_SIMD";
 
 /// The best level of this machine, or a lower one that [`LEVEL_VARIABLE`] names.
 pub fn level() -> Level {
@@ -45,7 +45,7 @@ pub(crate) fn is_reference() -> bool {
 }
 
 /// All levels of this machine that have kernels, lowest first.
-pub fn available() -> Vec<Level> {
+pub(crate) fn available() -> Vec<Level> {
     let mut levels = vec![Level::Portable];
     #[cfg(target_arch = "x86_64")]
     {
@@ -61,7 +61,7 @@ pub fn available() -> Vec<Level> {
 
 /// Runs `f`, which should be `#[inline(always)]` all the way down, compiled for the machine's vectors.
 #[inline]
-pub fn vectorized<R>(f: impl FnOnce() -> R) -> R {
+pub(crate) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
     match level() {
         // SAFETY: `level` is only ever one that this machine has.
         #[cfg(target_arch = "x86_64")]
@@ -171,10 +171,10 @@ pub trait Simd: Vector {
 
 /// Plain Rust; the compiler finds the vectors.
 #[derive(Debug, Clone, Copy)]
-pub struct Plain<const FLOATS: usize>;
+pub(crate) struct Plain<const FLOATS: usize>;
 
 /// Sixteen floats in plain Rust.
-pub type Portable = Plain<LANES>;
+pub(crate) type Portable = Plain<LANES>;
 
 impl Simd for Portable {
     type Register = Plain<4>;
@@ -228,7 +228,7 @@ impl<const FLOATS: usize> Vector for Plain<FLOATS> {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub use x86::{Avx2, Avx512};
+pub(crate) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -237,7 +237,7 @@ mod x86 {
 
     /// Two registers of eight.
     #[derive(Debug, Clone, Copy)]
-    pub struct Avx2;
+    pub(crate) struct Avx2;
 
     impl Simd for Avx2 {
         type Register = Ymm;
@@ -248,7 +248,7 @@ mod x86 {
 
     /// One register of sixteen.
     #[derive(Debug, Clone, Copy)]
-    pub struct Avx512;
+    pub(crate) struct Avx512;
 
     impl Simd for Avx512 {
         type Register = Self;
@@ -259,7 +259,7 @@ mod x86 {
 
     /// One register of eight.
     #[derive(Debug, Clone, Copy)]
-    pub struct Ymm;
+    pub(crate) struct Ymm;
 
     impl Vector for Avx2 {
         type Block = (__m256, __m256);

@@ -7,7 +7,7 @@ use super::layout::LANES;
 use super::simd::{Kernel, Level, Simd, dispatch};
 
 /// One number a lane.
-pub type Lanes = [f32; LANES];
+pub(crate) type Lanes = [f32; LANES];
 
 /// Pixels after which the sums are added to the plane's.
 const RUN: usize = 512;
@@ -16,7 +16,7 @@ const RUN: usize = 512;
 const SUMS: usize = 4;
 
 /// What is summed: `N` values for every pixel.
-pub trait Terms<const N: usize> {
+pub(crate) trait Terms<const N: usize> {
     /// The values of the pixel whose first float has this index. Must be `#[inline(always)]`.
     ///
     /// # Safety
@@ -31,7 +31,7 @@ pub trait Terms<const N: usize> {
 // Indices rather than iterators over arrays: those are not always inlined into the instruction set.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
-pub unsafe fn sum<S: Simd, const N: usize>(len: usize, terms: &impl Terms<N>) -> [Lanes; N] {
+pub(crate) unsafe fn sum<S: Simd, const N: usize>(len: usize, terms: &impl Terms<N>) -> [Lanes; N] {
     // SAFETY: the caller's promise.
     unsafe {
         let mut totals = [S::splat(0.0); N];
@@ -69,7 +69,7 @@ pub unsafe fn sum<S: Simd, const N: usize>(len: usize, terms: &impl Terms<N>) ->
 }
 
 /// Adds the sum of a plane's pixels to `sums`.
-pub fn add_pixels(level: Level, plane: &[f32], sums: &mut [f32]) {
+pub(crate) fn add_pixels(level: Level, plane: &[f32], sums: &mut [f32]) {
     assert_eq!((plane.len() % LANES, sums.len()), (0, LANES));
     // SAFETY: `level` is the machine's, and the plane holds whole pixels.
     unsafe { dispatch(level, AddPixels { plane, sums }) };

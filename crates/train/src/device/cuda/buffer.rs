@@ -75,7 +75,7 @@ impl CudaPool {
     }
 
     /// Bytes in all buffers, free or not.
-    pub fn taken_bytes(&self) -> u64 {
+    pub(crate) fn taken_bytes(&self) -> u64 {
         (self.shelf.taken.get() * size_of::<f32>()) as u64
     }
 
@@ -85,7 +85,7 @@ impl CudaPool {
     }
 
     /// Bytes in the buffers that are free at the moment.
-    pub fn free_bytes(&self) -> usize {
+    pub(crate) fn free_bytes(&self) -> usize {
         self.shelf.free.borrow().iter().map(|(len, list)| len * list.len() * size_of::<f32>()).sum()
     }
 }
@@ -103,7 +103,7 @@ pub struct CudaBuffer {
 impl CudaBuffer {
     /// Floats.
     #[allow(clippy::len_without_is_empty)]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 

@@ -33,7 +33,7 @@ const THREADS: usize = 256;
 ///
 /// # Panics
 /// `shape` is not that of as many pixels of three channels.
-pub fn upload(
+pub(crate) fn upload(
     pool: &CudaPool,
     shape @ [n, _, h, w]: [usize; 4],
     rgb: &[u8],

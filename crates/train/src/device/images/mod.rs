@@ -14,4 +14,4 @@ pub mod reference;
 #[cfg(feature = "cuda")]
 pub(crate) use cuda::gather;
 #[cfg(feature = "cuda")]
-pub use cuda::upload;
+pub(crate) use cuda::upload;

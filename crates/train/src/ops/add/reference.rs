@@ -3,7 +3,7 @@
 use crate::tensor::activation::Activation;
 
 /// `sum += term`.
-pub fn add_assign(sum: &mut [f32], term: &[f32]) {
+pub(crate) fn add_assign(sum: &mut [f32], term: &[f32]) {
     sum.iter_mut().zip(term).for_each(|(sum, term)| *sum += term);
 }
 

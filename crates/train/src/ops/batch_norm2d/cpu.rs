@@ -226,7 +226,7 @@ pub(crate) struct LaneAffine {
 }
 
 impl LaneAffine {
-    pub fn new(affine: &Affine<Cpu>) -> Self {
+    pub(crate) fn new(affine: &Affine<Cpu>) -> Self {
         let (scale, shift) = (host(&affine.scale), host(&affine.shift));
         let mut all = vec![[[0.0; LANES]; 2]; blocks(scale.len())];
         for (channel, values) in scale.into_iter().zip(shift).enumerate() {
@@ -237,7 +237,7 @@ impl LaneAffine {
     }
 
     /// `y` from `x`, planes of a channel block of the same length.
-    pub fn apply(&self, level: Level, block: usize, x: &[f32], y: &mut [f32]) {
+    pub(crate) fn apply(&self, level: Level, block: usize, x: &[f32], y: &mut [f32]) {
         assert_eq!((x.len(), x.len() % LANES), (y.len(), 0));
         let [scale, shift] = &self.blocks[block];
         // SAFETY: `level` is the machine's; both planes hold the same number of whole pixels.
@@ -369,7 +369,7 @@ struct ShareLanes {
 }
 
 impl LaneShare {
-    pub fn new(of: &NormGradient<Cpu>) -> Self {
+    pub(crate) fn new(of: &NormGradient<Cpu>) -> Self {
         let values = [&of.mean, &of.scale, &of.shift, &of.factor, &of.constant].map(host);
         let mut all: Vec<_> = (0..blocks(values[0].len())).map(|_| ShareLanes::default()).collect();
         for channel in 0..values[0].len() {
@@ -381,7 +381,14 @@ impl LaneShare {
     }
 
     /// `dx` from `dy` and `x`, planes of a channel block of the same length.
-    pub fn apply(&self, level: Level, block: usize, [dy, x]: [&[f32]; 2], dx: &mut [f32], accumulate: Accumulate) {
+    pub(crate) fn apply(
+        &self,
+        level: Level,
+        block: usize,
+        [dy, x]: [&[f32]; 2],
+        dx: &mut [f32],
+        accumulate: Accumulate,
+    ) {
         assert_eq!((x.len(), x.len(), x.len() % LANES), (dy.len(), dx.len(), 0));
         // SAFETY: `level` is the machine's; the planes hold the same number of whole pixels.
         unsafe {

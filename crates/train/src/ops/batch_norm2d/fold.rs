@@ -7,7 +7,7 @@
 
 /// A normalisation in inference, a value a channel each.
 #[derive(Debug, Clone, Copy)]
-pub struct Statistics<'a> {
+pub(crate) struct Statistics<'a> {
     /// γ.
     pub weight: &'a [f32],
     /// β.
@@ -22,7 +22,7 @@ pub struct Statistics<'a> {
 
 /// A convolution's parameters.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Folded {
+pub(crate) struct Folded {
     /// `[o, …]`.
     pub weight: Vec<f32>,
     /// `[o]`.
@@ -30,7 +30,7 @@ pub struct Folded {
 }
 
 /// Weight `[o, …]` and bias `[o]` of the convolution that computes what convolution and normalisation do.
-pub fn fold(weight: &[f32], bias: Option<&[f32]>, of: &Statistics<'_>) -> Folded {
+pub(crate) fn fold(weight: &[f32], bias: Option<&[f32]>, of: &Statistics<'_>) -> Folded {
     let row = weight.len() / of.weight.len().max(1);
     let factor = |o: usize| f64::from(of.weight[o]) / (f64::from(of.variance[o]) + f64::from(of.epsilon)).sqrt();
     let scaled =

@@ -64,7 +64,13 @@ pub fn gradient(
 }
 
 /// `f(scale · x + shift)` of each channel.
-pub fn affine([_, c, h, w]: [usize; 4], x: &[f32], scale: &[f32], shift: &[f32], activation: Activation) -> Vec<f32> {
+pub(crate) fn affine(
+    [_, c, h, w]: [usize; 4],
+    x: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    activation: Activation,
+) -> Vec<f32> {
     let value = |(at, &x): (usize, &f32)| {
         let channel = at / (h * w) % c;
         let y = (f64::from(x) * f64::from(scale[channel]) + f64::from(shift[channel])) as f32;
@@ -75,7 +81,7 @@ pub fn affine([_, c, h, w]: [usize; 4], x: &[f32], scale: &[f32], shift: &[f32],
 
 /// `scale · d + factor · (x - mean) + constant` of each channel, given in this order: mean, scale, shift, factor,
 /// constant. `d` is zero where the output was clamped, which `activation` says how to find.
-pub fn input_gradient(
+pub(crate) fn input_gradient(
     [_, c, h, w]: [usize; 4],
     x: &[f32],
     d: &[f32],

@@ -62,7 +62,7 @@ pub(super) enum Residual<'a> {
 
 impl Residual<'_> {
     /// Where the map begins that is added to an output of `len` floats at `y`.
-    pub fn start(self, y: *mut f32, len: usize) -> Option<*const f32> {
+    pub(crate) fn start(self, y: *mut f32, len: usize) -> Option<*const f32> {
         match self {
             Self::None => None,
             Self::Map(map) => {
@@ -76,7 +76,7 @@ impl Residual<'_> {
 
 impl Direct {
     /// The convolution itself.
-    pub fn forward(g: &Geometry, layout: Layout) -> Self {
+    pub(crate) fn forward(g: &Geometry, layout: Layout) -> Self {
         Self {
             input: [g.c, g.h, g.w],
             layout,
@@ -90,7 +90,7 @@ impl Direct {
     }
 
     /// How the image is expanded, band by band, and the runs of the first output pixel in a band.
-    pub fn plan(&self) -> Expansion {
+    pub(crate) fn plan(&self) -> Expansion {
         let ([c, _, _], [kernel_h, kernel_w], [out_h, out_w]) = (self.input, self.kernel, self.out);
         let (columns, planes) = match (self.layout, self.stride) {
             (Layout::Images, _) => (out_w, blocks(kernel_w * c)),
@@ -197,7 +197,7 @@ impl Direct {
 
     /// Some output blocks of one image: `weights` `[block][rows][16]` and `y` `[block][h][w][16]` hold these blocks
     /// alone.
-    pub fn run(
+    pub(crate) fn run(
         &self,
         level: Level,
         plan: &Expansion,
@@ -245,7 +245,14 @@ impl Direct {
     }
 
     /// Adds to the packed weight gradient `[block][rows][16]` the products of an image with `dy` `[block][h][w][16]`.
-    pub fn add_weight_gradient(&self, level: Level, plan: &Expansion, image: &[f32], dy: &[f32], dweights: &mut [f32]) {
+    pub(crate) fn add_weight_gradient(
+        &self,
+        level: Level,
+        plan: &Expansion,
+        image: &[f32],
+        dy: &[f32],
+        dweights: &mut [f32],
+    ) {
         let [out_h, out_w] = self.out;
         let weights_stride = plan.weight_rows() * LANES;
         let block_stride = out_h * out_w * LANES;
@@ -285,7 +292,7 @@ impl Direct {
 
     /// Calls `visit` for every weight that is not padding: its row in the packed weights, input channel, kernel row
     /// and column.
-    pub fn for_each_weight_row(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
+    pub(crate) fn for_each_weight_row(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
         let ([c, _, _], [kernel_h, kernel_w]) = (self.input, self.kernel);
         for ((u, v), channel) in pairs(kernel_h, kernel_w).flat_map(|tap| (0..c).map(move |channel| (tap, channel))) {
             let row = match self.layout {
@@ -298,7 +305,7 @@ impl Direct {
 
     /// Packs weights for the tiles: `[block][rows][16]`, the value of each given by `(output, input, kernel row,
     /// kernel column)`.
-    pub fn pack(&self, plan: &Expansion, value: impl Fn(usize, usize, usize, usize) -> f32) -> Vec<f32> {
+    pub(crate) fn pack(&self, plan: &Expansion, value: impl Fn(usize, usize, usize, usize) -> f32) -> Vec<f32> {
         let stride = plan.weight_rows() * LANES;
         let mut packed = vec![0.0; blocks(self.outputs) * stride];
         self.for_each_weight_row(|row, input, u, v| {
@@ -347,7 +354,7 @@ impl Expansion {
     }
 
     /// Rows of the packed weights of one output block.
-    pub fn weight_rows(&self) -> usize {
+    pub(crate) fn weight_rows(&self) -> usize {
         self.runs.iter().map(|run| run.len).sum()
     }
 }

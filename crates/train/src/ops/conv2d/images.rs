@@ -29,12 +29,12 @@ enum Content<'a> {
 
 impl<'a> Images<'a> {
     /// Images that lie in memory one after another, each `len` floats.
-    pub fn ready(images: &'a [f32], len: usize) -> Self {
+    pub(crate) fn ready(images: &'a [f32], len: usize) -> Self {
         Self { len, content: Content::Ready(images) }
     }
 
     /// What a convolution reads.
-    pub fn input(level: Level, g: &Geometry, x: Input<'a, Cpu>) -> Self {
+    pub(crate) fn input(level: Level, g: &Geometry, x: Input<'a, Cpu>) -> Self {
         let plane = g.h * g.w * LANES;
         let data: &[f32] = x.data;
         match (x.layout, x.affine) {
@@ -50,7 +50,7 @@ impl<'a> Images<'a> {
     }
 
     /// The gradient by what a convolution computes, inside the ReLU.
-    pub fn output_gradient(level: Level, g: &Geometry, dy: OutputGradient<'a, Cpu>) -> Self {
+    pub(crate) fn output_gradient(level: Level, g: &Geometry, dy: OutputGradient<'a, Cpu>) -> Self {
         let plane = g.out_h * g.out_w * LANES;
         match dy {
             OutputGradient::Whole(dy) => Self::ready(dy, blocks(g.o) * plane),
@@ -82,7 +82,13 @@ impl<'a> Images<'a> {
 
     /// Gives `run` one plane of 16 channels, told by its number among all planes of the batch, where an image has
     /// `planes`.
-    pub fn with_plane<R>(&self, pool: &BufferPool, at: usize, planes: usize, run: impl FnOnce(&[f32]) -> R) -> R {
+    pub(crate) fn with_plane<R>(
+        &self,
+        pool: &BufferPool,
+        at: usize,
+        planes: usize,
+        run: impl FnOnce(&[f32]) -> R,
+    ) -> R {
         let plane = self.len / planes;
         match &self.content {
             Content::Ready(images) => run(&images[at * plane..][..plane]),
@@ -95,7 +101,7 @@ impl<'a> Images<'a> {
     }
 
     /// Gives `run` an image.
-    pub fn with<R>(&self, pool: &BufferPool, n: usize, run: impl FnOnce(&[f32]) -> R) -> R {
+    pub(crate) fn with<R>(&self, pool: &BufferPool, n: usize, run: impl FnOnce(&[f32]) -> R) -> R {
         match &self.content {
             Content::Ready(images) => run(&images[n * self.len..][..self.len]),
             Content::Made { planes, make } => {

@@ -115,12 +115,12 @@ impl Geometry {
     }
 
     /// Whether every channel is convolved by itself.
-    pub fn is_depthwise(&self) -> bool {
+    pub(crate) fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.groups == self.c && self.groups == self.o
     }
 
     /// Floating-point operations of one direction, computed directly.
-    pub fn flops(&self) -> usize {
+    pub(crate) fn flops(&self) -> usize {
         2 * self.output().iter().product::<usize>() * self.c / self.groups * self.kernel_h * self.kernel_w
     }
 }

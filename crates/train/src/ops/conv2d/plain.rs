@@ -28,7 +28,7 @@ fn values(g: &Geometry, x: Input<'_, Cpu>) -> Vec<f32> {
 }
 
 /// `y`. Moments are left out: statistics are taken from the map itself at this level.
-pub fn forward(
+pub(crate) fn forward(
     g: &Geometry,
     x: Input<'_, Cpu>,
     weight: &[f32],
@@ -66,7 +66,7 @@ pub fn gradient(
 }
 
 /// The gradient inside the activation.
-pub fn whole(
+pub(crate) fn whole(
     device: &Cpu,
     pool: &BufferPool,
     shape: [usize; 4],

@@ -58,7 +58,7 @@ const FEWEST_CHANNELS: usize = 16;
 
 impl Winograd {
     /// The convolution in tiles, if it is one that gains from it.
-    pub fn new(direct: &Direct) -> Option<Self> {
+    pub(crate) fn new(direct: &Direct) -> Option<Self> {
         let Direct { input, layout, outputs, kernel, stride, pad, out, target } = *direct;
         let fits = layout == Layout::Activations && kernel == [3, 3] && stride == 1 && target.step == 1;
         let large = input[0] >= FEWEST_CHANNELS && outputs >= FEWEST_CHANNELS && out[0] >= OUT && out[1] >= OUT;
@@ -83,7 +83,7 @@ impl Winograd {
     }
 
     /// Floats of the transformed weights of one output block: `[point][rows][16]`.
-    pub fn weights_len(&self) -> usize {
+    pub(crate) fn weights_len(&self) -> usize {
         POINTS * self.weight_rows() * LANES
     }
 
@@ -95,7 +95,7 @@ impl Winograd {
 
     /// `G g Gᵀ` of all kernels, packed `[output block][point][rows][16]`; `value` gives a weight by output, input,
     /// row, column.
-    pub fn transform_weights(
+    pub(crate) fn transform_weights(
         &self,
         pool: &BufferPool,
         outputs: usize,
@@ -123,7 +123,7 @@ impl Winograd {
     /// `Gᵀ u G` of the gradients `[point][rows][16]` of one block of transformed kernels, added to those of its
     /// kernels `[o, c, 3, 3]`.
     #[inline(always)]
-    pub fn add_kernel_gradients(&self, points: &[f32], dweight: &mut [f32]) {
+    pub(crate) fn add_kernel_gradients(&self, points: &[f32], dweight: &mut [f32]) {
         let channels = self.input[0];
         for channel in 0..channels {
             let point = |at: usize| -> [f32; LANES] {
@@ -142,7 +142,7 @@ impl Winograd {
     }
 
     /// Some output blocks of one image: `weights` and `y` `[block][h][w][16]` hold these blocks alone.
-    pub fn run(&self, level: Level, image: &[f32], weights: &[f32], extras: Extras<'_>, y: &mut [f32]) {
+    pub(crate) fn run(&self, level: Level, image: &[f32], weights: &[f32], extras: Extras<'_>, y: &mut [f32]) {
         let block_stride = self.out[0] * self.out[1] * LANES;
         let count = y.len() / block_stride;
         assert_eq!(image.len(), self.blocks[0] * self.input[1] * self.input[2] * LANES);
@@ -202,7 +202,7 @@ impl Winograd {
 
     /// Adds to the gradient of the transformed weights `[block][point][rows][16]` the products of an image with `dy`
     /// `[block][h][w][16]`.
-    pub fn add_weight_gradient(&self, level: Level, image: &[f32], dy: &[f32], dweights: &mut [f32]) {
+    pub(crate) fn add_weight_gradient(&self, level: Level, image: &[f32], dy: &[f32], dweights: &mut [f32]) {
         let block_stride = self.out[0] * self.out[1] * LANES;
         let count = dy.len() / block_stride;
         assert_eq!(image.len(), self.blocks[0] * self.input[1] * self.input[2] * LANES);

@@ -1,19 +1,19 @@
 //! What follows from the logits of one image.
 
 /// Probabilities of the classes: softmax, computed in 64 bits relative to the largest logit, so that nothing overflows.
-pub fn softmax(logits: &[f32]) -> Vec<f32> {
+pub(crate) fn softmax(logits: &[f32]) -> Vec<f32> {
     let (largest, log_sum) = log_sum_exp(logits);
     logits.iter().map(|&logit| (f64::from(logit) - largest - log_sum).exp() as f32).collect()
 }
 
 /// Cross-entropy of one image, in nats: `ln Σ exp(logit) - logit[label]`. Finite for all finite logits.
-pub fn cross_entropy(logits: &[f32], label: usize) -> f64 {
+pub(crate) fn cross_entropy(logits: &[f32], label: usize) -> f64 {
     let (largest, log_sum) = log_sum_exp(logits);
     largest - f64::from(logits[label]) + log_sum
 }
 
 /// Index of the largest logit; the first of equals.
-pub fn most_probable(logits: &[f32]) -> usize {
+pub(crate) fn most_probable(logits: &[f32]) -> usize {
     let larger = |best: usize, (at, logit): (usize, &f32)| if *logit > logits[best] { at } else { best };
     logits.iter().enumerate().fold(0, larger)
 }

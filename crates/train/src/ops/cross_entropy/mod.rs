@@ -27,10 +27,10 @@ use dfdx::tensor::{OwnedTape, PutTape, Tensor};
 use preprocess::{Error, Result};
 
 /// A loss with the tape of all that led to it.
-pub type Loss<B> = Tensor<Rank0, f32, B, OwnedTape<f32, B>>;
+pub(crate) type Loss<B> = Tensor<Rank0, f32, B, OwnedTape<f32, B>>;
 
 /// The loss of one image against its label, in nats, and its predicted class.
-pub type ImageScore = (f64, usize);
+pub(crate) type ImageScore = (f64, usize);
 
 /// Kernels of the loss.
 pub trait CrossEntropyKernel: PendingKernel {
@@ -61,7 +61,7 @@ impl<B: CrossEntropyKernel> Scores<B> {
     ///
     /// # Errors
     /// The device failed.
-    pub fn read(&self, labels: &[usize], device: &B) -> Result<Vec<ImageScore>> {
+    pub(crate) fn read(&self, labels: &[usize], device: &B) -> Result<Vec<ImageScore>> {
         let Some(computed) = &self.computed else {
             let logits = self.logits.to_nchw(device)?;
             let classes = (logits.len() / self.n.max(1)).max(1);

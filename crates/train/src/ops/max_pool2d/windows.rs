@@ -27,7 +27,7 @@ impl Plane {
     }
 
     #[inline(always)]
-    pub fn pool(&self, x: &[f32], y: &mut [f32], largest: &mut [u8]) {
+    pub(crate) fn pool(&self, x: &[f32], y: &mut [f32], largest: &mut [u8]) {
         let pixels = y.as_chunks_mut::<LANES>().0.iter_mut().zip(largest.as_chunks_mut::<LANES>().0);
         for (at, (y, largest)) in pixels.enumerate() {
             let output = [at / self.output[1], at % self.output[1]];
@@ -50,7 +50,7 @@ impl Plane {
 
     /// Adds to `dx`, window by window in their order.
     #[inline(always)]
-    pub fn spread(&self, largest: &[u8], dy: &[f32], dx: &mut [f32]) {
+    pub(crate) fn spread(&self, largest: &[u8], dy: &[f32], dx: &mut [f32]) {
         let pixels = dy.as_chunks::<LANES>().0.iter().zip(largest.as_chunks::<LANES>().0);
         for (at, (dy, largest)) in pixels.enumerate() {
             let output = [at / self.output[1], at % self.output[1]];
