@@ -2,7 +2,7 @@
 
 use crate::harness::{Bench, SMALL_PREPROCESS, SMALL_TRAIN, fashion_images};
 use preprocess::dataset::Dataset;
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[test]

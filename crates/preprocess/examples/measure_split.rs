@@ -9,8 +9,7 @@
 use preprocess::duplicates::{Signature, find};
 use preprocess::folder::Folder;
 use preprocess::image::decode_to_compare;
-use preprocess::manifest::Split;
-use preprocess::pipeline::{ImageSettings, SplitSettings};
+use preprocess::pipeline::{ImageSettings, Split, SplitSettings};
 use preprocess::split::{Item, assign};
 use preprocess::stage::random::{Random, stream};
 use rayon::prelude::*;

@@ -1,7 +1,8 @@
 //! The command line.
 
-use crate::stage::cli::{self, PipelineArgs, run};
+use crate::pipeline::args::{PipelineArgs, threads};
 use crate::stage::error::Context;
+use crate::stage::program;
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -12,14 +13,14 @@ struct Args {
     #[command(flatten)]
     pipeline: PipelineArgs,
     /// Worker threads; the number of cores unless given. The output does not depend on it
-    #[arg(long, value_name = "N", value_parser = cli::threads())]
+    #[arg(long, value_name = "N", value_parser = threads())]
     threads: Option<usize>,
 }
 
 /// Runs the stage and turns its outcome into an exit code.
 pub fn main() -> ExitCode {
     let args = Args::parse();
-    run("preprocess", || {
+    program::run("preprocess", || {
         let pipeline = args.pipeline.load()?;
         if let Some(threads) = args.threads {
             rayon::ThreadPoolBuilder::new()

@@ -2,7 +2,7 @@
 
 use crate::folder::Folder;
 use crate::image::Pixels;
-use crate::manifest::Split;
+use crate::pipeline::Split;
 use crate::stage::names::shown;
 use font8x8::UnicodeFonts;
 

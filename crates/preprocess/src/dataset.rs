@@ -1,7 +1,8 @@
 //! What the next stages read: a manifest and the rows of its shards.
 
 use crate::image::png;
-use crate::manifest::{self, Manifest, ShardEntry, Split, miscounted};
+use crate::manifest::{self, Manifest, ShardEntry, miscounted};
+use crate::pipeline::Split;
 use crate::shard::{self, StoredRow};
 use crate::stage::error::Context;
 use crate::stage::{files, interrupt};

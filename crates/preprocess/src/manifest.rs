@@ -5,7 +5,7 @@ mod check;
 
 pub(crate) use check::miscounted;
 
-use crate::pipeline::PreprocessSettings;
+use crate::pipeline::{PreprocessSettings, Split};
 use crate::stage::sealed::{self, Unsealed};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -16,32 +16,6 @@ pub const FILE_NAME: &str = "manifest.json";
 
 /// The version of the format that this program writes and reads.
 pub const FORMAT: u32 = 2;
-
-/// A part of the data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Split {
-    /// Models are fitted on it.
-    Train,
-    /// Epochs are compared on it.
-    Validation,
-    /// Models are measured on it, once.
-    Test,
-}
-
-impl Split {
-    /// In the order of the pipeline.
-    pub const ALL: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
-
-    /// As in file names.
-    pub fn name(self) -> &'static str {
-        match self {
-            Split::Train => "train",
-            Split::Validation => "validation",
-            Split::Test => "test",
-        }
-    }
-}
 
 /// One Parquet file. Holds rows of one split and one copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 
 use preprocess::dataset::Dataset;
 use preprocess::image::{Pixels, load, png};
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 use preprocess::stage::lock::OutputLock;
 use preprocess::stage::random;
 use std::collections::{BTreeMap, HashMap};

@@ -5,7 +5,8 @@
 
 use preprocess::dataset::Dataset;
 use preprocess::image::{Pixels, png};
-use preprocess::manifest::{Manifest, Split};
+use preprocess::manifest::Manifest;
+use preprocess::pipeline::Split;
 use preprocess::stage::random;
 use std::collections::BTreeMap;
 use std::fs;

@@ -5,7 +5,7 @@
 #![cfg(unix)]
 
 use preprocess::stage::lock::OutputLock;
-use preprocess::stage::{cli, interrupt};
+use preprocess::stage::{interrupt, program};
 use preprocess::{Error, say};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -19,7 +19,7 @@ const DIRECTORY: &str = "STAGE_TEST_DIRECTORY";
 #[test]
 fn child() {
     let Ok(part) = std::env::var(PART) else { return };
-    let code = cli::run("stage", || {
+    let code = program::run("stage", || {
         match part.as_str() {
             "done" => say!("done"),
             "gate" => return Err(Error::gate("accuracy fell by 3.0 points")),

@@ -5,7 +5,8 @@ use crate::gate;
 use crate::run;
 use crate::sections::{comparison_table, verdict};
 use clap::{Parser, Subcommand};
-use preprocess::stage::cli::{self, PipelineArgs};
+use preprocess::pipeline::args::PipelineArgs;
+use preprocess::stage::program;
 use preprocess::{Result, say};
 use std::process::ExitCode;
 
@@ -44,7 +45,7 @@ enum Command {
 /// Runs the stage and turns its outcome into an exit code.
 pub fn main() -> ExitCode {
     let arguments = Cli::parse();
-    cli::run("report", || match &arguments.command {
+    program::run("report", || match &arguments.command {
         None => write(&arguments),
         Some(Command::Check { pipeline }) => gate::check(&pipeline.load()?),
         Some(Command::Accept { pipeline, model }) => gate::accept(&pipeline.load()?, model.as_deref()),

@@ -1,8 +1,8 @@
 //! Reads what the first two stages wrote, and refuses what does not belong together.
 
 use crate::metrics::Groups;
-use preprocess::manifest::{Manifest, Split};
-use preprocess::pipeline::Pipeline;
+use preprocess::manifest::Manifest;
+use preprocess::pipeline::{Pipeline, Split};
 use preprocess::stage::fingerprint;
 use preprocess::{Error, Result};
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use preprocess::dataset::Dataset;
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 use preprocess::stage::error::Context;
 use preprocess::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};

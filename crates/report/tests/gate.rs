@@ -6,7 +6,7 @@ mod fixture;
 
 use fixture::{Run, Shape};
 use preprocess::Result;
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 use preprocess::stage::sealed;
 use report::gate::{self, Answer, Limits, Pair, Verdict, decide};
 use std::path::PathBuf;

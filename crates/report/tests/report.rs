@@ -6,7 +6,7 @@ mod fixture;
 
 use fixture::{Run, Shape};
 use preprocess::Result;
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 use preprocess::stage::sealed;
 use report::document::{Document, text_table, to_html, to_markdown};
 use report::gate::{self, Present};

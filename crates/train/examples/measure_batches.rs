@@ -6,7 +6,7 @@
 //! For the rate of one core, run it on one (`taskset -c 0`).
 
 use preprocess::dataset::Dataset;
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;

@@ -10,9 +10,9 @@ use crate::{device, on_device};
 use clap::{Args, Parser, Subcommand};
 use preprocess::dataset::Dataset;
 use preprocess::folder::Folder;
-use preprocess::image::budget::{DEFAULT_MEMORY, limit_memory};
+use preprocess::image::budget::limit_memory;
+use preprocess::pipeline::args::{PipelineArgs, threads, whole_number};
 use preprocess::pipeline::{DeviceChoice, Pipeline, Precision, limits};
-use preprocess::stage::cli::{PipelineArgs, threads, whole_number};
 use preprocess::stage::error::Context;
 use preprocess::{Result, say, stage};
 use std::path::PathBuf;
@@ -129,14 +129,14 @@ struct DeviceArgs {
 #[derive(Debug, Args)]
 struct MemoryArgs {
     /// Megabytes that reading, decoding and resizing images take at once; an image that takes more is not read
-    #[arg(long, value_name = "MB", default_value_t = DEFAULT_MEMORY, value_parser = whole_number(&limits::MEMORY))]
+    #[arg(long, value_name = "MB", default_value_t = limits::DEFAULT_MEMORY, value_parser = whole_number(&limits::MEMORY))]
     memory: usize,
 }
 
 /// Runs the stage and turns its outcome into an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    stage::cli::run("train", || match cli.command.unwrap_or(Command::Fit(cli.fit)) {
+    stage::program::run("train", || match cli.command.unwrap_or(Command::Fit(cli.fit)) {
         Command::Fit(args) => {
             let pipeline = args.pipeline.load()?;
             on_device!(open(&args.device, Some(&pipeline))?, |device| train::run(&pipeline, &args.models, &device))

@@ -1,8 +1,7 @@
 //! Drives the `train` binary on a small set of images: what it writes, that it resumes, and how it refuses bad input.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use preprocess::manifest::Split;
-use preprocess::pipeline::Pipeline;
+use preprocess::pipeline::{Pipeline, Split};
 use preprocess::stage::{lock::OutputLock, random};
 use serde_json::Value;
 use std::fs;

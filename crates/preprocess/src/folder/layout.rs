@@ -1,7 +1,7 @@
 //! Tells class directories from split directories.
 
 use super::natural_order;
-use crate::manifest::Split;
+use crate::pipeline::Split;
 use crate::stage::error::Context;
 use crate::stage::names::{self, shown};
 use crate::{Error, Result, note};

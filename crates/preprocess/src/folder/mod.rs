@@ -13,7 +13,7 @@ pub use natural_order::natural_order;
 pub use signature::{Content, inspect};
 pub(crate) use signature::{HEAD, format, name_of_other};
 
-use crate::manifest::Split;
+use crate::pipeline::Split;
 use crate::stage::{interrupt, names};
 use crate::{Error, Result, note};
 use rayon::prelude::*;

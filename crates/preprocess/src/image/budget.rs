@@ -6,12 +6,9 @@
 //! decoding and resizing: a thread that holds of the first and waits for the second is in nobody's way who could give it some.
 
 use super::ImageError;
+use crate::pipeline::limits::DEFAULT_MEMORY;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
-
-/// Megabytes that files, decoding and resizing take at once, unless the user says otherwise. With what the programs need beside it
-/// they stay below 1.5 GB.
-pub const DEFAULT_MEMORY: usize = 1000;
 
 const MEGABYTE: u64 = 1_000_000;
 

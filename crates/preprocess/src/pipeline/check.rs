@@ -4,8 +4,7 @@ use super::limits::{
     self, BATCH_SIZE, COPIES, EPOCHS, IMAGE_SIDE, LOSS_TOLERANCE, MEMORY, MINIMUM_IMAGES, PATIENCE, SEED,
 };
 use super::problem::{KeyPath, Problem};
-use super::{AugmentSettings, CopyOrder, ImageSettings, ModelSettings, Pipeline, SplitSettings};
-use crate::split::GroupBy;
+use super::{AugmentSettings, CopyOrder, GroupBy, ImageSettings, ModelSettings, Pipeline, SplitSettings};
 use crate::stage::names;
 use std::fmt::Display;
 use std::ops::RangeInclusive;

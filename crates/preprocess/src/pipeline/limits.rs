@@ -9,6 +9,8 @@ use std::ops::RangeInclusive;
 pub const IMAGE_SIDE: RangeInclusive<usize> = 1..=4096;
 /// Megabytes that images take while they are decoded.
 pub const MEMORY: RangeInclusive<usize> = 50..=1_000_000;
+/// [`MEMORY`] unless the user says otherwise. With what the programs need beside it they stay below 1.5 GB.
+pub const DEFAULT_MEMORY: usize = 1000;
 /// Augmented copies of each training image: names of shards have five digits.
 pub const COPIES: RangeInclusive<usize> = 0..=1000;
 /// Images a step.

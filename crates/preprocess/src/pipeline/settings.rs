@@ -1,6 +1,7 @@
 //! Every key of the pipeline file, with its default.
 
 use super::device::{DeviceChoice, Precision};
+use super::limits::DEFAULT_MEMORY;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -21,6 +22,23 @@ pub struct Pipeline {
     /// The third stage.
     #[serde(default)]
     pub report: ReportSettings,
+}
+
+impl Pipeline {
+    /// `<output>/shards`: what `preprocess` writes.
+    pub fn shards_dir(&self) -> PathBuf {
+        self.output.join("shards")
+    }
+
+    /// `<output>/models/<name>`: what `train` writes for one model.
+    pub fn model_dir(&self, model: &str) -> PathBuf {
+        self.output.join("models").join(model)
+    }
+
+    /// `<output>/report`: what `report` writes.
+    pub fn report_dir(&self) -> PathBuf {
+        self.output.join("report")
+    }
 }
 
 /// Folders to shards.
@@ -353,7 +371,7 @@ impl Default for ImageSettings {
 }
 
 fn default_memory() -> usize {
-    crate::image::budget::DEFAULT_MEMORY
+    DEFAULT_MEMORY
 }
 
 impl Default for SplitSettings {

@@ -3,6 +3,7 @@
 use super::Place;
 use crate::folder::{Folder, ImageFile};
 use crate::image::{self, ImageError};
+use crate::pipeline::Split;
 use crate::stage::{interrupt, names, sealed};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -117,10 +118,7 @@ impl Inputs {
     }
 
     /// All that is known about the images before they are decoded.
-    pub fn listing<'a>(
-        &'a self,
-        folder: &'a Folder,
-    ) -> Vec<(&'a String, usize, Option<crate::manifest::Split>, &'a String)> {
+    pub fn listing<'a>(&'a self, folder: &'a Folder) -> Vec<(&'a String, usize, Option<Split>, &'a String)> {
         std::iter::zip(&folder.images, &self.stamps)
             .map(|(image, stamp)| (&image.source, image.label, image.split, &stamp.content))
             .collect()

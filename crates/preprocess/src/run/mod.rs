@@ -12,10 +12,10 @@ mod summary;
 use crate::augment::AUGMENT_VERSION;
 use crate::duplicates::DUPLICATES_VERSION;
 use crate::folder::Folder;
-use crate::manifest::{DuplicateCounts, FILE_NAME, FORMAT, Manifest, ShardEntry, Split, Unmet};
-use crate::pipeline::{Pipeline, PreprocessSettings};
+use crate::manifest::{DuplicateCounts, FILE_NAME, FORMAT, Manifest, ShardEntry, Unmet};
+use crate::pipeline::{GroupBy, Pipeline, PreprocessSettings, Split};
 use crate::shard::{self, PlannedShard, Row, StoredRow, Written};
-use crate::split::{self, GroupBy, Item, Keep, SPLIT_VERSION};
+use crate::split::{self, Item, Keep, SPLIT_VERSION, given_groups};
 use crate::stage::error::Context;
 use crate::stage::lock::OutputLock;
 use crate::stage::owned::Owned;
@@ -72,7 +72,7 @@ fn make(
     place: &Place,
     started: Instant,
 ) -> Result<()> {
-    let given = given_groups(folder, settings)?;
+    let given = groups_by_settings(folder, settings)?;
     let mut keep = settings.split.keep.as_deref().map(|file| read_keep(file, folder)).transpose()?;
     let fingerprint = fingerprint_of(folder, inputs, &given, settings)?;
     let kept = kept_splits(&keep, folder, inputs);
@@ -105,11 +105,11 @@ fn make(
 }
 
 /// The group that the user gives each image; none at all without `group_by`.
-fn given_groups(folder: &Folder, settings: &PreprocessSettings) -> Result<Vec<Option<String>>> {
+fn groups_by_settings(folder: &Folder, settings: &PreprocessSettings) -> Result<Vec<Option<String>>> {
     let Some(text) = &settings.split.group_by else { return Ok(Vec::new()) };
     let by = GroupBy::parse(text).map_err(|error| Error::new(format!("`preprocess.split.group_by` is {error}")))?;
     let paths: Vec<&str> = folder.images.iter().map(|image| image.source.as_str()).collect();
-    by.groups(&paths)
+    given_groups(&by, &paths)
 }
 
 /// Reads the list of kept splits; directories that are split already need none.

@@ -3,7 +3,8 @@
 use super::Work;
 use super::examine::Examined;
 use crate::folder::Folder;
-use crate::manifest::{Manifest, Split};
+use crate::manifest::Manifest;
+use crate::pipeline::Split;
 use crate::stage::names::shown;
 use crate::{note, say};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Divides rows among shards and names them.
 
-use crate::manifest::Split;
 use crate::pipeline::ImageSettings;
+use crate::pipeline::Split;
 use std::collections::BTreeMap;
 
 /// The most bytes of a shard's images. A reader can hold a whole shard in memory.

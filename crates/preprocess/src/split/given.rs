@@ -1,76 +1,44 @@
 //! Groups that the user gives: `preprocess.split.group_by`, patients, videos, cameras.
 
+use crate::pipeline::{GROUP, GroupBy};
 use crate::stage::error::Context;
 use crate::stage::names::{from_csv_cell, shown};
 use crate::{Error, Result, note, say};
-use regex::Regex;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// The name that a pattern's group must have.
-const GROUP: &str = "group";
-
-/// Where the groups come from.
-#[derive(Debug)]
-pub enum GroupBy {
-    /// A regular expression with a group named `group`, searched in each image's path.
-    Pattern(Regex),
-    /// A CSV file with the columns `path` and `group`.
-    Table(std::path::PathBuf),
-}
-
-impl GroupBy {
-    /// Tells a pattern from a file's name: a pattern names a group, a table ends in `.csv`.
-    ///
-    /// # Errors
-    /// It is neither, or the pattern is no regular expression or names no group `group`; in words.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if text.to_ascii_lowercase().ends_with(".csv") && !text.contains("(?") {
-            return Ok(Self::Table(text.into()));
+/// The group of each image, by its path relative to the source; none for images that stand alone. Says what it did not find.
+///
+/// # Errors
+/// The table cannot be read; not one image has a group.
+pub fn given_groups(by: &GroupBy, paths: &[&str]) -> Result<Vec<Option<String>>> {
+    let groups: Vec<Option<String>> = match by {
+        GroupBy::Pattern(pattern) => {
+            paths.iter().map(|path| Some(pattern.captures(path)?.name(GROUP)?.as_str().to_owned())).collect()
         }
-        let pattern = Regex::new(text).map_err(|error| {
-            let error = error.to_string();
-            format!("no regular expression: {}", error.lines().last().unwrap_or_default().trim_start_matches("error: "))
-        })?;
-        if !pattern.capture_names().flatten().any(|name| name == GROUP) {
-            return Err(format!("a pattern without a group named `{GROUP}`, and no name of a `.csv` file"));
-        }
-        Ok(Self::Pattern(pattern))
-    }
-
-    /// The group of each image, by its path relative to the source; none for images that stand alone. Says what it did not find.
-    ///
-    /// # Errors
-    /// The table cannot be read; not one image has a group.
-    pub fn groups(&self, paths: &[&str]) -> Result<Vec<Option<String>>> {
-        let groups: Vec<Option<String>> = match self {
-            Self::Pattern(pattern) => {
-                paths.iter().map(|path| Some(pattern.captures(path)?.name(GROUP)?.as_str().to_owned())).collect()
+        GroupBy::Table(file) => from_table(file, paths)?,
+    };
+    let alone = groups.iter().filter(|group| group.is_none()).count();
+    if alone == groups.len() {
+        let example = paths.first().map_or(String::new(), |path| format!("the first path is `{}`", shown(path)));
+        let (what, hint) = match by {
+            GroupBy::Pattern(_) => {
+                ("the pattern matches no image's path", "the pattern is searched in paths like this one")
             }
-            Self::Table(file) => from_table(file, paths)?,
+            GroupBy::Table(_) => {
+                ("its table has none of the images' paths", "the column `path` holds paths like this one")
+            }
         };
-        let alone = groups.iter().filter(|group| group.is_none()).count();
-        if alone == groups.len() {
-            let example = paths.first().map_or(String::new(), |path| format!("the first path is `{}`", shown(path)));
-            let (what, hint) = match self {
-                Self::Pattern(_) => {
-                    ("the pattern matches no image's path", "the pattern is searched in paths like this one")
-                }
-                Self::Table(_) => {
-                    ("its table has none of the images' paths", "the column `path` holds paths like this one")
-                }
-            };
-            return Err(Error::new(format!("`preprocess.split.group_by` gives no image a group: {what}"))
-                .because(example)
-                .hint(format!("{hint}, relative to `preprocess.source`, with `/` between the parts")));
-        }
-        let distinct: std::collections::HashSet<&String> = groups.iter().flatten().collect();
-        say!(
-            "Grouped by `preprocess.split.group_by`: {} groups; {alone} images have none and stand alone.",
-            distinct.len()
-        );
-        Ok(groups)
+        return Err(Error::new(format!("`preprocess.split.group_by` gives no image a group: {what}"))
+            .because(example)
+            .hint(format!("{hint}, relative to `preprocess.source`, with `/` between the parts")));
     }
+    let distinct: std::collections::HashSet<&String> = groups.iter().flatten().collect();
+    say!(
+        "Grouped by `preprocess.split.group_by`: {} groups; {alone} images have none and stand alone.",
+        distinct.len()
+    );
+    Ok(groups)
 }
 
 fn from_table(file: &Path, paths: &[&str]) -> Result<Vec<Option<String>>> {
@@ -115,41 +83,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_and_tables_are_told_apart_and_checked() {
-        let cases = [
-            (r"(?P<group>[^/_]+)_\d+", None),
-            (r"(?<group>patient\d+)", None),
-            ("groups/patients.csv", None),
-            (r"([^/_]+)_\d+", Some("without a group named `group`")),
-            (r"(?P<patient>\d+)", Some("without a group named `group`")),
-            ("(?P<group>[", Some("no regular expression")),
-            ("groups.txt", Some("no name of a `.csv` file")),
-        ];
-        for (text, expected) in cases {
-            let found = GroupBy::parse(text);
-            match expected {
-                None => assert!(found.is_ok(), "{text}: {found:?}"),
-                Some(expected) => {
-                    assert!(found.as_ref().is_err_and(|error| error.contains(expected)), "{text}: {found:?}")
-                }
-            }
-        }
-    }
-
-    #[test]
     fn groups_are_found_in_paths_and_tables() {
         let paths = ["cat/tom_1.png", "cat/tom_2.png", "dog/tom_7.png", "dog/odd.png"];
         let by = GroupBy::parse(r"(?P<group>[^/_]+)_\d+").expect("a pattern");
         let tom = || Some("tom".to_owned());
-        assert_eq!(by.groups(&paths).expect("found"), [tom(), tom(), tom(), None]);
-        let none = GroupBy::parse("(?P<group>x+)").expect("a pattern").groups(&paths).expect_err("none").to_string();
+        assert_eq!(given_groups(&by, &paths).expect("found"), [tom(), tom(), tom(), None]);
+        let none = GroupBy::parse("(?P<group>x+)").expect("a pattern");
+        let none = given_groups(&none, &paths).expect_err("none").to_string();
         assert!(none.contains("matches no image's path") && none.contains("`cat/tom_1.png`"), "{none}");
 
         let directory = tempfile::tempdir().expect("temporary directory");
         let file = directory.path().join("groups.csv");
         let table = |text: &str| {
             std::fs::write(&file, text).expect("written");
-            GroupBy::parse(&file.display().to_string()).expect("a table").groups(&paths)
+            given_groups(&GroupBy::parse(&file.display().to_string()).expect("a table"), &paths)
         };
         assert_eq!(
             table("path,group\ncat/tom_1.png,a\ndog/odd.png,a\nno/such.png,b\n").expect("found"),

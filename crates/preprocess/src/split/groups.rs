@@ -5,7 +5,7 @@
 //! quota, its groups do. A class of groups alone is divided by itself in this way.
 
 use super::{Placing, Unit};
-use crate::manifest::Split;
+use crate::pipeline::Split;
 
 /// Places the units; `single` are the images that fill the quotas afterwards. Both are in the order of their places.
 pub fn place(placing: &mut Placing, grouped: Vec<Unit>, single: &[Unit]) {

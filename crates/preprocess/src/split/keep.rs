@@ -4,7 +4,7 @@
 //! that a new image is a new line and nothing else. Images are known by their content. Where a file's content is new, and what its path held
 //! before is nowhere any more, the image was replaced or edited: then the path's split holds. Images that are gone stay listed.
 
-use crate::manifest::Split;
+use crate::pipeline::Split;
 use crate::stage::atomic_file::write_atomically;
 use crate::stage::error::Context;
 use crate::stage::names::{csv_cell, from_csv_cell};

@@ -15,12 +15,12 @@ mod given;
 mod groups;
 mod keep;
 
-pub use given::GroupBy;
+pub use given::given_groups;
 pub use keep::Keep;
 
 use crate::folder::Folder;
-use crate::manifest::{Split, Unmet};
-use crate::pipeline::SplitSettings;
+use crate::manifest::Unmet;
+use crate::pipeline::{Split, SplitSettings};
 use crate::stage::random;
 use crate::{Error, Result};
 use std::collections::HashMap;

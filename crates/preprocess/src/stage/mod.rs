@@ -1,8 +1,8 @@
-//! What every stage program shares: its command line, exit code and output, progress, interruption, the lock on its output
-//! directory, files that appear whole or not at all, files that vouch for their content, names that are safe to print, and randomness that does not depend on threads.
+//! What every stage program shares: errors and exit code, output, progress, interruption, the lock on its output directory,
+//! files that appear whole or not at all, files that vouch for their content, names that are safe to print, and randomness that
+//! does not depend on threads.
 
 pub mod atomic_file;
-pub mod cli;
 pub mod contained;
 pub mod error;
 pub mod files;
@@ -12,6 +12,7 @@ pub mod lock;
 pub mod names;
 pub mod output;
 pub mod owned;
+pub mod program;
 pub mod progress;
 pub mod random;
 pub mod sealed;

@@ -4,7 +4,7 @@ use super::programs::Programs;
 use super::{BATCH, SIDE, machine, timing};
 use preprocess::Result;
 use preprocess::dataset::Dataset;
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;

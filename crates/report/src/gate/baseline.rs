@@ -4,7 +4,7 @@ use super::record::Record;
 use crate::metrics::{ConfusionMatrix, mean};
 use crate::results::Results;
 use indexmap::IndexMap;
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 use preprocess::{Error, Result};
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use crate::run::write_json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use indexmap::IndexMap;
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 use preprocess::stage::error::Context;
 use preprocess::stage::sealed::{self, Unsealed};
 use preprocess::{Error, Result};

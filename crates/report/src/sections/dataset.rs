@@ -3,8 +3,8 @@
 use super::{Material, capitalised};
 use crate::document::{Block, Cell, Column, Section, Table};
 use crate::format::{count, counted};
-use preprocess::manifest::{Manifest, Split};
-use preprocess::pipeline::{AugmentSettings, Fill, Filter, Fit, NearDuplicates};
+use preprocess::manifest::Manifest;
+use preprocess::pipeline::{AugmentSettings, Fill, Filter, Fit, NearDuplicates, Split};
 
 pub(super) fn section(material: &Material) -> Section {
     let manifest = &material.results.manifest;

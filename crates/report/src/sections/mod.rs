@@ -17,7 +17,7 @@ use crate::format::counted;
 use crate::metrics_file::Metrics;
 use crate::results::Results;
 use crate::samples::{Picks, Picture};
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 use std::collections::BTreeMap;
 
 /// What sections are made from.

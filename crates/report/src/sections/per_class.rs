@@ -6,7 +6,7 @@ use crate::figure::{Bar, BarChart};
 use crate::format::{count, counted, images_in_groups};
 use crate::metrics::AverageScores;
 use crate::metrics_file::{Metrics, SplitMetrics};
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 
 pub(super) fn section(material: &Material) -> Section {
     let metrics = material.metrics;

@@ -8,7 +8,7 @@ use crate::format::{
 use crate::metrics::Interval;
 use crate::metrics_file::{Comparison, Metrics, ModelMetrics, SplitMetrics};
 use crate::results::MEASURED;
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 
 pub(super) fn section(material: &Material) -> Section {
     let metrics = material.metrics;

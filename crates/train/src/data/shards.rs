@@ -2,8 +2,8 @@
 
 use crate::data::images::Images;
 use preprocess::dataset::{Dataset, Rows};
-use preprocess::manifest::{Manifest, Split};
-use preprocess::pipeline::{Pipeline, PreprocessSettings};
+use preprocess::manifest::Manifest;
+use preprocess::pipeline::{Pipeline, PreprocessSettings, Split};
 use preprocess::{Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -11,7 +11,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::contained::contained;
 use preprocess::stage::error::Context;

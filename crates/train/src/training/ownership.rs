@@ -4,7 +4,7 @@ use crate::model::directory::{CONFIG_FILE, Config, PREPROCESSOR_FILE, WEIGHTS_FI
 use crate::model::history::{self, HISTORY_FILE, TIMINGS_FILE};
 use crate::model::predictions::predictions_file;
 use crate::training::checkpoint::CHECKPOINT_DIRECTORY;
-use preprocess::manifest::Split;
+use preprocess::pipeline::Split;
 use preprocess::stage::error::Context;
 use preprocess::stage::{files, names};
 use preprocess::{Error, Result};

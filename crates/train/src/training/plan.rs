@@ -2,8 +2,8 @@
 
 use crate::data::shards::TrainingData;
 use crate::device::cpu::simd;
-use preprocess::manifest::{Manifest, Split};
-use preprocess::pipeline::{CopyOrder, ImageSettings, ModelSettings, Pipeline, Schedule};
+use preprocess::manifest::Manifest;
+use preprocess::pipeline::{CopyOrder, ImageSettings, ModelSettings, Pipeline, Schedule, Split};
 use preprocess::stage::fingerprint;
 use preprocess::{Error, Result};
 use std::path::PathBuf;

@@ -1,12 +1,11 @@
-//! The part of the command line that all stages have, and the way from a result to an exit code.
+//! The part of the command line that all programs have.
 
-use super::{interrupt, output};
-use crate::pipeline::{Pipeline, limits};
-use crate::{Error, Result};
+use super::limits;
+use super::settings::Pipeline;
+use crate::Result;
 use clap::builder::RangedU64ValueParser;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// `--pipeline FILE --set KEY=VALUE…`, for `#[command(flatten)]`.
 #[derive(clap::Args, Debug, Clone, PartialEq, Eq)]
@@ -37,22 +36,4 @@ pub fn threads() -> RangedU64ValueParser<usize> {
 /// Reads a whole number within `range`.
 pub fn whole_number(range: &RangeInclusive<usize>) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(*range.start() as u64..=*range.end() as u64)
-}
-
-/// Runs a stage's work with Ctrl-C handled; prints its error to stderr and turns the outcome into an exit code: 0 done, 1 a gate
-/// failed, 2 could not run. `name` is the program's, for the notice that Ctrl-C prints.
-pub fn run(name: &'static str, work: impl FnOnce() -> Result<()>) -> ExitCode {
-    let outcome = interrupt::install(name).and_then(|()| work()).and(output::finish());
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            show(&error);
-            error.exit_code()
-        }
-    }
-}
-
-/// Prints the error to stderr; a closed stderr is no reason to panic.
-fn show(error: &Error) {
-    output::note(format_args!("{error}"));
 }
