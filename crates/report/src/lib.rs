@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod document;
 pub mod figure;
+mod files;
 pub mod format;
 pub mod gate;
 pub mod metrics;

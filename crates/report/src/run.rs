@@ -1,12 +1,13 @@
 //! Writes the report.
 
 use crate::document::{Document, to_html, to_markdown};
+use crate::files::confusion_csv_name;
 use crate::format::counted;
 use crate::metrics_file::Metrics;
 use crate::results::Results;
 use crate::samples::{self, Picks, Picture};
 use crate::sections::{self, Material};
-use preprocess::pipeline::{Pipeline, Split};
+use preprocess::pipeline::Pipeline;
 use preprocess::stage::atomic_file::{self, write_atomically, write_error};
 use preprocess::stage::error::Context;
 use preprocess::stage::lock::OutputLock;
@@ -145,11 +146,6 @@ impl Formatter for ArraysInLine {
     fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.0.end_object_value(writer)
     }
-}
-
-/// The file of a confusion matrix, within the report's directory.
-pub fn confusion_csv_name(model: &str, split: Split) -> String {
-    format!("confusion-{model}-{}.csv", split.name())
 }
 
 /// A row a true class, a column a predicted class.

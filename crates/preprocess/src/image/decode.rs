@@ -14,14 +14,8 @@ use super::{Decoded, ImageError, Pixels, formats, jpeg};
 use crate::folder::{HEAD, format, name_of_other};
 use crate::pipeline::{Filter, ImageSettings};
 use crate::stage::contained::contained;
-use ::image::{DynamicImage, ImageFormat};
+use ::image::ImageFormat;
 use std::cell::Cell;
-
-/// The most pixels that a file may declare: 200 million, 600 MB of RGB. Checked before anything is allocated.
-pub const MAX_PIXELS: u64 = 200_000_000;
-
-/// The most pixels of a side: no picture is so long, and weights of its resampling would take more memory than its pixels.
-pub const MAX_SIDE: u64 = 500_000;
 
 /// The least that a side is reduced to. Four times that of the thumbnails by which near-copies are found, and the default size of a model's
 /// images: at that size, and below it, one decoding serves both.
@@ -107,43 +101,6 @@ fn decode_as(bytes: &[u8], format: ImageFormat, beside: Beside) -> Result<Decode
         ImageFormat::Jpeg => jpeg::decode(bytes, beside),
         _ => formats::decode(bytes, format, beside),
     }
-}
-
-/// Refuses an image that declares no pixels or too many.
-pub(super) fn check_size(width: u64, height: u64) -> Result<(), ImageError> {
-    match width.saturating_mul(height) {
-        0 => Err(ImageError::new(format_args!("it declares {width}x{height} pixels"))),
-        _ if width.max(height) > MAX_SIDE => Err(ImageError::new(format_args!(
-            "it is too large: it declares {width}x{height} pixels, more than the limit of {MAX_SIDE} for a side"
-        ))),
-        1..=MAX_PIXELS => Ok(()),
-        _ => Err(ImageError::new(format_args!(
-            "it is too large: it declares {width}x{height} pixels, more than the limit of {} million",
-            MAX_PIXELS / 1_000_000
-        ))),
-    }
-}
-
-/// The documented conversion. RGBA of 8 bits stays where it is.
-pub(super) fn to_rgb(image: DynamicImage) -> Pixels {
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    if !image.color().has_alpha() {
-        return Pixels { width, height, data: image.into_rgb8().into_raw() };
-    }
-    let mut data = image.into_rgba8().into_raw();
-    for pixel in 0..width * height {
-        let [red, green, blue, alpha] = [0, 1, 2, 3].map(|channel| data[pixel * 4 + channel]);
-        data[pixel * 3..pixel * 3 + 3].copy_from_slice(&over_white([red, green, blue], alpha));
-    }
-    data.truncate(width * height * 3);
-    data.shrink_to_fit();
-    Pixels { width, height, data }
-}
-
-/// A colour as a browser shows it on a blank page.
-pub(super) fn over_white(colour: [u8; 3], alpha: u8) -> [u8; 3] {
-    let alpha = u32::from(alpha);
-    colour.map(|value| ((u32::from(value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
 }
 
 /// Runs a decoder on hostile bytes: its panic becomes a finding about the file.

@@ -5,14 +5,17 @@
 //! [`png`] writes and reads the pixels that the shards hold.
 
 pub mod budget;
+mod colour;
 mod decode;
 mod formats;
 mod jpeg;
+mod limits;
 mod orientation;
 pub mod png;
 mod resize;
 
-pub use decode::{MAX_PIXELS, decode, decode_for, decode_to_compare};
+pub use decode::{decode, decode_for, decode_to_compare};
+pub use limits::MAX_PIXELS;
 pub use resize::resize;
 pub(crate) use resize::scale;
 

@@ -1,9 +1,11 @@
 //! Decodes every image once: which can be read, which are copies of one another, and the resized pixels for the shards.
 
+use super::directory::ShardsDirectory;
+use super::examined::{Examined, FILE};
 use super::inputs::Inputs;
 use super::pixel_store::PixelStore;
-use super::{Place, summary};
-use crate::duplicates::{self, Kind, Signature};
+use super::summary;
+use crate::duplicates::{self, Signature};
 use crate::folder::{Folder, ImageFile};
 use crate::image::{self, ImageError, Pixels};
 use crate::pipeline::{ImageSettings, PreprocessSettings, Unreadable};
@@ -11,77 +13,9 @@ use crate::stage::progress::Progress;
 use crate::stage::{fingerprint, interrupt, names, sealed};
 use crate::{Error, Result};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-
-/// The file's name in the state's directory.
-const FILE: &str = "examined.json";
 
 /// Images that are decoded between two looks at whether to stop.
 const CHUNK: usize = 512;
-
-/// What decoding said of each image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Examined {
-    /// The images and settings that this is about.
-    key: String,
-    /// For each image its group, or why it could not be decoded.
-    images: Vec<Result<usize, String>>,
-    /// By what each image hangs together with its group; none for one that stands alone or cannot be decoded.
-    kinds: Vec<Option<Kind>>,
-    /// Images whose pixels equal an earlier image's.
-    pub exact: usize,
-    /// The limit on the hash's distance that was used.
-    pub max_distance: u32,
-    /// [`Self::images`] without the reasons.
-    #[serde(skip)]
-    group: Vec<Option<usize>>,
-}
-
-impl Examined {
-    /// Index and group of each image that can be decoded.
-    pub fn groups(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.group.iter().enumerate().filter_map(|(index, group)| group.map(|group| (index, group)))
-    }
-
-    /// The group of each image; none for those that cannot be decoded.
-    pub fn group_of_each(&self) -> &[Option<usize>] {
-        &self.group
-    }
-
-    /// By what each image hangs together with its group.
-    pub fn kinds(&self) -> &[Option<Kind>] {
-        &self.kinds
-    }
-
-    /// Index and reason of each image that cannot be decoded.
-    pub fn rejected(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.images.iter().enumerate().filter_map(|(index, image)| Some((index, image.as_ref().err()?.as_str())))
-    }
-
-    fn with_groups(mut self) -> Self {
-        self.group = self.images.iter().map(|image| image.as_ref().ok().copied()).collect();
-        self
-    }
-
-    /// What an earlier run found, if it was about the same `images` images.
-    fn load(place: &Place, key: &str, images: usize) -> Option<Self> {
-        let path = place.state(FILE);
-        let examined: Self = sealed::read(&path)
-            .map_err(|unsealed| unsealed.note_of_a_cache(&path, "the images are decoded again"))
-            .ok()?;
-        (examined.key == key && examined.is_possible(images)).then(|| examined.with_groups())
-    }
-
-    /// Whether it says something of each image, and numbers the groups in the order of their first images.
-    fn is_possible(&self, images: usize) -> bool {
-        let mut groups = 0;
-        let numbered = self.images.iter().flatten().all(|&group| {
-            groups += usize::from(group == groups);
-            group < groups
-        });
-        self.images.len() == images && numbered && self.exact <= images
-    }
-}
 
 /// Decodes all images, or recalls what an earlier run found; then pixels are decoded again where they are needed.
 ///
@@ -91,7 +25,7 @@ pub fn examine<'a>(
     folder: &'a Folder,
     inputs: &'a Inputs,
     settings: &'a PreprocessSettings,
-    place: &Place,
+    place: &ShardsDirectory,
 ) -> Result<(Examined, PixelStore<'a>)> {
     let key = fingerprint::of_value(&(
         env!("CARGO_PKG_VERSION"),

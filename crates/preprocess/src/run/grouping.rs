@@ -1,6 +1,6 @@
 //! What stays together: near-copies, and what the user gives as groups.
 
-use super::examine::Examined;
+use super::examined::Examined;
 use super::inputs::Inputs;
 use crate::duplicates::{Groups, Kind};
 use crate::pipeline::NearDuplicates;

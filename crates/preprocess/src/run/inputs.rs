@@ -1,9 +1,10 @@
 //! What the source's files hold, by checksum: it decides whether anything is to be done.
 
-use super::Place;
+use super::directory::ShardsDirectory;
 use crate::folder::{Folder, ImageFile};
 use crate::image::{self, ImageError};
 use crate::pipeline::Split;
+use crate::stage::files;
 use crate::stage::{interrupt, names, sealed};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -69,7 +70,7 @@ impl Inputs {
     ///
     /// # Errors
     /// The disk is full or refuses.
-    pub fn read(folder: &Folder, place: &Place) -> Result<Self> {
+    pub fn read(folder: &Folder, place: &ShardsDirectory) -> Result<Self> {
         let path = place.state(FILE);
         // A cache that is missing or damaged costs time, nothing else.
         let known: Remembered<String> = sealed::read(&path).unwrap_or_else(|unsealed| {
@@ -91,8 +92,8 @@ impl Inputs {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn forget(place: &Place) -> Result<()> {
-        super::remove_if_present(&place.state(FILE))
+    pub fn forget(place: &ShardsDirectory) -> Result<()> {
+        files::remove_if_present(&place.state(FILE))
     }
 
     /// BLAKE3 of an image's file.

@@ -1,6 +1,7 @@
 //! Remembers which finished shard was made from what, so that a later run can keep it.
 
-use super::{Place, remove_if_present};
+use super::contents::SHARDS_AT_ONCE;
+use super::directory::{STATE, ShardsDirectory};
 use crate::shard::{self, PlannedShard, StoredRow, Written};
 use crate::stage::atomic_file::{sweep_leftovers, write_error};
 use crate::stage::error::Context;
@@ -38,7 +39,7 @@ pub struct Ledger {
 impl Ledger {
     /// Reads the lines of earlier runs. A last line cut short by a kill is as if it had not been written; lines that are not as they were
     /// written are passed over, and said.
-    pub fn open(place: &Place) -> Result<Self> {
+    pub fn open(place: &ShardsDirectory) -> Result<Self> {
         let path = place.state("shards.jsonl");
         let text = files::read(&path).unwrap_or_default();
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -82,12 +83,12 @@ impl Ledger {
         keys: &[String],
         classes: &[String],
         holds: &(dyn Fn(&PlannedShard, &[StoredRow]) -> bool + Sync),
-        place: &Place,
+        place: &ShardsDirectory,
     ) -> Result<Vec<Option<Written>>> {
         let mut found: Vec<Option<Line>> = Vec::with_capacity(plan.len());
         let pairs: Vec<_> = std::iter::zip(plan, keys).collect();
         // Each is in memory as a whole meanwhile.
-        for pairs in pairs.chunks(super::SHARDS_AT_ONCE) {
+        for pairs in pairs.chunks(SHARDS_AT_ONCE) {
             interrupt::check()?;
             found.par_extend(pairs.par_iter().map(|(shard, key)| {
                 let line = self.lines.get(*key)?;
@@ -112,7 +113,7 @@ impl Ledger {
     }
 
     /// A planned name that a file has which no run has noted, and which is none of this program's shards.
-    fn refuse_foreign(&self, plan: &[PlannedShard], place: &Place) -> Result<()> {
+    fn refuse_foreign(&self, plan: &[PlannedShard], place: &ShardsDirectory) -> Result<()> {
         let noted: HashSet<&str> = self.lines.values().map(|line| line.file.as_str()).collect();
         for shard in plan {
             let path = place.shards.join(&shard.file);
@@ -126,15 +127,15 @@ impl Ledger {
         Ok(())
     }
 
-    fn rename(&mut self, line: &Line, file: String, place: &Place) -> Result<()> {
+    fn rename(&mut self, line: &Line, file: String, place: &ShardsDirectory) -> Result<()> {
         let (from, to) = (place.shards.join(&line.file), place.shards.join(&file));
         std::fs::rename(&from, &to).context(|| format!("cannot rename `{}` to `{}`", from.display(), to.display()))?;
         self.record(&line.key, &file, &Written { bytes: line.bytes, blake3: line.blake3.clone() })
     }
 
     /// Removes the shards of earlier runs that are no part of a finished data set. Others' files stay, whatever they are called.
-    pub fn prune(place: &Place, current: &[String]) -> Result<()> {
-        for directory in ["data", super::STATE] {
+    pub fn prune(place: &ShardsDirectory, current: &[String]) -> Result<()> {
+        for directory in ["data", STATE] {
             let listed = place.shards.join(directory);
             let entries = std::fs::read_dir(&listed).context(|| format!("cannot list `{}`", listed.display()))?;
             for entry in entries {
@@ -144,7 +145,7 @@ impl Ledger {
                 let is_stale =
                     (shard::split_of_name(&file).is_some() || is_kept_name(&file)) && !current.contains(&file);
                 if is_stale && files::refuse_unless_plain(&path).is_ok() && shard::is_ours(&path) {
-                    remove_if_present(&path)?;
+                    files::remove_if_present(&path)?;
                 }
             }
             sweep_leftovers(&listed)?;
@@ -155,7 +156,7 @@ impl Ledger {
 
 /// Whether a path is that of a shard that stepped aside: `.state/kept-<key>.parquet`.
 fn is_kept_name(file: &str) -> bool {
-    let name = file.strip_prefix(super::STATE).and_then(|rest| rest.strip_prefix("/kept-"));
+    let name = file.strip_prefix(STATE).and_then(|rest| rest.strip_prefix("/kept-"));
     let key = name.and_then(|name| name.strip_suffix(".parquet"));
     key.is_some_and(|key| key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
@@ -193,5 +194,5 @@ impl Line {
 
 /// Where a shard waits for its new name.
 fn aside(key: &str) -> String {
-    format!("{}/kept-{key}.parquet", super::STATE)
+    format!("{}/kept-{key}.parquet", STATE)
 }

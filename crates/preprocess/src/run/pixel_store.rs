@@ -1,8 +1,8 @@
 //! The resized images, each decoded from its source at most once a run. Their pixels lie in a file as they are: that takes twice the disk
 //! that PNG would until the run ends, and a copy is made of them without another decoding.
 
+use super::directory::ShardsDirectory;
 use super::inputs::{Inputs, changed};
-use super::{Place, remove_if_present};
 use crate::Result;
 use crate::folder::Folder;
 use crate::image::{self, Pixels};
@@ -61,7 +61,7 @@ impl<'a> PixelStore<'a> {
         folder: &'a Folder,
         inputs: &'a Inputs,
         settings: &'a ImageSettings,
-        place: &Place,
+        place: &ShardsDirectory,
         key: Option<&str>,
     ) -> Result<Self> {
         let path = place.state(FILE);
@@ -88,16 +88,16 @@ impl<'a> PixelStore<'a> {
     }
 
     /// Makes what was put so far survive the process.
-    pub fn save(&self, place: &Place, key: &str) -> Result<()> {
+    pub fn save(&self, place: &ShardsDirectory, key: &str) -> Result<()> {
         let entries = self.spool().entries.clone();
         let index = Index { key: key.to_owned(), entries };
         sealed::write(&place.state(INDEX), &index)
     }
 
     /// Removes the files of a store: the shards hold all that it held.
-    pub fn discard(place: &Place) -> Result<()> {
-        remove_if_present(&place.state(INDEX))?;
-        remove_if_present(&place.state(FILE))
+    pub fn discard(place: &ShardsDirectory) -> Result<()> {
+        files::remove_if_present(&place.state(INDEX))?;
+        files::remove_if_present(&place.state(FILE))
     }
 
     /// An image's pixels.
@@ -135,7 +135,7 @@ impl<'a> PixelStore<'a> {
     }
 }
 
-fn load_index(place: &Place, key: &str) -> Option<Vec<Option<Entry>>> {
+fn load_index(place: &ShardsDirectory, key: &str) -> Option<Vec<Option<Entry>>> {
     let path = place.state(INDEX);
     let index: Index = sealed::read(&path)
         .map_err(|unsealed| unsealed.note_of_a_cache(&path, "pixels are made again where they are needed"))

@@ -1,9 +1,10 @@
 //! The files beside the shards, and the manifest that makes them a data set.
 
-use super::examine::Examined;
+use super::contents::Contents;
+use super::directory::{CONTACT_SHEET, DUPLICATES, FILES, REJECTED, ShardsDirectory};
+use super::examined::Examined;
 use super::ledger::Ledger;
 use super::pixel_store::PixelStore;
-use super::{Place, Work};
 use crate::Result;
 use crate::contact_sheet;
 use crate::dataset::is_intact;
@@ -20,23 +21,11 @@ use crate::stage::{fingerprint, interrupt};
 use crate::{augment, image, note};
 use rayon::prelude::*;
 
-/// The list of files that could not be decoded, in `shards/`.
-pub const REJECTED: &str = "rejected.csv";
-
-/// The list of copies, in `shards/`.
-pub const DUPLICATES: &str = "duplicates.csv";
-
-/// The picture of sample images, in `shards/`.
-pub const CONTACT_SHEET: &str = "contact-sheet.png";
-
-/// All files that lie in `shards/` itself.
-pub const FILES: &[&str] = &[REJECTED, CONTACT_SHEET, DUPLICATES, FILE_NAME];
-
 /// Whether the directory holds the whole data set of these inputs and settings, every shard as it was written.
 ///
 /// `kept` are the images' splits in the list of kept ones, where there is one: the run that made the data set wrote them there.
 pub fn is_up_to_date(
-    place: &Place,
+    place: &ShardsDirectory,
     fingerprint: &str,
     classes: &[String],
     settings: &PreprocessSettings,
@@ -65,7 +54,7 @@ pub fn is_up_to_date(
 }
 
 /// Writes the list of files that could not be decoded; only a head line where there are none.
-pub fn rejected(folder: &Folder, examined: &Examined, place: &Place) -> Result<()> {
+pub fn rejected(folder: &Folder, examined: &Examined, place: &ShardsDirectory) -> Result<()> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let cannot = || format!("cannot write `{REJECTED}`");
     csv.write_record(["path", "reason"]).context(cannot)?;
@@ -77,7 +66,7 @@ pub fn rejected(folder: &Folder, examined: &Examined, place: &Place) -> Result<(
 }
 
 /// Writes the list of groups: every image that has a copy or shares a given group; only a head line where there are none.
-pub fn duplicates(work: &Work, place: &Place) -> Result<()> {
+pub fn duplicates(work: &Contents, place: &ShardsDirectory) -> Result<()> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let cannot = || format!("cannot write `{DUPLICATES}`");
     csv.write_record(["group", "path", "class", "split", "kind"]).context(cannot)?;
@@ -96,7 +85,7 @@ pub fn duplicates(work: &Work, place: &Place) -> Result<()> {
 }
 
 /// Adds the images to the list of kept splits; returns the fingerprint of what the list says of them now.
-pub fn keep(keep: &mut Keep, work: &Work) -> Result<String> {
+pub fn keep(keep: &mut Keep, work: &Contents) -> Result<String> {
     let images = || work.folder.images.iter().enumerate();
     let placed = images().filter_map(|(index, image)| {
         let split = work.splits[index]?;
@@ -108,7 +97,7 @@ pub fn keep(keep: &mut Keep, work: &Work) -> Result<String> {
 }
 
 /// Draws the picture of sample images.
-pub fn contact_sheet(work: &Work, place: &Place) -> Result<()> {
+pub fn contact_sheet(work: &Contents, place: &ShardsDirectory) -> Result<()> {
     let copies = work.settings.augment.copies.min(contact_sheet::MAX_COPIES);
     let samples = contact_sheet::choose(work.folder, work.splits);
     let seed = work.settings.split.seed;
@@ -129,7 +118,7 @@ pub fn contact_sheet(work: &Work, place: &Place) -> Result<()> {
 }
 
 /// Removes what earlier runs left, then writes the manifest: from here on the directory is a data set.
-pub fn manifest(manifest: &Manifest, owned: &mut Owned, place: &Place) -> Result<()> {
+pub fn manifest(manifest: &Manifest, owned: &mut Owned, place: &ShardsDirectory) -> Result<()> {
     let current: Vec<String> = manifest.shards.iter().map(|shard| shard.file.clone()).collect();
     Ledger::prune(place, &current)?;
     crate::stage::atomic_file::sweep_leftovers(&place.shards)?;

@@ -1,7 +1,7 @@
 //! What the stage prints.
 
-use super::Work;
-use super::examine::Examined;
+use super::contents::Contents;
+use super::examined::Examined;
 use crate::folder::Folder;
 use crate::manifest::Manifest;
 use crate::pipeline::Split;
@@ -48,7 +48,7 @@ pub fn rejected(examined: &Examined, folder: &Folder) {
 }
 
 /// The table of counts, the duplicates, and where everything is.
-pub fn finished(manifest: &Manifest, work: &Work, shards: &Path, elapsed: Duration) {
+pub fn finished(manifest: &Manifest, work: &Contents, shards: &Path, elapsed: Duration) {
     say!("{}", table(manifest));
     warn_of_unmet_fractions(manifest);
     say!("{}", duplicates(manifest, work));
@@ -114,10 +114,12 @@ fn first_few(list: &[String]) -> String {
 }
 
 /// Copies under two labels are mistakes of labelling, or classes that images can share: worth a look either way.
-fn name_mixed_groups(work: &Work) {
+fn name_mixed_groups(work: &Contents) {
     let groups = work.groups();
-    let mixed: Vec<(&usize, &Vec<usize>)> =
-        groups.iter().filter(|(_, members)| Work::differ(members, |index| work.folder.images[index].label)).collect();
+    let mixed: Vec<(&usize, &Vec<usize>)> = groups
+        .iter()
+        .filter(|(_, members)| Contents::differ(members, |index| work.folder.images[index].label))
+        .collect();
     for (group, members) in mixed.iter().take(FEW) {
         // One image of each class.
         let mut labels = Vec::new();
@@ -135,7 +137,7 @@ fn name_mixed_groups(work: &Work) {
     }
 }
 
-fn duplicates(manifest: &Manifest, work: &Work) -> String {
+fn duplicates(manifest: &Manifest, work: &Contents) -> String {
     let counts = &manifest.duplicates;
     let across = match counts.across_splits {
         0 => "none lies in more than one split".to_owned(),

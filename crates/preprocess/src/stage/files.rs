@@ -1,6 +1,7 @@
 //! Files and directories below the output directory, opened so that nothing that lies in a file's place does harm: a named
 //! pipe does not block, a link does not lead the writing elsewhere, a device is not touched.
 
+use super::error::Context;
 use super::names;
 use crate::{Error, Result};
 use std::fs::{self, File, FileType, OpenOptions};
@@ -189,5 +190,18 @@ mod tests {
         let error = make_directories(&path("runs"), &["report", "figures"]).expect_err("a link").to_string();
         assert!(error.contains("runs/report` is a link") && error.contains("hint: remove the link"), "{error}");
         assert!(!path("disk/elsewhere/figures").exists());
+    }
+}
+
+/// Removes a file, which may be absent.
+///
+/// # Errors
+/// The disk refuses.
+pub fn remove_if_present(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).context(|| format!("cannot remove `{}`", path.display()))
+        }
+        _ => Ok(()),
     }
 }

@@ -3,9 +3,9 @@
 use super::Material;
 use crate::document::{Block, Drawing, Section, Table};
 use crate::figure::ConfusionFigure;
+use crate::files::confusion_csv_name;
 use crate::format::{count, percent};
 use crate::metrics::ConfusionMatrix;
-use crate::run::confusion_csv_name;
 
 /// Pairs listed of each model.
 const PAIRS: usize = 10;

@@ -203,7 +203,7 @@ fn write_json(file: &Path, value: &serde_json::Value) -> Result<()> {
 pub(crate) fn unfinish(model_directory: &Path) -> Result<()> {
     fs::create_dir_all(model_directory).map_err(|error| write_error(model_directory, error))?;
     sweep_leftovers(model_directory)?;
-    remove(&model_directory.join(CONFIG_FILE))
+    files::remove_if_present(&model_directory.join(CONFIG_FILE))
 }
 
 /// Removes the files that an earlier run wrote into the directory; its checkpoints have gone before.
@@ -215,17 +215,7 @@ pub(crate) fn clear(model_directory: &Path) -> Result<()> {
     let files = [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE, TIMINGS_CHECKSUM_FILE];
     let files = files.map(|name| model_directory.join(name));
     let predictions = Split::ALL.map(|split| predictions_file(model_directory, split));
-    files.iter().chain(&predictions).try_for_each(|file| remove(file))
-}
-
-/// Removes a file that need not be there.
-fn remove(file: &Path) -> Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).context(|| format!("cannot remove `{}`", file.display()))
-        }
-        _ => Ok(()),
-    }
+    files.iter().chain(&predictions).try_for_each(|file| files::remove_if_present(file))
 }
 
 /// Writes `model.safetensors`.

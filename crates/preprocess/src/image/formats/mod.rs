@@ -8,7 +8,8 @@ mod tiff;
 mod webp;
 
 use super::budget::{Beside, Held, reserve};
-use super::decode::{check_size, to_rgb};
+use super::colour::to_rgb;
+use super::limits::check_size;
 use super::{Decoded, ImageError, Pixels, orientation};
 use ::image::metadata::Orientation;
 use ::image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};

@@ -5,7 +5,8 @@
 
 use super::{cut_short, turns};
 use crate::image::budget::{Beside, Held, reserve};
-use crate::image::decode::{check_size, over_white};
+use crate::image::colour::over_white;
+use crate::image::limits::check_size;
 use crate::image::orientation::of_exif;
 use crate::image::{ImageError, Pixels};
 use ::image::metadata::Orientation;

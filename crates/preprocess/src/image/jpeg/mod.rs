@@ -14,6 +14,7 @@ mod colour;
 #[cfg(test)]
 mod damage_tests;
 mod entropy;
+mod failures;
 mod headers;
 mod huffman;
 mod inverse_dct;
@@ -29,7 +30,7 @@ mod streamed;
 mod tests;
 
 use super::budget::{Beside, Held, fits, reserve};
-use super::decode::check_size;
+use super::limits::check_size;
 use super::orientation::{apply, swaps_sides};
 use super::{Decoded, ImageError, Pixels};
 use headers::Headers;

@@ -1,6 +1,7 @@
 //! Files of several scans: progressive ones, and those with channels in scans of their own. All coefficients are kept until the end.
 
 use super::entropy::{Bits, Entropy};
+use super::failures::unreadable;
 use super::headers::{Colour, Headers, Scan};
 use super::huffman::Huffman;
 use super::inverse_dct::Coefficients;
@@ -81,18 +82,6 @@ fn decode_scan(headers: &Headers, scan: &Scan, bytes: &[u8], stores: &mut [Store
     }
     coder.finish_interval(&bits)?;
     Ok(entropy.next)
-}
-
-/// Why the `unit`-th of `total` units could not be decoded.
-#[cold]
-pub fn unreadable(bits: &Bits, entropy: &Entropy, bytes: &[u8], unit: usize, total: usize) -> ImageError {
-    match bits.left() {
-        None => cut_short_or_damaged(
-            entropy.next >= bytes.len(),
-            format_args!("its compressed data end after {unit} of {total} blocks"),
-        ),
-        Some(_) => damaged(format_args!("its compressed data make no sense after {unit} of {total} blocks")),
-    }
 }
 
 /// From coefficients to pixels.

@@ -1,12 +1,12 @@
 //! Files with all channels in one scan: no more than a row of units is kept.
 
 use super::entropy::{Bits, Entropy};
+use super::failures::unreadable;
 use super::headers::{Headers, Scan};
 use super::huffman::Huffman;
 use super::inverse_dct::Coefficients;
 use super::picture::Picture;
 use super::plane::Plane;
-use super::stored::unreadable;
 use super::{ImageError, Pixels, block, damaged};
 
 /// The fewest bits that a block takes: one for the first coefficient, one that ends it.

@@ -11,7 +11,7 @@ mod layout;
 mod samples;
 
 use crate::image::budget::{Beside, Held, reserve};
-use crate::image::decode::check_size;
+use crate::image::limits::check_size;
 use crate::image::{ImageError, Pixels};
 use ::image::metadata::Orientation;
 use directory::{Directory, tag};

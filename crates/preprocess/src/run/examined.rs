@@ -1,0 +1,73 @@
+//! What decoding said of each image, kept from run to run.
+
+use super::directory::ShardsDirectory;
+use crate::duplicates::Kind;
+use crate::stage::sealed;
+use serde::{Deserialize, Serialize};
+
+/// The file's name in the state's directory.
+pub const FILE: &str = "examined.json";
+
+/// What decoding said of each image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Examined {
+    /// The images and settings that this is about.
+    pub(super) key: String,
+    /// For each image its group, or why it could not be decoded.
+    pub(super) images: Vec<Result<usize, String>>,
+    /// By what each image hangs together with its group; none for one that stands alone or cannot be decoded.
+    pub(super) kinds: Vec<Option<Kind>>,
+    /// Images whose pixels equal an earlier image's.
+    pub exact: usize,
+    /// The limit on the hash's distance that was used.
+    pub max_distance: u32,
+    /// [`Self::images`] without the reasons.
+    #[serde(skip)]
+    pub(super) group: Vec<Option<usize>>,
+}
+
+impl Examined {
+    /// Index and group of each image that can be decoded.
+    pub fn groups(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.group.iter().enumerate().filter_map(|(index, group)| group.map(|group| (index, group)))
+    }
+
+    /// The group of each image; none for those that cannot be decoded.
+    pub fn group_of_each(&self) -> &[Option<usize>] {
+        &self.group
+    }
+
+    /// By what each image hangs together with its group.
+    pub fn kinds(&self) -> &[Option<Kind>] {
+        &self.kinds
+    }
+
+    /// Index and reason of each image that cannot be decoded.
+    pub fn rejected(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.images.iter().enumerate().filter_map(|(index, image)| Some((index, image.as_ref().err()?.as_str())))
+    }
+
+    pub fn with_groups(mut self) -> Self {
+        self.group = self.images.iter().map(|image| image.as_ref().ok().copied()).collect();
+        self
+    }
+
+    /// What an earlier run found, if it was about the same `images` images.
+    pub fn load(place: &ShardsDirectory, key: &str, images: usize) -> Option<Self> {
+        let path = place.state(FILE);
+        let examined: Self = sealed::read(&path)
+            .map_err(|unsealed| unsealed.note_of_a_cache(&path, "the images are decoded again"))
+            .ok()?;
+        (examined.key == key && examined.is_possible(images)).then(|| examined.with_groups())
+    }
+
+    /// Whether it says something of each image, and numbers the groups in the order of their first images.
+    fn is_possible(&self, images: usize) -> bool {
+        let mut groups = 0;
+        let numbered = self.images.iter().flatten().all(|&group| {
+            groups += usize::from(group == groups);
+            group < groups
+        });
+        self.images.len() == images && numbered && self.exact <= images
+    }
+}
