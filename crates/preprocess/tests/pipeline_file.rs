@@ -244,7 +244,7 @@ const MISTAKES: &[Mistake] = &[
         "an architecture nobody knows",
         "architecture: resnet",
         "architecture: transformer",
-        "error: `train.models.resnet.architecture` cannot be `transformer` (FILE, line 15)\n  hint: the values are `baseline-cnn`, `resnet`",
+        "error: `train.models.resnet.architecture` cannot be `transformer` (FILE, line 15)\n  hint: the values are `baseline-cnn`, `resnet`, `resnet18`, `resnet34`, `resnet50`",
     ),
     in_file(
         "a missing key at the top",
@@ -423,7 +423,7 @@ const MISTAKES: &[Mistake] = &[
         "a network without a name",
         "architecture: resnet\n",
         "architecture:\n",
-        "error: `train.models.resnet.architecture` has no value (FILE, line 15)\n  hint: the values are `baseline-cnn`, `resnet`; it has no default",
+        "error: `train.models.resnet.architecture` has no value (FILE, line 15)\n  hint: the values are `baseline-cnn`, `resnet`, `resnet18`, `resnet34`, `resnet50`; it has no default",
     ),
     in_file(
         "a choice without a value",

@@ -4,7 +4,7 @@ use super::directory::ShardsDirectory;
 use super::examined::Examined;
 use super::grouping::Grouping;
 use super::inputs::Inputs;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, SHARDS_AT_ONCE};
 use super::pixel_store::PixelStore;
 use crate::augment::AUGMENT_VERSION;
 use crate::folder::Folder;
@@ -18,10 +18,6 @@ use crate::{Result, augment, image, split};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-
-/// Shards that are written at the same time: while one waits for the disk, rows of the others are made. Each holds two row groups in
-/// memory.
-pub const SHARDS_AT_ONCE: usize = 4;
 
 /// All that the shards are made from.
 pub struct Contents<'a> {

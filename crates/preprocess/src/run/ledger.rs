@@ -1,6 +1,5 @@
 //! Remembers which finished shard was made from what, so that a later run can keep it.
 
-use super::contents::SHARDS_AT_ONCE;
 use super::directory::{STATE, ShardsDirectory};
 use crate::shard::{self, PlannedShard, StoredRow, Written};
 use crate::stage::atomic_file::{sweep_leftovers, write_error};
@@ -14,6 +13,10 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// Shards that are written at the same time: while one waits for the disk, rows of the others are made. Each holds two row groups in
+/// memory.
+pub const SHARDS_AT_ONCE: usize = 4;
 
 /// One finished shard; a line of `shards.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
