@@ -6,7 +6,7 @@ use crate::pipeline::Split;
 use crate::shard::{self, StoredRow};
 use crate::stage::error::Context;
 use crate::stage::{files, interrupt};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -33,6 +33,7 @@ impl Dataset {
         if let Some(reason) = miscounted(&manifest) {
             let file = directory.join(manifest::FILE_NAME);
             return Err(Error::new(format!("`{}` contradicts itself", file.display()))
+                .of_kind(ErrorKind::Damaged)
                 .because(reason)
                 .hint("run `preprocess` again with the same pipeline file"));
         }
@@ -103,6 +104,7 @@ impl Dataset {
 /// A shard that is not what the manifest says.
 fn damaged(path: &Path, cause: String) -> Error {
     Error::new(format!("the shard `{}` is damaged", path.display()))
+        .of_kind(ErrorKind::Damaged)
         .because(cause)
         .hint("run `preprocess` again with the same pipeline file: it rewrites what is damaged and keeps the rest")
 }

@@ -20,4 +20,4 @@ pub mod shard;
 pub mod split;
 pub mod stage;
 
-pub use stage::error::{Error, Result};
+pub use stage::error::{Error, ErrorKind, Result};

@@ -7,7 +7,7 @@ pub(crate) use check::miscounted;
 
 use crate::pipeline::{PreprocessSettings, Split};
 use crate::stage::sealed::{self, Unsealed};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -105,6 +105,7 @@ impl Manifest {
         })?;
         let refuse = |what: &str, reason: String| {
             Error::new(format!("`{}` {what}", path.display()))
+                .of_kind(ErrorKind::Damaged)
                 .because(reason)
                 .hint("run `preprocess` with the same pipeline file again: it keeps the shards that are whole")
         };

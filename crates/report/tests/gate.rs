@@ -58,7 +58,7 @@ fn accepted(test: usize, skill: f64) -> Run {
 fn check(run: &Run) -> (u8, String) {
     match gate::check(&run.pipeline) {
         Ok(()) => (0, String::new()),
-        Err(error) if error.outcome() == preprocess::stage::error::Outcome::GateFailed => (1, error.to_string()),
+        Err(error) if error.kind() == preprocess::ErrorKind::GateFailed => (1, error.to_string()),
         Err(error) => (2, error.to_string()),
     }
 }

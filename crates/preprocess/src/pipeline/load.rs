@@ -7,10 +7,10 @@ use super::sources::Sources;
 use super::{check, merge, overrides, reader};
 use crate::stage::error::Context;
 use crate::stage::{interrupt, names};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use serde_yaml::Value;
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,19 +53,27 @@ impl Pipeline {
 fn read_text(file: &Path) -> Result<String> {
     let about = || format!("cannot read the pipeline file `{}`", names::path(file));
     if file.is_dir() {
-        return Err(Error::new(about()).because("it is a directory").hint("name the YAML file inside it"));
+        return Err(Error::new(about())
+            .of_kind(ErrorKind::Settings)
+            .because("it is a directory")
+            .hint("name the YAML file inside it"));
     }
     let bytes = read_bytes(file).context(about).map_err(|error| {
         let error = names::relative_to(file).into_iter().fold(error, Error::because);
         error.hint("name a pipeline file with `--pipeline FILE`; `pipelines/` holds some")
     })?;
     if bytes.len() as u64 > MAXIMUM_BYTES {
-        return Err(Error::new(about()).because(format!("it is larger than {MAXIMUM_BYTES} bytes")));
+        return Err(Error::new(about())
+            .of_kind(ErrorKind::Settings)
+            .because(format!("it is larger than {MAXIMUM_BYTES} bytes")));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
-        Error::new(about()).because(format!("line {line} is not UTF-8 text")).hint("save the file as UTF-8")
+        Error::new(about())
+            .of_kind(ErrorKind::Settings)
+            .because(format!("line {line} is not UTF-8 text"))
+            .hint("save the file as UTF-8")
     })?;
     // Some editors put a byte order mark first.
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
@@ -73,7 +81,7 @@ fn read_text(file: &Path) -> Result<String> {
 
 /// The file's first bytes, one more than there may be. It may be a pipe (`--pipeline <(…)`), which is read as long as somebody
 /// writes; one that nobody has opened for writing is empty.
-fn read_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
+fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
@@ -83,7 +91,7 @@ fn read_bytes(file: &Path) -> std::io::Result<Vec<u8>> {
     loop {
         match open.read_to_end(&mut bytes) {
             // What has been read so far stays in `bytes`.
-            Err(error) if error.kind() == ErrorKind::WouldBlock && !interrupt::requested() => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !interrupt::requested() => {
                 std::thread::sleep(Duration::from_millis(10));
             }
             Err(error) => return Err(error),
@@ -97,7 +105,8 @@ fn parse(text: &str, sources: &Sources<'_>) -> Result<Value> {
     if !sources.lines.duplicates.is_empty() {
         return Err(sources.error(sources.lines.duplicates.clone()));
     }
-    let invalid = |place: String| Error::new(format!("the pipeline file `{file}` is not valid YAML{place}"));
+    let settings = |message: String| Error::new(message).of_kind(ErrorKind::Settings);
+    let invalid = |place: String| settings(format!("the pipeline file `{file}` is not valid YAML{place}"));
     if let Some((reason, line)) = &sources.lines.refusal {
         // The other parser's words are better, and its work on a short text without aliases has an end.
         let short = text.len() <= SHORT && !text.contains('*');
@@ -119,7 +128,7 @@ fn parse(text: &str, sources: &Sources<'_>) -> Result<Value> {
         match text.split_once(": invalid type: integer `") {
             // YAML has no end of numbers; its reader has.
             Some((key, _)) if text.contains("` as u128") || text.contains("` as i128") => {
-                Error::new(format!("`{key}` in the pipeline file `{file}` is beyond all numbers{place}"))
+                settings(format!("`{key}` in the pipeline file `{file}` is beyond all numbers{place}"))
                     .because("whole numbers end at 18446744073709551615")
                     .hint("docs/pipeline-file.md says what each key may be")
             }
@@ -127,7 +136,7 @@ fn parse(text: &str, sources: &Sources<'_>) -> Result<Value> {
         }
     })?;
     if document.is_null() {
-        return Err(Error::new(format!("the pipeline file `{file}` is empty"))
+        return Err(settings(format!("the pipeline file `{file}` is empty"))
             .hint("it needs `name`, `preprocess.source` and `train.models` at least; see docs/pipeline-file.md"));
     }
     Ok(document)

@@ -3,7 +3,7 @@
 use super::lines::Lines;
 use super::overrides::Override;
 use super::problem::{KeyPath, Problem, choice};
-use crate::Error;
+use crate::{Error, ErrorKind};
 use std::path::Path;
 
 /// Problems that one error tells; of more it gives the number.
@@ -33,7 +33,7 @@ impl Sources<'_> {
                 Place::Line(line) => format!("{}, line {line}", self.file.display()),
                 Place::Override(given) => given,
             };
-            let error = Error::new(format!("{} ({place})", problem.what));
+            let error = Error::new(format!("{} ({place})", problem.what)).of_kind(ErrorKind::Settings);
             return match self.hint(problem) {
                 Some(hint) => error.hint(hint),
                 None => error,
@@ -41,7 +41,8 @@ impl Sources<'_> {
         }
         let overrides = if self.overrides.is_empty() { "" } else { " with its overrides" };
         let (file, count) = (self.file.display(), problems.len());
-        let mut error = Error::new(format!("the pipeline file `{file}`{overrides} has {count} problems"));
+        let mut error = Error::new(format!("the pipeline file `{file}`{overrides} has {count} problems"))
+            .of_kind(ErrorKind::Settings);
         for problem in problems.iter().take(SHOWN) {
             let place = match self.place(&problem.at) {
                 Place::File => String::new(),

@@ -7,13 +7,25 @@ use std::process::ExitCode;
 /// A result whose error can be shown to a person as it is.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What a program ends with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// A gate failed: exit code 1.
+/// What kind of thing failed, for callers that go on from it: the words of an error are for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A gate failed: the program ran, and its verdict is no.
     GateFailed,
-    /// The stage could not run, or was interrupted: exit code 2.
-    CouldNotRun,
+    /// The pipeline file, or a setting of the command line, is not what it must be.
+    Settings,
+    /// Another program works in the same directory.
+    Locked,
+    /// A signal asked the program to stop. The same command goes on from there.
+    Interrupted,
+    /// A device has too little memory.
+    OutOfMemory,
+    /// A file that one run writes and another reads is not as it was written.
+    Damaged,
+    /// Anything else.
+    #[default]
+    Other,
 }
 
 /// What failed (with the file or key), the chain of causes, and a hint at what to do next.
@@ -22,18 +34,23 @@ pub struct Error {
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
-    outcome: Outcome,
+    kind: ErrorKind,
 }
 
 impl Error {
     /// An error that names what failed and in which file or key.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), causes: Vec::new(), hint: None, outcome: Outcome::CouldNotRun }
+        Self { message: message.into(), causes: Vec::new(), hint: None, kind: ErrorKind::Other }
     }
 
     /// A gate that failed: the program ran, and its verdict is no.
     pub fn gate(message: impl Into<String>) -> Self {
-        Self { outcome: Outcome::GateFailed, ..Self::new(message) }
+        Self::new(message).of_kind(ErrorKind::GateFailed)
+    }
+
+    /// The same as an error of another kind.
+    pub fn of_kind(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Adds why it failed: the error and all of its own sources.
@@ -73,17 +90,14 @@ impl Error {
         &self.message
     }
 
-    /// How the program ends.
-    pub fn outcome(&self) -> Outcome {
-        self.outcome
+    /// What kind of thing failed.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
     }
 
     /// The process exit code: 1 for a failed gate, 2 for everything else.
     pub fn exit_code(&self) -> ExitCode {
-        match self.outcome {
-            Outcome::GateFailed => ExitCode::from(1),
-            Outcome::CouldNotRun => ExitCode::from(2),
-        }
+        ExitCode::from(if self.kind == ErrorKind::GateFailed { 1 } else { 2 })
     }
 }
 

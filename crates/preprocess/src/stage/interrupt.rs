@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: the stage finishes what must not be cut, then stops with an error. A second one stops it at once.
 
 use super::output::note;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -55,7 +55,9 @@ pub fn requested() -> bool {
 /// The process was asked to stop.
 pub fn check() -> Result<()> {
     if requested() {
-        return Err(Error::new("interrupted").hint("run the same command again to resume"));
+        return Err(Error::new("interrupted")
+            .of_kind(ErrorKind::Interrupted)
+            .hint("run the same command again to resume"));
     }
     Ok(())
 }

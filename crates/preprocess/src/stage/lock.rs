@@ -2,7 +2,7 @@
 
 use super::error::Context;
 use super::{files, names};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
@@ -87,6 +87,7 @@ fn held(output: &Path, file: &mut File) -> Error {
         holder = "another process".to_owned();
     }
     Error::new(format!("the output directory `{}` is in use by {holder}", output.display()))
+        .of_kind(ErrorKind::Locked)
         .hint("wait until it has finished, stop it, or choose another directory with `--set output=DIR`")
 }
 

@@ -16,7 +16,7 @@ use preprocess::stage::error::Context;
 use preprocess::stage::files;
 use preprocess::stage::fingerprint;
 use preprocess::stage::sealed::{self, Unsealed};
-use preprocess::{Error, Result};
+use preprocess::{Error, ErrorKind, Result};
 use std::collections::HashSet;
 use std::fs;
 use std::ops::RangeInclusive;
@@ -89,7 +89,8 @@ impl Config {
         const AGAIN: &str = "run `train` with the same pipeline file: it writes the file anew from the last checkpoint";
         let file = model_directory.join(CONFIG_FILE);
         let refuse = |what: &str, reason: String, hint: &str| {
-            Err(Error::new(format!("`{}` {what}", file.display())).because(reason).hint(hint))
+            let error = Error::new(format!("`{}` {what}", file.display())).of_kind(ErrorKind::Damaged);
+            Err(error.because(reason).hint(hint))
         };
         let config: Self = match sealed::read(&file) {
             Ok(config) => config,
@@ -149,6 +150,7 @@ impl Config {
     fn check_file(&self, model_directory: &Path, name: &str, checksum: impl FnOnce() -> Result<String>) -> Result<()> {
         let damaged = |reason: &str| {
             Error::new(format!("`{}` is damaged", model_directory.join(name).display()))
+                .of_kind(ErrorKind::Damaged)
                 .because(reason)
                 .hint("copy the model's directory again as a whole, or run `train` again")
         };
@@ -243,6 +245,7 @@ pub(crate) fn read_weights(model_directory: &Path, config: &Config) -> Result<Ve
     match arrays.iter().find(|array| !array.is_finite()) {
         None => Ok(arrays),
         Some(array) => Err(Error::new(format!("the weights in `{}` cannot be used", file.display()))
+            .of_kind(ErrorKind::Damaged)
             .because(format!("`{}` holds values that are not finite numbers", array.name))
             .hint("train the model again, with a lower learning rate if training diverged")),
     }
@@ -264,7 +267,7 @@ const WEIGHTS_HINT: &str =
     "the model's directory is damaged or mixed from two models: run `train` again, or copy it whole";
 
 fn misfit(model_directory: &Path, reason: String) -> Error {
-    misfit_while(model_directory, Error::new(reason))
+    misfit_while(model_directory, Error::new(reason).of_kind(ErrorKind::Damaged))
 }
 
 /// The weights are not those of the network that `config.json` describes: `error` came of making it.

@@ -16,7 +16,7 @@ use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::contained::contained;
 use preprocess::stage::error::Context;
 use preprocess::stage::files;
-use preprocess::{Error, Result};
+use preprocess::{Error, ErrorKind, Result};
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -67,6 +67,7 @@ impl Predictions {
             .map_err(|error| error.hint("run `train` first"))?;
         contained(|| Self::parse(bytes.into()), str::to_owned).map_err(|reason| {
             Error::new(format!("`{}` is not a whole file of predictions", file.display()))
+                .of_kind(ErrorKind::Damaged)
                 .because(reason)
                 .hint("run `train` again to write it anew")
         })

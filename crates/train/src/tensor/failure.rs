@@ -1,6 +1,6 @@
 //! Failures of a device, and the errors that they become.
 
-use preprocess::Error;
+use preprocess::{Error, ErrorKind};
 
 /// Why a device failed.
 pub trait DeviceFailure: std::fmt::Display {
@@ -15,20 +15,44 @@ pub trait DeviceFailure: std::fmt::Display {
     }
 }
 
-/// How an error begins that says that a device had too little memory.
-const OUT_OF_MEMORY: &str = "the device's memory is not enough";
-
 /// Turns a device's error into one that names the op.
 pub(crate) fn device_error<E: DeviceFailure>(op: &str) -> impl FnOnce(E) -> Error {
     move |error| match error.is_out_of_memory() {
-        true => Error::new(format!("{OUT_OF_MEMORY} for {op}"))
+        true => Error::new(format!("the device's memory is not enough for {op}"))
+            .of_kind(ErrorKind::OutOfMemory)
             .because(error.in_words())
             .hint("set a smaller `train.batch_size` or smaller images, or compute on the processor: `--device cpu`"),
         false => Error::new(format!("the device failed in {op}")).because(error.in_words()),
     }
 }
 
-/// Whether [`device_error`] made this error of one that says so.
-pub(crate) fn is_out_of_memory(error: &Error) -> bool {
-    error.message().starts_with(OUT_OF_MEMORY)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a driver says.
+    struct Failure {
+        out_of_memory: bool,
+    }
+
+    impl std::fmt::Display for Failure {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("CUDA_ERROR")
+        }
+    }
+
+    impl DeviceFailure for Failure {
+        fn is_out_of_memory(&self) -> bool {
+            self.out_of_memory
+        }
+    }
+
+    #[test]
+    fn too_little_memory_is_told_by_the_kind_and_keeps_it() {
+        for (out_of_memory, kind) in [(true, ErrorKind::OutOfMemory), (false, ErrorKind::Other)] {
+            let error = device_error("conv1")(Failure { out_of_memory });
+            assert_eq!(error.kind(), kind, "{error}");
+            assert_eq!(error.while_doing("training").because("x").hint("y").kind(), kind);
+        }
+    }
 }

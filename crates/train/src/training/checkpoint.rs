@@ -14,7 +14,7 @@ use crate::training::early_stopping::best_epoch;
 use preprocess::stage::atomic_file::{sweep_leftovers, write_atomically};
 use preprocess::stage::error::Context;
 use preprocess::stage::files;
-use preprocess::{Error, Result, note};
+use preprocess::{Error, ErrorKind, Result, note};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -123,6 +123,7 @@ impl Checkpoint {
         }
         let Some(directory) = damaged else { return Ok(found) };
         Err(Error::new(format!("all checkpoints in `{}` are damaged", directory.display()))
+            .of_kind(ErrorKind::Damaged)
             .hint("remove that directory to train the model from the start"))
     }
 

@@ -7,7 +7,7 @@ use crate::model::input::{batch_to_feature_map, images_to_feature_map};
 use crate::model::score::Score;
 use crate::ops::Backend;
 use crate::ops::cross_entropy::cross_entropy;
-use crate::tensor::failure::{device_error, is_out_of_memory};
+use crate::tensor::failure::device_error;
 use crate::tensor::feature_map::FeatureMap;
 use crate::tensor::memory::MemoryUse;
 use crate::tensor::op_times::Profile;
@@ -18,7 +18,7 @@ use crate::training::plan::ModelPlan;
 use dfdx::tensor::Synchronize;
 use dfdx::tensor_ops::Backward;
 use preprocess::pipeline::ImageSettings;
-use preprocess::{Error, Result};
+use preprocess::{Error, ErrorKind, Result};
 use std::time::{Duration, Instant};
 
 /// A network in training, and all that a step changes.
@@ -83,7 +83,9 @@ impl<B: Backend> Learner<B> {
         let ImageSettings { width, height, .. } = self.model.image;
         let of = self.model.network.graph().standardization();
         let stepped = self.learn(|pass| batch_to_feature_map(batch, height, width, of, pass), &batch.labels, score);
-        stepped.map_err(|error| if is_out_of_memory(&error) { self.out_of_memory(images, error) } else { error })
+        stepped.map_err(
+            |error| if error.kind() == ErrorKind::OutOfMemory { self.out_of_memory(images, error) } else { error },
+        )
     }
 
     /// The step itself, from `upload` on, which brings the images.
