@@ -1,5 +1,5 @@
-//! Files that one run writes and another reads, altered in many ways: the next run heals what is a cache, refuses what is a result by the
-//! name of a file, and never panics, hangs or believes.
+//! Files that one run writes and another reads, altered in many ways: the next run heals what is a cache, refuses what
+//! is a result by the name of a file, and never panics, hangs or believes.
 //!
 //! One test goes through some hundred alterations; `make fuzz` through as many as FUZZ_ROUNDS says, from FUZZ_SEED on.
 

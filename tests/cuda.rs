@@ -48,8 +48,8 @@ fn both_models_train_alike_on_both_devices_and_are_used_on_either() {
 
         train(&bench, "cuda", model, 1).succeeds().says("device: cuda:0");
         let on_cuda = [history(&bench, model, 1), history(&bench, model, 3)];
-        // Adam's first steps are as long for a gradient next to nothing as for any other, and rounding decides its sign. Over twelve pairs of
-        // seeds the losses after one epoch part by at most 0.5 %.
+        // Adam's first steps are as long for a gradient next to nothing as for any other, and rounding decides its
+        // sign. Over twelve pairs of seeds the losses after one epoch part by at most 0.5 %.
         for (cpu, cuda) in on_cpu.iter().flatten().zip(on_cuda.iter().flatten()) {
             assert!((cpu - cuda).abs() < 1e-2 * cpu.abs(), "{model}: losses {cpu} on the CPU, {cuda} on CUDA");
         }

@@ -19,7 +19,8 @@ fn passes_on_its_own_baseline_and_believes_no_altered_one() {
     bench.run("report", &check).fails_naming(&["baseline.json"]);
 }
 
-/// Another training on the same images, with next to no learning rate: an untrained model must not pass for the trained one.
+/// Another training on the same images, with next to no learning rate: an untrained model must not pass for the
+/// trained one.
 #[test]
 fn a_model_that_learned_nothing_fails() {
     let bench = Bench::small();

@@ -107,8 +107,8 @@ impl Bench {
         }
     }
 
-    /// Every file below `relative` with its bytes, by name relative to it. Hidden ones (locks, bookkeeping with times of
-    /// modification) are not part of the output and left out.
+    /// Every file below `relative` with its bytes, by name relative to it. Hidden ones (locks, bookkeeping with times
+    /// of modification) are not part of the output and left out.
     pub fn files(&self, relative: &str) -> BTreeMap<String, Vec<u8>> {
         let mut found = BTreeMap::new();
         collect_files(&self.path(relative), "", &mut found);

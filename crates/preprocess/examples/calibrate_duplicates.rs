@@ -1,10 +1,12 @@
-//! Measures how the near-duplicate rule behaves on a directory of class directories: the figures of `docs/duplicates.md`.
+//! Measures how the near-duplicate rule behaves on a directory of class directories: the figures of
+//! `docs/duplicates.md`.
 //!
 //! ```text
 //! cargo run --release -p preprocess --example calibrate_duplicates -- data/fashion-mnist
 //! ```
-//! Prints, for each limit on the hash's distance, the share of images whose nearest image of the same class, and of another class,
-//! passes the whole rule, as it is and mirrored; the share of altered copies of single images that it recognises; and the groups that it makes.
+//! Prints, for each limit on the hash's distance, the share of images whose nearest image of the same class, and of
+//! another class, passes the whole rule, as it is and mirrored; the share of altered copies of single images that it
+//! recognises; and the groups that it makes.
 
 use image::codecs::jpeg::JpegEncoder;
 use preprocess::duplicates::{MIN_CORRELATION, Signature, Way, find};

@@ -3,10 +3,10 @@
 //! ```text
 //! cargo run --release -p preprocess --example fuzz_images -- ROUNDS SEED [DIRECTORY…]
 //! ```
-//! Takes the fixtures of the tests, or the files of the directories. Every alteration follows from the seed and the round. What must hold:
-//! nothing panics beyond the decoder, no decoding takes longer than [`LONGEST`] or the process more than [`MOST_MEMORY`], and a file
-//! that is cut short is refused or shows the whole picture. Prints counts by kind of file; exit code 1 with the rounds that
-//! break a rule.
+//! Takes the fixtures of the tests, or the files of the directories. Every alteration follows from the seed and the
+//! round. What must hold: nothing panics beyond the decoder, no decoding takes longer than [`LONGEST`] or the process
+//! more than [`MOST_MEMORY`], and a file that is cut short is refused or shows the whole picture. Prints counts by
+//! kind of file; exit code 1 with the rounds that break a rule.
 
 use preprocess::image::{Pixels, decode_for, load_from_memory};
 use preprocess::pipeline::{Filter, Fit, ImageSettings};

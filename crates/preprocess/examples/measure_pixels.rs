@@ -1,5 +1,5 @@
-//! Measures what happens to each image: decoding, resizing, warping, writing and reading the shards' PNG; each on one core, then decoding,
-//! resizing and one augmented copy on two, as a peer that augments while it reads does it.
+//! Measures what happens to each image: decoding, resizing, warping, writing and reading the shards' PNG; each on one
+//! core, then decoding, resizing and one augmented copy on two, as a peer that augments while it reads does it.
 //!
 //! ```text
 //! cargo run --release -p preprocess --example measure_pixels -- data/fashion-mnist 28

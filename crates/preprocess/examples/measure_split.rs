@@ -3,8 +3,9 @@
 //! ```text
 //! cargo run --release -p preprocess --example measure_split -- data/simpsons
 //! ```
-//! Prints, over several seeds, what share of each split has near-copies, how far classes are from their fractions, and how many images of a
-//! class change their split when one image is removed or added: any image, one that has near-copies, a new one, a near-copy of any other.
+//! Prints, over several seeds, what share of each split has near-copies, how far classes are from their fractions, and
+//! how many images of a class change their split when one image is removed or added: any image, one that has
+//! near-copies, a new one, a near-copy of any other.
 
 use preprocess::duplicates::{Signature, find};
 use preprocess::folder::Folder;

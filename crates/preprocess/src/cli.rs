@@ -6,7 +6,8 @@ use crate::stage::program;
 use clap::Parser;
 use std::process::ExitCode;
 
-/// Turns folders of images into Parquet shards: splits them by class with near-copies kept together, resizes and augments them.
+/// Turns folders of images into Parquet shards: splits them by class with near-copies kept together, resizes and
+/// augments them.
 #[derive(Parser, Debug)]
 #[command(name = "preprocess", version)]
 struct Args {

@@ -26,8 +26,8 @@ impl Dataset {
     /// Opens the `shards/` directory of a run.
     ///
     /// # Errors
-    /// No manifest (preprocess has not finished), a manifest of another format or altered, shards that are not those of the images that it
-    /// counts, a shard missing or of another length.
+    /// No manifest (preprocess has not finished), a manifest of another format or altered, shards that are not those
+    /// of the images that it counts, a shard missing or of another length.
     pub fn open(directory: &Path) -> Result<Self> {
         let manifest = Manifest::read(directory)?;
         if let Some(reason) = miscounted(&manifest) {
@@ -58,8 +58,8 @@ impl Dataset {
         &self.directory
     }
 
-    /// The rows of one split and copy (0 is the image itself), with random access. Each shard's checksum is verified once, here;
-    /// one shard at a time is in memory meanwhile.
+    /// The rows of one split and copy (0 is the image itself), with random access. Each shard's checksum is verified
+    /// once, here; one shard at a time is in memory meanwhile.
     ///
     /// # Errors
     /// A shard missing, truncated or altered; a copy that the data set does not hold.
@@ -152,7 +152,8 @@ pub struct Rows {
     rows: Vec<(u32, StoredRow)>,
 }
 
-/// Shards that are kept open in the whole process: systems allow a process about a thousand files, and a large data set has more shards.
+/// Shards that are kept open in the whole process: systems allow a process about a thousand files, and a large data
+/// set has more shards.
 const MOST_OPEN: usize = 512;
 
 /// Shards that are open now.
@@ -234,7 +235,8 @@ impl Rows {
         Ok(bytes)
     }
 
-    /// Reads and decodes the row's image into `pixels` (`[height, width, 3]`, 8-bit RGB). Callable from many threads at once.
+    /// Reads and decodes the row's image into `pixels` (`[height, width, 3]`, 8-bit RGB). Callable from many threads
+    /// at once.
     ///
     /// # Errors
     /// The shard changed or vanished under the reader; `pixels` has another size than the image.

@@ -1,10 +1,11 @@
 //! The first stage: folders of images in, Parquet shards and a manifest out.
 //!
-//! The data flow, module by module: [`folder`] finds the images, [`image`] decodes and resizes them, [`duplicates`] groups
-//! near-copies, [`split`] divides the groups into train, validation and test, [`augment`] makes copies, [`shard`] writes and
-//! reads the rows, [`manifest`] names every shard, [`dataset`] is what the next stage reads. [`run`] puts them together.
-//! [`pipeline`] is the pipeline file (all sections, so that a misspelt `train` key is refused before an hour of
-//! preprocessing), [`stage`] is what every stage program shares: errors, exit codes, progress, locks, atomic files.
+//! The data flow, module by module: [`folder`] finds the images, [`image`] decodes and resizes them, [`duplicates`]
+//! groups near-copies, [`split`] divides the groups into train, validation and test, [`augment`] makes copies,
+//! [`shard`] writes and reads the rows, [`manifest`] names every shard, [`dataset`] is what the next stage reads.
+//! [`run`] puts them together. [`pipeline`] is the pipeline file (all sections, so that a misspelt `train` key is
+//! refused before an hour of preprocessing), [`stage`] is what every stage program shares: errors, exit codes,
+//! progress, locks, atomic files.
 
 pub mod augment;
 pub mod cli;

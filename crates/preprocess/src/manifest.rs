@@ -1,5 +1,5 @@
-//! `manifest.json`: names every shard with its rows and checksum, the classes, the counts and the settings. Written last, so
-//! that a directory with a manifest is a whole data set.
+//! `manifest.json`: names every shard with its rows and checksum, the classes, the counts and the settings. Written
+//! last, so that a directory with a manifest is a whole data set.
 
 mod check;
 

@@ -1,4 +1,5 @@
-//! Keeps docs/pipeline-file.md and the settings in step: its keys are the keys, its defaults the defaults, its ranges the ranges.
+//! Keeps docs/pipeline-file.md and the settings in step: its keys are the keys, its defaults the defaults, its ranges
+//! the ranges.
 #![allow(clippy::expect_used)] // helpers of tests
 
 use preprocess::pipeline::Pipeline;

@@ -1,6 +1,7 @@
 //! What stage programs share, seen from outside: exit codes, pipes, signals and locks of real processes.
 //!
-//! Each test starts this very test program again, to do in a process of its own what [`child`] finds in the environment.
+//! Each test starts this very test program again, to do in a process of its own what [`child`] finds in the
+//! environment.
 #![allow(clippy::expect_used)] // helpers of tests
 #![cfg(unix)]
 

@@ -27,7 +27,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Compares the results with the committed baseline; exit code 1 if a model got worse and by more than its tolerance
+    /// Compares the results with the committed baseline; exit code 1 if a model got worse and by more than its
+    /// tolerance
     Check {
         #[command(flatten)]
         pipeline: PipelineArgs,

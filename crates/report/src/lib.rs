@@ -2,7 +2,8 @@
 //!
 //! The data flow, module by module: [`results`] reads what the other stages wrote and checks that it belongs together,
 //! [`metrics`] turns it into numbers, [`metrics_file`] is `metrics.json`, [`sections`] lays the numbers out as a
-//! [`document`] with [`figure`]s, and [`run`] writes it all. [`gate`] compares `metrics.json` with a committed baseline.
+//! [`document`] with [`figure`]s, and [`run`] writes it all. [`gate`] compares `metrics.json` with a committed
+//! baseline.
 
 pub mod cli;
 pub mod document;

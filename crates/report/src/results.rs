@@ -91,7 +91,8 @@ impl Results {
             .find(|split| self.models.iter().all(|model| model.predictions.contains_key(split)))
     }
 
-    /// A model may have been trained with `--set`, or before the pipeline file changed; its own settings are what counts.
+    /// A model may have been trained with `--set`, or before the pipeline file changed; its own settings are what
+    /// counts.
     fn note_other_settings(&mut self, model: &ModelResults) {
         if self.pipeline.train.models.get(&model.name) != Some(&model.config.settings) {
             self.notes.push(format!(

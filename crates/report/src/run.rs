@@ -33,8 +33,8 @@ pub struct Written {
     pub notes: Vec<String>,
 }
 
-/// Writes the report of a pipeline whose models are trained: `report.md`, `report.html`, `figures/`, the confusion matrices,
-/// and last `metrics.json`. The same results give the same bytes.
+/// Writes the report of a pipeline whose models are trained: `report.md`, `report.html`, `figures/`, the confusion
+/// matrices, and last `metrics.json`. The same results give the same bytes.
 ///
 /// # Errors
 /// Results missing, or of another data set; the disk refuses; another stage is at work on the output directory.

@@ -62,7 +62,8 @@ impl Picks {
     }
 }
 
-/// Images of different classes, in an order that depends on their names alone: neither a person nor a score has chosen them.
+/// Images of different classes, in an order that depends on their names alone: neither a person nor a score has chosen
+/// them.
 fn spread(rows: &[Prediction]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_cached_key(|&row| *blake3::hash(rows[row].path.as_bytes()).as_bytes());

@@ -1,4 +1,5 @@
-//! How often the gate raises a false alarm, by simulation. The same with more runs, and its power: the example `gate_power`.
+//! How often the gate raises a false alarm, by simulation. The same with more runs, and its power: the example
+//! `gate_power`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -232,7 +232,8 @@ fn models_not_yet_trained_may_be_left_out() {
 
 #[test]
 fn the_gate_tells_small_losses_from_large_ones() {
-    // Of 60 test images one is 1.67 points of accuracy. An unchanged model passes; of six the images cannot tell; twenty are enough.
+    // Of 60 test images one is 1.67 points of accuracy. An unchanged model passes; of six the images cannot tell;
+    // twenty are enough.
     for (wrong, code, junit) in [
         (0, ExitCode::SUCCESS, "tests=\"2\" failures=\"0\" errors=\"0\" skipped=\"0\""),
         (6, ExitCode::SUCCESS, "<skipped message=\"undecidable: "),

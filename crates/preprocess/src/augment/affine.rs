@@ -2,8 +2,8 @@
 
 use std::ops::Mul;
 
-/// `[r', c'] = [[m00, m01], [m10, m11]] [r, c] + [t0, t1]`: from coordinates of the result to coordinates of the image, pixel
-/// centres at integers.
+/// `[r', c'] = [[m00, m01], [m10, m11]] [r, c] + [t0, t1]`: from coordinates of the result to coordinates of the
+/// image, pixel centres at integers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Affine {
     /// The linear part.

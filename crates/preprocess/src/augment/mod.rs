@@ -1,8 +1,8 @@
 //! Augmented copies of training images, with the meaning that Keras' `ImageDataGenerator` gives each setting.
 //!
-//! A [`Transform`] is drawn for every (seed, image, copy): rotation, shift, shear and zoom become one matrix in Keras' order, the
-//! flip is folded into it, and [`warp`](fn@warp) reads every pixel once, with one bilinear interpolation and one rounding. Keras
-//! truncates to integers before and again after changing the brightness; that is not imitated.
+//! A [`Transform`] is drawn for every (seed, image, copy): rotation, shift, shear and zoom become one matrix in Keras'
+//! order, the flip is folded into it, and [`warp`](fn@warp) reads every pixel once, with one bilinear interpolation
+//! and one rounding. Keras truncates to integers before and again after changing the brightness; that is not imitated.
 
 mod affine;
 mod brightness;
@@ -20,8 +20,8 @@ use crate::image::Pixels;
 use crate::pipeline::AugmentSettings;
 use crate::stage::random::{self, Random};
 
-/// Raised with every change that draws or renders a copy of any image otherwise: part of the fingerprints of data sets and of
-/// augmented shards.
+/// Raised with every change that draws or renders a copy of any image otherwise: part of the fingerprints of data sets
+/// and of augmented shards.
 pub const AUGMENT_VERSION: u32 = 1;
 
 /// One drawn augmentation of an image of a known size.
@@ -37,15 +37,15 @@ impl Transform {
     /// The image as it is.
     pub const IDENTITY: Self = Self { affine: Affine::IDENTITY, brightness: 1.0 };
 
-    /// Draws the transform of one copy. `source` is the image's name in the data set, `copy` counts from 1. Determined by its
-    /// arguments alone.
+    /// Draws the transform of one copy. `source` is the image's name in the data set, `copy` counts from 1. Determined
+    /// by its arguments alone.
     pub fn draw(settings: &AugmentSettings, seed: u64, source: &str, copy: usize, width: usize, height: usize) -> Self {
         let mut random = random::stream(seed, "augment", &[source.as_bytes(), &(copy as u64).to_le_bytes()]);
         Self::from_stream(settings, &mut random, width, height)
     }
 
-    /// Every setting takes its numbers from the stream whether it uses them or not, in a fixed order, so that changing one
-    /// setting leaves the others' draws as they were.
+    /// Every setting takes its numbers from the stream whether it uses them or not, in a fixed order, so that changing
+    /// one setting leaves the others' draws as they were.
     fn from_stream(settings: &AugmentSettings, random: &mut Random, width: usize, height: usize) -> Self {
         let rotation = rotation::draw(settings.rotation, random);
         let shift = shift::draw(settings.shift, random, width, height);

@@ -1,7 +1,7 @@
 //! One affine warp with one bilinear interpolation.
 //!
-//! Both implementations compute the same numbers. The map is evaluated in fixed point with 32 fractional bits (exact to 1e-5 pixels
-//! over 4096), the position between four pixels is rounded to 1/128 pixel, and
+//! Both implementations compute the same numbers. The map is evaluated in fixed point with 32 fractional bits (exact
+//! to 1e-5 pixels over 4096), the position between four pixels is rounded to 1/128 pixel, and
 //!
 //! ```text
 //! sum   = (128-fx) (128-fy) p00 + fx (128-fy) p01 + (128-fx) fy p10 + fx fy p11        a whole number below 2^24
@@ -19,8 +19,8 @@ const BETWEEN: u32 = 7;
 /// What those bits count.
 const ONE: u32 = 1 << BETWEEN;
 
-/// The map in fixed point: the image's row and column for row 0, column 0 of the result, and what each column adds. Rows are added
-/// with a multiplication, so no rounding error builds up.
+/// The map in fixed point: the image's row and column for row 0, column 0 of the result, and what each column adds.
+/// Rows are added with a multiplication, so no rounding error builds up.
 struct FixedPoint {
     origin: [i64; 2],
     per_row: [i64; 2],
@@ -72,8 +72,8 @@ fn blend_pixel(top: [u8; 8], bottom: [u8; 8], fx: u32, fy: u32, brightness: f32)
     [0, 1, 2].map(|c| blend([top[c], top[c + 3], bottom[c], bottom[c + 3]], fx, fy, brightness))
 }
 
-/// [`blend`] of three channels: `top` and `bottom` hold two neighbouring pixels in their first six bytes. With SSE2, which every
-/// x86-64 has.
+/// [`blend`] of three channels: `top` and `bottom` hold two neighbouring pixels in their first six bytes. With SSE2,
+/// which every x86-64 has.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn blend_pixel(top: [u8; 8], bottom: [u8; 8], fx: u32, fy: u32, brightness: f32) -> [u8; 3] {
@@ -152,7 +152,8 @@ pub fn warp_reference(pixels: &Pixels, transform: &Transform, fill: Fill) -> Pix
     Pixels { width, height, data }
 }
 
-/// The fast implementation: in every row, the columns whose neighbours all lie inside are one run without a question asked.
+/// The fast implementation: in every row, the columns whose neighbours all lie inside are one run without a question
+/// asked.
 pub fn warp(pixels: &Pixels, transform: &Transform, fill: Fill) -> Pixels {
     if pixels.data.len() < WORD {
         return warp_reference(pixels, transform, fill);
@@ -176,7 +177,8 @@ pub fn warp(pixels: &Pixels, transform: &Transform, fill: Fill) -> Pixels {
     Pixels { width, height, data }
 }
 
-/// The columns of a row whose four neighbours lie inside, with a [`WORD`] to read at each. The image is convex, so they are one run.
+/// The columns of a row whose four neighbours lie inside, with a [`WORD`] to read at each. The image is convex, so
+/// they are one run.
 fn interior(map: &FixedPoint, row: usize, width: usize, height: usize) -> std::ops::Range<usize> {
     let is_inside = |column: usize| {
         let [y, x] = map.at(row, column).map(|coordinate| coordinate >> FRACTION);
@@ -198,8 +200,8 @@ fn word(data: &[u8], start: usize) -> [u8; WORD] {
     (word >> (8 * (start - within))).to_le_bytes()
 }
 
-/// One pixel with `nearest`: a point outside has the value of the edge's nearest point, so it is moved there. On the last row or column
-/// the neighbours beyond, whatever they are, count nothing.
+/// One pixel with `nearest`: a point outside has the value of the edge's nearest point, so it is moved there. On the
+/// last row or column the neighbours beyond, whatever they are, count nothing.
 fn nearest_pixel(pixels: &Pixels, [row, column]: [i64; 2], brightness: f32) -> [u8; 3] {
     let last = [pixels.height, pixels.width].map(|length| length as i64 - 1);
     let (y, fy) = split(row.clamp(0, last[0] << FRACTION));

@@ -1,9 +1,9 @@
 //! Finds copies and near-copies, so that they can be kept in one split.
 //!
 //! Exact copies have equal pixels after decoding. Near-copies are found in two steps, each measured on real images in
-//! `docs/duplicates.md`: a perceptual hash ([`Signature`]) whose Hamming distance is at most [`MAX_DISTANCE`] (less where that
-//! matches images of different classes), then a correlation of the thumbnails of at least [`MIN_CORRELATION`]; both also with one of the two
-//! images mirrored. Groups are what these pairs connect.
+//! `docs/duplicates.md`: a perceptual hash ([`Signature`]) whose Hamming distance is at most [`MAX_DISTANCE`] (less
+//! where that matches images of different classes), then a correlation of the thumbnails of at least
+//! [`MIN_CORRELATION`]; both also with one of the two images mirrored. Groups are what these pairs connect.
 
 mod groups;
 mod search;
@@ -20,7 +20,8 @@ use std::collections::HashMap;
 /// Changes whenever some set's groups do, so that data sets made before are made anew.
 pub const DUPLICATES_VERSION: u32 = 2;
 
-/// The most bits, of 255, in which the hashes of near-copies differ, where the images of different classes look different.
+/// The most bits, of 255, in which the hashes of near-copies differ, where the images of different classes look
+/// different.
 pub const MAX_DISTANCE: u32 = 48;
 
 /// The limit below which it is not lowered, see [`find`].
@@ -74,12 +75,12 @@ pub struct Duplicates {
     pub max_distance: u32,
 }
 
-/// Compares every image with every other: n (n - 1) / 2 comparisons of 32 bytes, on all cores. What it keeps meanwhile grows with the images, not
-/// with the pairs.
+/// Compares every image with every other: n (n - 1) / 2 comparisons of 32 bytes, on all cores. What it keeps meanwhile
+/// grows with the images, not with the pairs.
 ///
-/// Small images of one kind of thing, all framed alike, resemble one another without being copies, so one limit does not fit all
-/// sets. Images of different classes are hardly ever copies: as long as more than 0.25 % of the images seem to be, the limit is
-/// lowered, from [`MAX_DISTANCE`] to [`MIN_DISTANCE`].
+/// Small images of one kind of thing, all framed alike, resemble one another without being copies, so one limit does
+/// not fit all sets. Images of different classes are hardly ever copies: as long as more than 0.25 % of the images
+/// seem to be, the limit is lowered, from [`MAX_DISTANCE`] to [`MIN_DISTANCE`].
 ///
 /// # Errors
 /// The process was asked to stop.

@@ -32,8 +32,8 @@ pub struct Found {
     pub limit: u32,
 }
 
-/// The search and its state. Which limit holds is known at the end only, so there are groups for each; pairs themselves are not kept: of many
-/// noisy frames of one scene, every pair is one.
+/// The search and its state. Which limit holds is known at the end only, so there are groups for each; pairs
+/// themselves are not kept: of many noisy frames of one scene, every pair is one.
 pub struct Search<'a> {
     signatures: &'a [Signature],
     labels: &'a [usize],
@@ -89,7 +89,8 @@ impl<'a> Search<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The near-copies of `first` among the images after it, by the widest limit; but not those that would say nothing new.
+    /// The near-copies of `first` among the images after it, by the widest limit; but not those that would say nothing
+    /// new.
     fn near_after<'b>(&'b self, first: usize, known: &'b Known) -> impl Iterator<Item = Pair> + 'b {
         let one = &self.signatures[first];
         let rest = &self.signatures[first + 1..];

@@ -5,9 +5,10 @@
 //! D = C Y C^T, C[k, i] = cos(pi k (2 i + 1) / 64), k < 16        the 16x16 lowest frequencies
 //! bit (k, l) = D[k, l] > t, for (k, l) != (0, 0); t = 0 where l is odd, else the median of these D[k, l] with l even
 //! ```
-//! Mirroring an image turns the sign of the frequencies with an odd l, and leaves the others and their median as they are. So the hash of the
-//! mirrored image is this one with those bits flipped ([`MIRROR`]), and costs the search no second hash. The hash ignores brightness and contrast, and bends little under recompression, resizing and shifts of a pixel or two. An image of
-//! next to no contrast has a hash of noise; such images match only exact copies.
+//! Mirroring an image turns the sign of the frequencies with an odd l, and leaves the others and their median as they
+//! are. So the hash of the mirrored image is this one with those bits flipped ([`MIRROR`]), and costs the search no
+//! second hash. The hash ignores brightness and contrast, and bends little under recompression, resizing and shifts of
+//! a pixel or two. An image of next to no contrast has a hash of noise; such images match only exact copies.
 
 use crate::image::{Pixels, scale};
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions};

@@ -9,7 +9,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Names that a split's directory may have, in lower case and letters alone (`train2017` is `train`). `None`: one of validation and test, nobody knows which.
+/// Names that a split's directory may have, in lower case and letters alone (`train2017` is `train`). `None`: one of
+/// validation and test, nobody knows which.
 const SPLIT_NAMES: [(&str, Option<Split>); 10] = [
     ("train", Some(Split::Train)),
     ("training", Some(Split::Train)),
@@ -51,12 +52,13 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Looks at the directories of `root`. They are splits when all of them have a split's name (`train`, `Training`, `val`, `test_set`) and
-    /// hold directories; they are classes when none has, or one has and holds images like the others (a vehicle may be called `train`).
+    /// Looks at the directories of `root`. They are splits when all of them have a split's name (`train`, `Training`,
+    /// `val`, `test_set`) and hold directories; they are classes when none has, or one has and holds images like the
+    /// others (a vehicle may be called `train`).
     ///
     /// # Errors
-    /// `root` is missing, no directory or unreadable. The names speak of splits, and something else speaks against it: then nothing is
-    /// guessed.
+    /// `root` is missing, no directory or unreadable. The names speak of splits, and something else speaks against it:
+    /// then nothing is guessed.
     pub fn detect(root: &Path) -> Result<Self> {
         let top = list(root)?;
         let mut layout =
@@ -195,8 +197,8 @@ fn list(directory: &Path) -> Result<Listing> {
     Ok(listing)
 }
 
-/// Whether a file or directory is one that systems hide from their users or leave behind unasked. A leading dot hides a class
-/// directory too.
+/// Whether a file or directory is one that systems hide from their users or leave behind unasked. A leading dot hides
+/// a class directory too.
 pub fn is_hidden(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     name.starts_with('.')

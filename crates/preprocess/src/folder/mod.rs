@@ -1,7 +1,7 @@
 //! Finds classes and images in a directory.
 //!
-//! What counts as an image is decided by the content ([`signature`]), which directories are classes and which are splits by
-//! the layout ([`layout`]).
+//! What counts as an image is decided by the content ([`signature`]), which directories are classes and which are
+//! splits by the layout ([`layout`]).
 
 mod layout;
 mod natural_order;
@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 /// One image file and where it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageFile {
-    /// The path relative to the source directory, with `/` between its parts: the image's name in all outputs. Bytes that
-    /// are no UTF-8 are written as `\xNN`.
+    /// The path relative to the source directory, with `/` between its parts: the image's name in all outputs. Bytes
+    /// that are no UTF-8 are written as `\xNN`.
     pub source: String,
     /// Where the file is.
     pub path: PathBuf,
@@ -38,8 +38,8 @@ pub struct ImageFile {
 pub struct Folder {
     /// Names of the class directories, sorted (digits by value: `1, 2, 10`).
     pub classes: Vec<String>,
-    /// All images, sorted by `source`. Files that are called images but do not begin like one (empty ones, say) are among
-    /// them, so that decoding can reject them by name.
+    /// All images, sorted by `source`. Files that are called images but do not begin like one (empty ones, say) are
+    /// among them, so that decoding can reject them by name.
     pub images: Vec<ImageFile>,
     /// Files and directories passed over because they are hidden.
     pub hidden: usize,
@@ -50,8 +50,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Looks through `directory`: class directories, or `train/` (with `validation/` and `test/`) holding class directories.
-    /// Images may lie in directories below their class. By content, not by extension.
+    /// Looks through `directory`: class directories, or `train/` (with `validation/` and `test/`) holding class
+    /// directories. Images may lie in directories below their class. By content, not by extension.
     ///
     /// # Errors
     /// The directory is missing or unreadable, holds no class directories or only one, a class is empty, or the
@@ -60,8 +60,8 @@ impl Folder {
         Self::discover_beside(directory, &[])
     }
 
-    /// As [`discover`](Self::discover); links into the directories `reserved` are not followed: the output's, of which a link
-    /// would make classes.
+    /// As [`discover`](Self::discover); links into the directories `reserved` are not followed: the output's, of which
+    /// a link would make classes.
     ///
     /// # Errors
     /// As [`discover`](Self::discover).

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-/// Compares names with runs of digits by their value; names that are equal in this sense are compared byte by byte, so that
-/// only identical names are equal.
+/// Compares names with runs of digits by their value; names that are equal in this sense are compared byte by byte, so
+/// that only identical names are equal.
 pub fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut rest_a, mut rest_b) = (a, b);
     loop {

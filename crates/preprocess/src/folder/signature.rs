@@ -8,8 +8,8 @@ use std::path::Path;
 /// Enough for every signature that is looked for; SVG has a preamble.
 pub const HEAD: usize = 512;
 
-/// Extensions that claim an image. A file that has one is never silently passed over: where the content is another, decoding
-/// rejects it by name.
+/// Extensions that claim an image. A file that has one is never silently passed over: where the content is another,
+/// decoding rejects it by name.
 const EXTENSIONS: [&str; 32] = [
     "jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "bmp", "dib", "webp", "tif", "tiff", "btf", "tf8", "pgm",
     "ppm", "pbm", "pnm", "pam", "avif", "avifs", "heic", "heif", "hif", "jp2", "j2k", "jxl", "psd", "dng", "nef",
@@ -95,7 +95,8 @@ fn unsupported(head: &[u8]) -> Option<&'static str> {
     named.or_else(|| boxed(head)).or_else(|| is_svg(head).then_some("SVG"))
 }
 
-/// Images in the boxes of ISO media files: the brand, or for containers of any coding, those that they are compatible with.
+/// Images in the boxes of ISO media files: the brand, or for containers of any coding, those that they are compatible
+/// with.
 fn boxed(head: &[u8]) -> Option<&'static str> {
     if head.get(4..8) != Some(b"ftyp") {
         return None;

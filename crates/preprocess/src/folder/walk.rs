@@ -1,12 +1,14 @@
 //! Collects the files below class directories: the one walk that all programs share.
 //!
-//! Each directory is visited once, whatever links lead to it, and belongs to one class. First come the directories that really
-//! lie below the classes, then those outside to which links lead. So a link into a directory that a class really holds never
-//! moves images from one class to another, and the order in which a system lists names decides nothing: an outside directory to
-//! which links of two classes lead belongs to neither, and that is said. Considered against it: following links as they come
-//! (the first class gets the images), and following none (data sets whose classes are links are common).
+//! Each directory is visited once, whatever links lead to it, and belongs to one class. First come the directories
+//! that really lie below the classes, then those outside to which links lead. So a link into a directory that a class
+//! really holds never moves images from one class to another, and the order in which a system lists names decides
+//! nothing: an outside directory to which links of two classes lead belongs to neither, and that is said. Considered
+//! against it: following links as they come (the first class gets the images), and following none (data sets whose
+//! classes are links are common).
 //!
-//! The walk is a loop, not a recursion, looks once at each directory and each link, and ends when the process is asked to.
+//! The walk is a loop, not a recursion, looks once at each directory and each link, and ends when the process is asked
+//! to.
 
 use super::layout::{is_hidden, name_of};
 use crate::stage::error::Context;
@@ -16,8 +18,9 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Levels of directories below a class. Nobody sorts images so deep, and paths of a few thousand levels are longer than systems
-/// take (4,096 bytes); a limit that does not depend on the names' lengths can be told, and keeps each look at a path short.
+/// Levels of directories below a class. Nobody sorts images so deep, and paths of a few thousand levels are longer
+/// than systems take (4,096 bytes); a limit that does not depend on the names' lengths can be told, and keeps each
+/// look at a path short.
 pub const MOST_LEVELS: usize = 256;
 
 /// Warnings of one kind that are shown; of more the number.
@@ -102,8 +105,8 @@ impl Visited {
     }
 }
 
-/// Walks over all that lies below `starts`, which are directories in `root` or `root` itself. Into the directories `reserved`, and those
-/// that hold `root`, it goes by no link.
+/// Walks over all that lies below `starts`, which are directories in `root` or `root` itself. Into the directories
+/// `reserved`, and those that hold `root`, it goes by no link.
 ///
 /// # Errors
 /// A directory that cannot be read, or lies more than [`MOST_LEVELS`] below its start; an interruption.
@@ -279,7 +282,8 @@ impl Walker {
     }
 }
 
-/// Whether this is the first way to a directory from a second start. A way by a link does not count where there is one without.
+/// Whether this is the first way to a directory from a second start. A way by a link does not count where there is one
+/// without.
 fn meets_another(seen: &Visited, visit: &Visit, real: bool) -> bool {
     seen.real == real && matches!(seen.owner, Owner::Start(owner) if owner != visit.start)
 }

@@ -2,8 +2,8 @@
 use super::*;
 use std::os::unix::fs::symlink;
 
-/// A temporary directory with `files` (empty), then links `(at, to)`; `to` is relative to the directory of `at`, or, with a `/`
-/// first, to the temporary directory.
+/// A temporary directory with `files` (empty), then links `(at, to)`; `to` is relative to the directory of `at`, or,
+/// with a `/` first, to the temporary directory.
 fn tree(files: &[&str], links: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("temporary directory");
     let parent = |path: &Path| fs::create_dir_all(path.parent().expect("parent")).expect("directory");

@@ -1,9 +1,10 @@
 //! How much memory images may take, all threads together.
 //!
-//! A file's header says how many pixels it holds, and its format how many bytes of each are held at once while it is decoded. A thread
-//! reserves so many before it allocates any; while there are too few left it waits for others to give theirs back, and an image that
-//! would take more than all of them is refused with the figures. Two pools, one for files as they are read (a quarter) and one for
-//! decoding and resizing: a thread that holds of the first and waits for the second is in nobody's way who could give it some.
+//! A file's header says how many pixels it holds, and its format how many bytes of each are held at once while it is
+//! decoded. A thread reserves so many before it allocates any; while there are too few left it waits for others to
+//! give theirs back, and an image that would take more than all of them is refused with the figures. Two pools, one
+//! for files as they are read (a quarter) and one for decoding and resizing: a thread that holds of the first and
+//! waits for the second is in nobody's way who could give it some.
 
 use super::ImageError;
 use crate::pipeline::limits::DEFAULT_MEMORY;
@@ -37,8 +38,8 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes `bytes`, now or when there are as many; the limit itself if that is less. A thread that holds some already gets more at
-    /// once: nobody could give it any while others wait likewise.
+    /// Takes `bytes`, now or when there are as many; the limit itself if that is less. A thread that holds some
+    /// already gets more at once: nobody could give it any while others wait likewise.
     fn take(&'static self, bytes: u64) -> Result<Held, u64> {
         let mut state = self.state();
         if bytes > state.limit {

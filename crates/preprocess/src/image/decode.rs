@@ -17,22 +17,22 @@ use crate::stage::contained::contained;
 use ::image::ImageFormat;
 use std::cell::Cell;
 
-/// The least that a side is reduced to. Four times that of the thumbnails by which near-copies are found, and the default size of a model's
-/// images: at that size, and below it, one decoding serves both.
+/// The least that a side is reduced to. Four times that of the thumbnails by which near-copies are found, and the
+/// default size of a model's images: at that size, and below it, one decoding serves both.
 const LEAST_SIDE: usize = 128;
 
 /// Decodes `bytes` in whatever format they show themselves to be, at full size.
 ///
 /// # Errors
-/// No image or no supported one, cut short, corrupt, of more than [`MAX_PIXELS`] or a side of more than [`MAX_SIDE`], or one that takes
-/// more memory than [`budget`](super::budget) allows.
+/// No image or no supported one, cut short, corrupt, of more than [`MAX_PIXELS`] or a side of more than [`MAX_SIDE`],
+/// or one that takes more memory than [`budget`](super::budget) allows.
 pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
     let format = recognise(bytes)?;
     without_panics(|| decode_as(bytes, format, &|_| 0)).map(|decoded| decoded.pixels)
 }
 
-/// Decodes `bytes` for [`Decoded::resize`] with the same settings. A JPEG of at least twice the size that is needed is decoded at a half,
-/// a quarter or an eighth of its own; `nearest`, which picks single pixels, needs all of them.
+/// Decodes `bytes` for [`Decoded::resize`] with the same settings. A JPEG of at least twice the size that is needed is
+/// decoded at a half, a quarter or an eighth of its own; `nearest`, which picks single pixels, needs all of them.
 ///
 /// # Errors
 /// As [`decode`]: no file is refused, or accepted, by one and not by the other.
@@ -42,8 +42,9 @@ pub fn decode_for(bytes: &[u8], settings: &ImageSettings) -> Result<Decoded, Ima
     without_panics(|| at_scale(bytes, format, settings, &beside).map(|(decoded, _)| decoded))
 }
 
-/// As [`decode_for`], and what copies are recognised by: the picture at a scale that follows from the file alone, whatever `settings` say.
-/// None if that is what was decoded for the model; otherwise the file is decoded a second time.
+/// As [`decode_for`], and what copies are recognised by: the picture at a scale that follows from the file alone,
+/// whatever `settings` say. None if that is what was decoded for the model; otherwise the file is decoded a second
+/// time.
 ///
 /// # Errors
 /// As [`decode`].

@@ -1,8 +1,8 @@
 //! From a file's bytes to pixels of the model's size.
 //!
-//! [`decode`](fn@decode) reads any supported format and converts it to 8-bit RGB in one documented way, [`resize`](fn@resize)
-//! brings it to the model's size. [`decode_for`] does no more work than that size needs: a large JPEG is decoded at a reduced scale.
-//! [`png`] writes and reads the pixels that the shards hold.
+//! [`decode`](fn@decode) reads any supported format and converts it to 8-bit RGB in one documented way,
+//! [`resize`](fn@resize) brings it to the model's size. [`decode_for`] does no more work than that size needs: a large
+//! JPEG is decoded at a reduced scale. [`png`] writes and reads the pixels that the shards hold.
 
 pub mod budget;
 mod colour;
@@ -112,8 +112,8 @@ impl std::fmt::Display for ImageError {
 
 impl std::error::Error for ImageError {}
 
-/// Reads the file, decodes it, applies its EXIF orientation, converts it to RGB and brings it to `settings`' size. The one
-/// path that training, evaluation and prediction share.
+/// Reads the file, decodes it, applies its EXIF orientation, converts it to RGB and brings it to `settings`' size. The
+/// one path that training, evaluation and prediction share.
 ///
 /// # Errors
 /// Files that cannot be read, are no images, are cut short, or declare a size beyond the limits.

@@ -7,8 +7,8 @@ use ::image::{DynamicImage, RgbImage};
 /// The tag of the orientation.
 const ORIENTATION: u16 = 0x0112;
 
-/// The orientation in EXIF metadata, as viewers read them: with or without `Exif` and its zeros before them, in either byte order, as a
-/// whole number of any width. None if it is not there, or not 1 to 8.
+/// The orientation in EXIF metadata, as viewers read them: with or without `Exif` and its zeros before them, in either
+/// byte order, as a whole number of any width. None if it is not there, or not 1 to 8.
 pub fn of_exif(metadata: &[u8]) -> Option<Orientation> {
     let mut tiff = metadata;
     // The byte after the zero only fills up. Some programs write the prefix twice.

@@ -1,7 +1,8 @@
 //! The PNG files inside the shards: lossless 8-bit RGB, written and read fast.
 //!
-//! Rows are filtered with `Up` (which the decoder undoes a vector at a time) and deflated with fdeflate's one fixed table, made for
-//! such data. On frames of 128x128 that takes 52 % of the pixels' bytes; the example `measure_pixels` gives the speed.
+//! Rows are filtered with `Up` (which the decoder undoes a vector at a time) and deflated with fdeflate's one fixed
+//! table, made for such data. On frames of 128x128 that takes 52 % of the pixels' bytes; the example `measure_pixels`
+//! gives the speed.
 
 use super::Pixels;
 use ::png::{BitDepth, ColorType, Decoder, DeflateCompression, Encoder, Filter};

@@ -1,10 +1,11 @@
 //! Brings pixels to the model's size.
 //!
-//! One axis at a time. fast_image_resize 6.1.0 does both in one call in a way that is not safe: it leaves out weights of zero at either end
-//! of a pixel's sources, then takes the first result's first source for the smallest of all and the last one's last for the greatest. Where
-//! an area is enlarged and the first weight happens to be zero (bicubic and Lanczos have zeros at whole pixels), others begin before it:
-//! memory outside of the image is read. With one axis a call there is no image in between, and every source lies in the one that it
-//! checks. `nearest` is a loop of our own.
+//! One axis at a time. fast_image_resize 6.1.0 does both in one call in a way that is not safe: it leaves out weights
+//! of zero at either end of a pixel's sources, then takes the first result's first source for the smallest of all and
+//! the last one's last for the greatest. Where an area is enlarged and the first weight happens to be zero (bicubic
+//! and Lanczos have zeros at whole pixels), others begin before it: memory outside of the image is read. With one axis
+//! a call there is no image in between, and every source lies in the one that it checks. `nearest` is a loop of our
+//! own.
 
 use super::{Area, Pixels};
 use crate::pipeline::{Filter, Fit, ImageSettings};
@@ -46,8 +47,8 @@ pub(super) fn fit(pixels: &Pixels, area: &Area, settings: &ImageSettings) -> Pix
     }
 }
 
-/// The size at which [`resize`] shows the picture, its cut-off parts not counted: what `pad` leaves of the model's size, all of it
-/// otherwise.
+/// The size at which [`resize`] shows the picture, its cut-off parts not counted: what `pad` leaves of the model's
+/// size, all of it otherwise.
 pub(super) fn shown_size(width: usize, height: usize, settings: &ImageSettings) -> (usize, usize) {
     match settings.fit {
         Fit::Stretch | Fit::Crop => (settings.width, settings.height),
@@ -138,7 +139,8 @@ fn touched(start: f64, length: f64, target: usize, side: usize) -> Range<usize> 
     first..last
 }
 
-/// Whether rows are resampled before columns, as is faster, unless the image between would be large and smaller the other way round.
+/// Whether rows are resampled before columns, as is faster, unless the image between would be large and smaller the
+/// other way round.
 fn vertically_first(source: [usize; 2], target: [usize; 2]) -> bool {
     let (vertically, horizontally) = (source[0] * target[1], target[0] * source[1]);
     vertically * 3 <= SMALL || vertically <= horizontally

@@ -112,7 +112,8 @@ fn waves(width: usize, height: usize, seed: usize) -> Pixels {
     Pixels { width, height, data: (0..width * height * 3).map(smooth).collect() }
 }
 
-/// What the result may differ by: each of two passes rounds weights and sums, and the first one cuts off what overshoots.
+/// What the result may differ by: each of two passes rounds weights and sums, and the first one cuts off what
+/// overshoots.
 const TOLERANCE: f64 = 4.0;
 
 fn agrees(pixels: &Pixels, settings: &ImageSettings) {

@@ -1,5 +1,5 @@
-//! Whether a manifest that is as it was written describes a data set that can be: a right checksum says nothing about who computed it,
-//! and its names become paths, its numbers indices and sizes.
+//! Whether a manifest that is as it was written describes a data set that can be: a right checksum says nothing about
+//! who computed it, and its names become paths, its numbers indices and sizes.
 
 use super::{FORMAT, Manifest, ShardEntry};
 use crate::pipeline::{Split, limits};

@@ -67,7 +67,8 @@ impl From<DeviceChoice> for String {
 pub enum Precision {
     /// 32-bit floats.
     Fp32,
-    /// Products of floats rounded to 10 bits after the point, summed in 32 bits, on tensor cores; PyTorch's default for convolutions.
+    /// Products of floats rounded to 10 bits after the point, summed in 32 bits, on tensor cores; PyTorch's default
+    /// for convolutions.
     #[default]
     Tf32,
 }

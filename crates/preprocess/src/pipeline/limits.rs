@@ -1,11 +1,12 @@
-//! The range of every number that is given to the programs, in a pipeline file, on a command line or in a file that one run
-//! writes and another reads. Each end is where a value stops making sense, not where a machine gives up: what lies beyond is a
-//! slip of the keyboard or a damaged file, and is refused before any work.
+//! The range of every number that is given to the programs, in a pipeline file, on a command line or in a file that
+//! one run writes and another reads. Each end is where a value stops making sense, not where a machine gives up: what
+//! lies beyond is a slip of the keyboard or a damaged file, and is refused before any work.
 
 use super::problem::KeyPath;
 use std::ops::RangeInclusive;
 
-/// Pixels of either side of the images: four times what large networks take. With three channels an image has 50 MB at most.
+/// Pixels of either side of the images: four times what large networks take. With three channels an image has 50 MB at
+/// most.
 pub const IMAGE_SIDE: RangeInclusive<usize> = 1..=4096;
 /// Megabytes that images take while they are decoded.
 pub const MEMORY: RangeInclusive<usize> = 50..=1_000_000;
@@ -15,7 +16,8 @@ pub const DEFAULT_MEMORY: usize = 1000;
 pub const COPIES: RangeInclusive<usize> = 0..=1000;
 /// Images a step.
 pub const BATCH_SIZE: RangeInclusive<usize> = 1..=65_536;
-/// Numbers (pixels times channels) of the images of one step: as floats 16 GiB, and a network's first maps are a multiple of it.
+/// Numbers (pixels times channels) of the images of one step: as floats 16 GiB, and a network's first maps are a
+/// multiple of it.
 pub const BATCH_NUMBERS: usize = 1 << 32;
 /// Epochs of a model.
 pub const EPOCHS: RangeInclusive<usize> = 1..=1_000_000;

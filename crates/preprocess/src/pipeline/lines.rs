@@ -5,11 +5,12 @@ use saphyr_parser::{Event, Parser};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Sections within sections, as many as serde_yaml takes: no pipeline file has them, and a tree must not outgrow the stack.
+/// Sections within sections, as many as serde_yaml takes: no pipeline file has them, and a tree must not outgrow the
+/// stack.
 const MAXIMUM_DEPTH: usize = 128;
 
-/// Keys and values of a file, those that aliases repeat counted each time: a hundred times what a large pipeline has. A few
-/// kilobytes of aliases can stand for more values than a machine has memory for.
+/// Keys and values of a file, those that aliases repeat counted each time: a hundred times what a large pipeline has.
+/// A few kilobytes of aliases can stand for more values than a machine has memory for.
 const MAXIMUM_NODES: usize = 10_000;
 
 /// The tree of the file's keys with their lines.

@@ -21,8 +21,8 @@ const MAXIMUM_BYTES: u64 = 256 * 1024;
 const SHORT: usize = 4096;
 
 impl Pipeline {
-    /// Reads `file`, applies `overrides` (`key.path=value`, as given to `--set`) and refuses unknown keys, wrong types and
-    /// impossible values with the key's path, its line and the nearest valid key.
+    /// Reads `file`, applies `overrides` (`key.path=value`, as given to `--set`) and refuses unknown keys, wrong types
+    /// and impossible values with the key's path, its line and the nearest valid key.
     ///
     /// # Errors
     /// The file cannot be read or is no YAML; or all that is wrong with it, in one error.
@@ -79,8 +79,8 @@ fn read_text(file: &Path) -> Result<String> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// The file's first bytes, one more than there may be. It may be a pipe (`--pipeline <(…)`), which is read as long as somebody
-/// writes; one that nobody has opened for writing is empty.
+/// The file's first bytes, one more than there may be. It may be a pipe (`--pipeline <(…)`), which is read as long as
+/// somebody writes; one that nobody has opened for writing is empty.
 fn read_bytes(file: &Path) -> io::Result<Vec<u8>> {
     let mut options = OpenOptions::new();
     options.read(true);

@@ -1,7 +1,7 @@
 //! YAML's merge keys: `<<: *base` takes over the keys of `base` that the section does not set itself.
 //!
-//! serde_yaml's own `apply_merge` reorders the section's keys (and models are trained in the order of the file) and stops
-//! at the first level.
+//! serde_yaml's own `apply_merge` reorders the section's keys (and models are trained in the order of the file) and
+//! stops at the first level.
 
 use super::problem::{KeyPath, Problem};
 use serde_yaml::{Mapping, Value};

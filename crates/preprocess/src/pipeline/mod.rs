@@ -1,8 +1,9 @@
 //! The pipeline file: one YAML document that describes one pipeline, for all three stages.
 //!
-//! [`args`] is how the programs are told of it. Text becomes values with their `<<` merged ([`merge`]), `--set` is put over them
-//! ([`overrides`]), they become [`settings`] ([`reader`]) whose values are possible ([`check`], within [`limits`]): [`load`] puts
-//! that together. Whatever is wrong on the way is a [`problem`], told with the key's line ([`lines`], [`sources`]).
+//! [`args`] is how the programs are told of it. Text becomes values with their `<<` merged ([`merge`]), `--set` is put
+//! over them ([`overrides`]), they become [`settings`] ([`reader`]) whose values are possible ([`check`], within
+//! [`limits`]): [`load`] puts that together. Whatever is wrong on the way is a [`problem`], told with the key's line
+//! ([`lines`], [`sources`]).
 
 pub mod args;
 mod check;

@@ -18,8 +18,9 @@ pub struct Override {
 /// Bytes of a value that could be a flood of brackets or aliases.
 const LONG: usize = 256;
 
-/// Puts the value of `given` (`key.path=value`, the value in YAML) into the document. Missing sections are made: whether there
-/// may be such a key is found out with the keys of the file. No value after `=` is YAML's null: the default, or none.
+/// Puts the value of `given` (`key.path=value`, the value in YAML) into the document. Missing sections are made:
+/// whether there may be such a key is found out with the keys of the file. No value after `=` is YAML's null: the
+/// default, or none.
 ///
 /// # Errors
 /// No `=`, an empty key, a value that is not YAML, a path through something that is not a section.

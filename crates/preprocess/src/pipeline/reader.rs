@@ -1,7 +1,7 @@
 //! Values to settings, with every problem on the way and not only the first.
 //!
-//! The settings' own `Deserialize` stays the one description of the keys and types; this deserializer keeps what serde reports
-//! about a mismatch as data instead of text, with the path to it.
+//! The settings' own `Deserialize` stays the one description of the keys and types; this deserializer keeps what serde
+//! reports about a mismatch as data instead of text, with the path to it.
 
 use super::limits;
 use super::problem::{KeyPath, Problem, choice};
@@ -12,8 +12,9 @@ use serde_yaml::Value;
 use std::collections::HashSet;
 use std::fmt::{self, Display};
 
-/// Reads a `T` and lists everything in the document that is no part of one. What is wrong is taken out and the rest read
-/// again, so that all problems come to light; a `T` comes out beside problems if it has defaults for what was taken out.
+/// Reads a `T` and lists everything in the document that is no part of one. What is wrong is taken out and the rest
+/// read again, so that all problems come to light; a `T` comes out beside problems if it has defaults for what was
+/// taken out.
 pub fn read<T: for<'de> Deserialize<'de>>(mut document: Value) -> (Option<T>, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut taken_out = HashSet::new();
@@ -23,7 +24,8 @@ pub fn read<T: for<'de> Deserialize<'de>>(mut document: Value) -> (Option<T>, Ve
             Err(mismatch) => mismatch,
         };
         let wrong = mismatch.wrong_key();
-        // A key that is missing because it was taken out has been told already; only now it shows that it has no default.
+        // A key that is missing because it was taken out has been told already; only now it shows that it has no
+        // default.
         let missing = mismatch.missing_key().filter(|key| taken_out.contains(key));
         match missing {
             Some(key) => problems.iter_mut().filter(|problem| problem.at == key).for_each(without_default),
@@ -260,8 +262,8 @@ fn expected_in_words(expected: &dyn Expected) -> String {
     }
 }
 
-/// A value of the document. Stricter than serde_yaml's: a list is no section, and only text is text. More lenient in one way: a
-/// section whose keys are all commented out has its defaults.
+/// A value of the document. Stricter than serde_yaml's: a list is no section, and only text is text. More lenient in
+/// one way: a section whose keys are all commented out has its defaults.
 struct Node<'a>(&'a Value);
 
 impl Node<'_> {

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 pub struct Pipeline {
     /// The pipeline's name: letters, digits, `-`, `_` and `.`.
     pub name: String,
-    /// Where `shards/`, `models/<name>/` and `report/` go; `runs/<name>` unless given. Relative to the working directory.
+    /// Where `shards/`, `models/<name>/` and `report/` go; `runs/<name>` unless given. Relative to the working
+    /// directory.
     #[serde(default)]
     pub output: PathBuf,
     /// The first stage.
@@ -56,8 +57,8 @@ pub struct PreprocessSettings {
     /// What happens to files that look like images and cannot be decoded.
     #[serde(default)]
     pub unreadable: Unreadable,
-    /// Megabytes that reading, decoding and resizing images take at once, all threads together; an image that takes more is not read.
-    /// Default 1000.
+    /// Megabytes that reading, decoding and resizing images take at once, all threads together; an image that takes
+    /// more is not read. Default 1000.
     #[serde(default = "default_memory")]
     pub memory: usize,
     /// Augmented copies of the training images.
@@ -65,7 +66,8 @@ pub struct PreprocessSettings {
     pub augment: AugmentSettings,
 }
 
-/// How a decoded image becomes pixels of the model's size. Travels with the model, so that new images are treated alike.
+/// How a decoded image becomes pixels of the model's size. Travels with the model, so that new images are treated
+/// alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageSettings {
@@ -121,8 +123,8 @@ pub struct SplitSettings {
     pub near_duplicates: NearDuplicates,
     /// A file in which the images' splits are kept for ever. Default: none.
     pub keep: Option<PathBuf>,
-    /// Which images belong together: a regular expression with a group named `group`, searched in their paths, or a CSV file with the
-    /// columns `path` and `group`. Default: none.
+    /// Which images belong together: a regular expression with a group named `group`, searched in their paths, or a
+    /// CSV file with the columns `path` and `group`. Default: none.
     pub group_by: Option<String>,
 }
 
@@ -232,14 +234,15 @@ pub struct ModelSettings {
     /// Epochs over which the learning rate first rises, in even steps, to its full value. Default 0.
     #[serde(default)]
     pub warmup_epochs: f64,
-    /// Decoupled weight decay (AdamW, Loshchilov and Hutter 2019) of convolution kernels and dense matrices: each step takes
-    /// away this fraction of a weight times the learning rate. Default 0.
+    /// Decoupled weight decay (AdamW, Loshchilov and Hutter 2019) of convolution kernels and dense matrices: each step
+    /// takes away this fraction of a weight times the learning rate. Default 0.
     #[serde(default)]
     pub weight_decay: f64,
     /// What part of the target probability is spread evenly over all classes (Szegedy et al. 2016). Default 0.
     #[serde(default)]
     pub label_smoothing: f64,
-    /// Decay of an exponential moving average of all parameters, which is what is validated and kept; 0 keeps none. Default 0.999.
+    /// Decay of an exponential moving average of all parameters, which is what is validated and kept; 0 keeps none.
+    /// Default 0.999.
     #[serde(default = "default_ema_decay")]
     pub ema_decay: f64,
 }
@@ -269,7 +272,8 @@ impl ModelSettings {
 pub enum CopyOrder {
     /// Epoch `e` (from 0) sees copy `1 + e mod copies` of all images.
     Cycle,
-    /// Every image goes through its copies, itself (copy 0) among them, beginning at one of its own: an epoch sees all copies.
+    /// Every image goes through its copies, itself (copy 0) among them, beginning at one of its own: an epoch sees all
+    /// copies.
     #[default]
     Mixed,
 }

@@ -20,7 +20,8 @@ pub struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    /// One error that tells all problems in the order of their lines, those of overrides last. There must be one at least.
+    /// One error that tells all problems in the order of their lines, those of overrides last. There must be one at
+    /// least.
     pub fn error(&self, mut problems: Vec<Problem>) -> Error {
         problems.sort_by_key(|problem| match self.place(&problem.at) {
             Place::File => 0,
@@ -76,7 +77,8 @@ impl Sources<'_> {
         }
     }
 
-    /// The problem's hint; better, where an override has made up a section beside one of nearly the same name: that name.
+    /// The problem's hint; better, where an override has made up a section beside one of nearly the same name: that
+    /// name.
     fn hint(&self, problem: &Problem) -> Option<String> {
         let made_up = self.overrides.iter().any(|with| with.key.starts_with(&problem.at) && with.key != problem.at)
             && self.lines.line(&problem.at).is_none();

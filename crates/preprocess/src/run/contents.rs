@@ -31,8 +31,8 @@ pub struct Contents<'a> {
 }
 
 impl Contents<'_> {
-    /// The images of each split in the order of their rows: chance's order, the same in every copy, so that a reader that goes
-    /// through the file meets the classes mixed.
+    /// The images of each split in the order of their rows: chance's order, the same in every copy, so that a reader
+    /// that goes through the file meets the classes mixed.
     pub fn rows(&self) -> BTreeMap<Split, Vec<usize>> {
         let mut rows: BTreeMap<Split, Vec<usize>> = BTreeMap::new();
         for (index, split) in self.splits.iter().enumerate() {

@@ -35,8 +35,8 @@ impl ShardsDirectory {
         Ok(Self { shards: output.join("shards") })
     }
 
-    /// Which of the files beside the shards are this program's. Where there is no list of them, a manifest of this program's
-    /// format says that all are.
+    /// Which of the files beside the shards are this program's. Where there is no list of them, a manifest of this
+    /// program's format says that all are.
     pub fn owned(&self) -> Owned {
         let ours = Manifest::read(&self.shards).is_ok();
         Owned::open(&self.shards, self.state("written.json"), if ours { FILES } else { &[] })

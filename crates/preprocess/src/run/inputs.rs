@@ -17,8 +17,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The file's name in the state's directory.
 const FILE: &str = "inputs.json";
 
-/// A file that the system describes as remembered is taken for unchanged, unless it was changed so shortly before it was read that a
-/// second change could bear the same time.
+/// A file that the system describes as remembered is taken for unchanged, unless it was changed so shortly before it
+/// was read that a second change could bear the same time.
 const SETTLED_SECONDS: i64 = 2;
 
 /// Seconds and nanoseconds since 1970.
@@ -29,8 +29,8 @@ type Time = (i64, i64);
 struct FileState {
     size: u64,
     modified: Time,
-    /// When its content, name or owner last changed: unlike `modified`, which programs that copy or edit files set back, this time is the
-    /// system's own. Where a system has none, as `modified`.
+    /// When its content, name or owner last changed: unlike `modified`, which programs that copy or edit files set
+    /// back, this time is the system's own. Where a system has none, as `modified`.
     changed: Time,
     /// Its number in the file system; 0 where there is none.
     inode: u64,
@@ -104,7 +104,8 @@ impl Inputs {
     /// Holds what was just read of an image's file against what the run began with.
     ///
     /// # Errors
-    /// It is another content: the file changed meanwhile, or what was remembered of it was wrong ([`misled`](Self::misled)).
+    /// It is another content: the file changed meanwhile, or what was remembered of it was wrong
+    /// ([`misled`](Self::misled)).
     pub fn confirm(&self, index: usize, file: &ImageFile, content: Result<&[u8], &ImageError>) -> Result<()> {
         if checksum(content) == self.stamps[index].content {
             return Ok(());
@@ -113,7 +114,8 @@ impl Inputs {
         Err(changed(file))
     }
 
-    /// Whether [`confirm`](Self::confirm) found that a remembered content is not the file's: then all is to be read anew.
+    /// Whether [`confirm`](Self::confirm) found that a remembered content is not the file's: then all is to be read
+    /// anew.
     pub fn misled(&self) -> bool {
         self.misled.load(Ordering::Relaxed)
     }

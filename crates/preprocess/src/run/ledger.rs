@@ -14,8 +14,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Shards that are written at the same time: while one waits for the disk, rows of the others are made. Each holds two row groups in
-/// memory.
+/// Shards that are written at the same time: while one waits for the disk, rows of the others are made. Each holds two
+/// row groups in memory.
 pub const SHARDS_AT_ONCE: usize = 4;
 
 /// One finished shard; a line of `shards.jsonl`.
@@ -31,7 +31,8 @@ struct Line {
     checksum: String,
 }
 
-/// The shards that earlier runs finished. Grows by one line with each shard, so that a kill costs the shards in work at most.
+/// The shards that earlier runs finished. Grows by one line with each shard, so that a kill costs the shards in work
+/// at most.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
@@ -40,8 +41,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Reads the lines of earlier runs. A last line cut short by a kill is as if it had not been written; lines that are not as they were
-    /// written are passed over, and said.
+    /// Reads the lines of earlier runs. A last line cut short by a kill is as if it had not been written; lines that
+    /// are not as they were written are passed over, and said.
     pub fn open(place: &ShardsDirectory) -> Result<Self> {
         let path = place.state("shards.jsonl");
         let text = files::read(&path).unwrap_or_default();
@@ -78,8 +79,8 @@ impl Ledger {
         self.file.write_all(text.as_bytes()).map_err(|error| write_error(&self.path, error))
     }
 
-    /// For each planned shard, the finished one that can stand for it: made from the same, still as it was written, and with the rows that
-    /// `holds` looks for. It is given the planned name.
+    /// For each planned shard, the finished one that can stand for it: made from the same, still as it was written,
+    /// and with the rows that `holds` looks for. It is given the planned name.
     pub fn keep(
         &mut self,
         plan: &[PlannedShard],
@@ -136,7 +137,8 @@ impl Ledger {
         self.record(&line.key, &file, &Written { bytes: line.bytes, blake3: line.blake3.clone() })
     }
 
-    /// Removes the shards of earlier runs that are no part of a finished data set. Others' files stay, whatever they are called.
+    /// Removes the shards of earlier runs that are no part of a finished data set. Others' files stay, whatever they
+    /// are called.
     pub fn prune(place: &ShardsDirectory, current: &[String]) -> Result<()> {
         for directory in ["data", STATE] {
             let listed = place.shards.join(directory);

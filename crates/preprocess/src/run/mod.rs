@@ -28,12 +28,12 @@ use inputs::Inputs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Runs the stage: does nothing where the data set is finished, resumes where an earlier run stopped, and redoes what depends on a
-/// changed setting or image.
+/// Runs the stage: does nothing where the data set is finished, resumes where an earlier run stopped, and redoes what
+/// depends on a changed setting or image.
 ///
 /// # Errors
-/// The source cannot be used, a file cannot be decoded with `unreadable: fail`, a class gets no training image, the disk is full,
-/// another run holds the output directory, or the process was asked to stop.
+/// The source cannot be used, a file cannot be decoded with `unreadable: fail`, a class gets no training image, the
+/// disk is full, another run holds the output directory, or the process was asked to stop.
 pub fn run(pipeline: &Pipeline) -> Result<()> {
     let started = Instant::now();
     let settings = &pipeline.preprocess;
@@ -124,7 +124,8 @@ fn kept_splits(keep: &Option<Keep>, folder: &Folder, inputs: &Inputs) -> Vec<Opt
     keep.as_ref().map_or_else(|| vec![None; folder.images.len()], |keep| keep.splits(images))
 }
 
-/// BLAKE3 over the names, labels and contents of all images, the settings (but not where the source lies) and the version.
+/// BLAKE3 over the names, labels and contents of all images, the settings (but not where the source lies) and the
+/// version.
 fn fingerprint_of(
     folder: &Folder,
     inputs: &Inputs,
@@ -137,7 +138,8 @@ fn fingerprint_of(
     fingerprint::of_value(&(version, versions, &folder.classes, inputs.listing(folder), given, settings))
 }
 
-/// The split of each image of the folder, none for those that could not be decoded; and the fractions that could not be met.
+/// The split of each image of the folder, none for those that could not be decoded; and the fractions that could not
+/// be met.
 fn assign(
     folder: &Folder,
     inputs: &Inputs,

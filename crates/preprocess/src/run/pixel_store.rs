@@ -1,5 +1,5 @@
-//! The resized images, each decoded from its source at most once a run. Their pixels lie in a file as they are: that takes twice the disk
-//! that PNG would until the run ends, and a copy is made of them without another decoding.
+//! The resized images, each decoded from its source at most once a run. Their pixels lie in a file as they are: that
+//! takes twice the disk that PNG would until the run ends, and a copy is made of them without another decoding.
 
 use super::directory::ShardsDirectory;
 use super::inputs::{Inputs, changed};
@@ -17,7 +17,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-/// The file of pixels, one image behind the other, and the index beside it. Both are there only while a run is unfinished.
+/// The file of pixels, one image behind the other, and the index beside it. Both are there only while a run is
+/// unfinished.
 const FILE: &str = "pixels";
 const INDEX: &str = "pixels.json";
 
@@ -121,7 +122,8 @@ impl<'a> PixelStore<'a> {
         Ok(pixels)
     }
 
-    /// Enough to tell what was written from what a crash made of it. Over the source's content too: the pixels of another image are none.
+    /// Enough to tell what was written from what a crash made of it. Over the source's content too: the pixels of
+    /// another image are none.
     fn checksum(&self, index: usize, pixels: &[u8]) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.inputs.content(index).as_bytes()).update(pixels);

@@ -23,7 +23,8 @@ use rayon::prelude::*;
 
 /// Whether the directory holds the whole data set of these inputs and settings, every shard as it was written.
 ///
-/// `kept` are the images' splits in the list of kept ones, where there is one: the run that made the data set wrote them there.
+/// `kept` are the images' splits in the list of kept ones, where there is one: the run that made the data set wrote
+/// them there.
 pub fn is_up_to_date(
     place: &ShardsDirectory,
     fingerprint: &str,
@@ -65,7 +66,8 @@ pub fn rejected(folder: &Folder, examined: &Examined, place: &ShardsDirectory) -
     write_atomically(&place.shards.join(REJECTED), |writer| writer.write_all(&text))
 }
 
-/// Writes the list of groups: every image that has a copy or shares a given group; only a head line where there are none.
+/// Writes the list of groups: every image that has a copy or shares a given group; only a head line where there are
+/// none.
 pub fn duplicates(work: &Contents, place: &ShardsDirectory) -> Result<()> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let cannot = || format!("cannot write `{DUPLICATES}`");

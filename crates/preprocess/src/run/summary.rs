@@ -70,7 +70,8 @@ pub fn finished(manifest: &Manifest, work: &Contents, shards: &Path, elapsed: Du
     );
 }
 
-/// A class may have none of a split that the settings ask for, or too few or many: it has too few images, or groups that stay together.
+/// A class may have none of a split that the settings ask for, or too few or many: it has too few images, or groups
+/// that stay together.
 fn warn_of_unmet_fractions(manifest: &Manifest) {
     for split in [Split::Validation, Split::Test] {
         let unmet = || manifest.unmet.iter().filter(move |unmet| unmet.split == split);

@@ -20,9 +20,9 @@ pub struct PlannedShard {
     pub images: Vec<usize>,
 }
 
-/// Plans the shards of all splits: `images` lists each split's images in the order of their rows, and copies 1 to `copies` repeat the
-/// training split's. Shards are numbered through all copies of a split. How many rows fit is decided by the largest size that a
-/// PNG can have, so that names are known before anything is encoded.
+/// Plans the shards of all splits: `images` lists each split's images in the order of their rows, and copies 1 to
+/// `copies` repeat the training split's. Shards are numbered through all copies of a split. How many rows fit is
+/// decided by the largest size that a PNG can have, so that names are known before anything is encoded.
 pub fn plan(images: &BTreeMap<Split, Vec<usize>>, copies: usize, settings: &ImageSettings) -> Vec<PlannedShard> {
     // Pixels, one filter byte a row, and what PNG and the other columns add.
     let row_bytes = settings.height * (settings.width * 3 + 1) + 1024;
@@ -42,8 +42,8 @@ pub fn plan(images: &BTreeMap<Split, Vec<usize>>, copies: usize, settings: &Imag
     shards
 }
 
-/// The split that a shard's name tells; none where no plan gives that name. A name from a file is held against this before it becomes a
-/// path.
+/// The split that a shard's name tells; none where no plan gives that name. A name from a file is held against this
+/// before it becomes a path.
 pub fn split_of_name(file: &str) -> Option<Split> {
     let name = file.strip_prefix("data/")?.strip_suffix(".parquet")?;
     let (split, numbers) = name.split_once('-')?;

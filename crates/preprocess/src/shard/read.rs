@@ -29,9 +29,9 @@ pub struct StoredRow {
     pub content: String,
 }
 
-/// Reads all rows of a shard whose `content` is in memory and known to be what was written. The images are not copied: their
-/// pages are neither compressed nor encoded, so every value is a slice of `content`, and its offset is where a positioned
-/// read finds it later.
+/// Reads all rows of a shard whose `content` is in memory and known to be what was written. The images are not copied:
+/// their pages are neither compressed nor encoded, so every value is a slice of `content`, and its offset is where a
+/// positioned read finds it later.
 ///
 /// # Errors
 /// The content is no shard that this crate wrote, or one of other classes or of another copy.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 /// The key under which `datasets` looks for its features, in the schema's metadata and in the file's.
 pub const METADATA_KEY: &str = "huggingface";
 
-/// `image: struct<bytes: binary, path: string>`, `label: int64`, `copy: int64`, `group: int64`, `source: string`, `content: string`. All
-/// are nullable, though no value is null: otherwise `datasets` takes them for plain columns. `content` is the BLAKE3 of the
-/// source file in hexadecimal: what an image is known by, under whatever name and class.
+/// `image: struct<bytes: binary, path: string>`, `label: int64`, `copy: int64`, `group: int64`, `source: string`,
+/// `content: string`. All are nullable, though no value is null: otherwise `datasets` takes them for plain columns.
+/// `content` is the BLAKE3 of the source file in hexadecimal: what an image is known by, under whatever name and
+/// class.
 pub fn schema(classes: &[String]) -> Schema {
     let image =
         Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)]);

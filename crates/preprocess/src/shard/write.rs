@@ -46,8 +46,8 @@ pub struct Written {
     pub blake3: String,
 }
 
-/// Writes one shard under `directory`, atomically. `row` makes the row of an image and is called from all cores; while one row
-/// group is written, the next is made.
+/// Writes one shard under `directory`, atomically. `row` makes the row of an image and is called from all cores; while
+/// one row group is written, the next is made.
 ///
 /// # Errors
 /// What `row` returns, a full disk, or an interruption.
@@ -100,7 +100,8 @@ fn unwrapped(path: &Path, error: parquet::errors::ParquetError) -> crate::Error 
     }
 }
 
-/// PNG bytes neither compress further nor repeat, so compression and dictionaries are off; statistics only for the short numbers.
+/// PNG bytes neither compress further nor repeat, so compression and dictionaries are off; statistics only for the
+/// short numbers.
 fn properties(classes: &[String]) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("preprocess ", env!("CARGO_PKG_VERSION")).to_owned())

@@ -7,7 +7,8 @@ use crate::{Error, Result, note, say};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// The group of each image, by its path relative to the source; none for images that stand alone. Says what it did not find.
+/// The group of each image, by its path relative to the source; none for images that stand alone. Says what it did not
+/// find.
 ///
 /// # Errors
 /// The table cannot be read; not one image has a group.

@@ -1,8 +1,9 @@
 //! Where units of two images or more go.
 //!
-//! Of all classes in one order, so that a split's share of them is as exact as one group is small, even where a class has two or three. Two
-//! things bind a class: no group takes it further beyond its quota than it lay below, and where its single images are too few to fill the
-//! quota, its groups do. A class of groups alone is divided by itself in this way.
+//! Of all classes in one order, so that a split's share of them is as exact as one group is small, even where a class
+//! has two or three. Two things bind a class: no group takes it further beyond its quota than it lay below, and where
+//! its single images are too few to fill the quota, its groups do. A class of groups alone is divided by itself in
+//! this way.
 
 use super::{Placing, Unit};
 use crate::pipeline::Split;
@@ -47,7 +48,8 @@ fn take(
     });
 }
 
-/// What a class must have of a split before its single images, divided between validation and test as those lack them, fill the rest.
+/// What a class must have of a split before its single images, divided between validation and test as those lack them,
+/// fill the rest.
 fn least(placing: &Placing, singles: &[usize], split: Split, class: usize) -> usize {
     let lacks = placing.lack(Split::Validation, class) + placing.lack(Split::Test, class);
     let fill = (singles[class] * placing.lack(split, class)).checked_div(lacks).unwrap_or(0);

@@ -1,8 +1,9 @@
 //! The list of splits that are kept: `preprocess.split.keep`.
 //!
-//! A CSV file with the columns `content` (BLAKE3 of the image's file), `split` and `path` (for the person who reads it), ordered by path, so
-//! that a new image is a new line and nothing else. Images are known by their content. Where a file's content is new, and what its path held
-//! before is nowhere any more, the image was replaced or edited: then the path's split holds. Images that are gone stay listed.
+//! A CSV file with the columns `content` (BLAKE3 of the image's file), `split` and `path` (for the person who reads
+//! it), ordered by path, so that a new image is a new line and nothing else. Images are known by their content. Where
+//! a file's content is new, and what its path held before is nowhere any more, the image was replaced or edited: then
+//! the path's split holds. Images that are gone stay listed.
 
 use crate::pipeline::Split;
 use crate::stage::atomic_file::write_atomically;

@@ -1,13 +1,15 @@
 //! Divides images into train, validation and test.
 //!
-//! Where an image goes follows from the seed and from what the files hold, never from names, from an order or from history:
-//! - Images that stay together are a *unit*. Its place is a hash of the smallest of its members' hashes, so that it changes when that member
-//!   comes or goes, and with no other.
+//! Where an image goes follows from the seed and from what the files hold, never from names, from an order or from
+//! history:
+//! - Images that stay together are a *unit*. Its place is a hash of the smallest of its members' hashes, so that it
+//!   changes when that member comes or goes, and with no other.
 //! - Each class has a *quota* in validation and in test: its fraction, rounded.
-//! - Units of two images or more, of all classes, in the order of their places: test is cut off at the low end, validation at the high end,
-//!   each where it holds its fraction of all such images ([`groups`]). So every split has its share of them.
-//! - Single images, class by class, fill what is left of the quotas, again from both ends. One image more therefore moves one image out of
-//!   a split and not one from each into the next.
+//! - Units of two images or more, of all classes, in the order of their places: test is cut off at the low end,
+//!   validation at the high end, each where it holds its fraction of all such images ([`groups`]). So every split has
+//!   its share of them.
+//! - Single images, class by class, fill what is left of the quotas, again from both ends. One image more therefore
+//!   moves one image out of a split and not one from each into the next.
 //!
 //! What else was considered, and figures: `docs/duplicates.md`.
 
@@ -43,18 +45,19 @@ pub struct Item<'a> {
     pub kept: Option<Split>,
 }
 
-/// Whether the image is part of what is divided: another directory's images than the training directory's stay where they are.
+/// Whether the image is part of what is divided: another directory's images than the training directory's stay where
+/// they are.
 fn is_divided(item: &Item) -> bool {
     item.given.is_none_or(|given| given == Split::Train)
 }
 
 /// Assigns a split to each item: by `seed`, stratified by class, whatever the items' order and names.
 ///
-/// Every class comes as close to the fractions as its groups allow, and keeps a training image where it has one to spare: a class of
-/// one or two images is for training. Splits that directories give stand; a validation or test split that has no directory is taken from
-/// the training directory, by its fraction of that directory's images. Splits of earlier runs stand too and count in the quotas; a new
-/// image that is a near-copy of kept ones goes where they are: to test, if one of them is there, otherwise to validation, otherwise to
-/// training.
+/// Every class comes as close to the fractions as its groups allow, and keeps a training image where it has one to
+/// spare: a class of one or two images is for training. Splits that directories give stand; a validation or test split
+/// that has no directory is taken from the training directory, by its fraction of that directory's images. Splits of
+/// earlier runs stand too and count in the quotas; a new image that is a near-copy of kept ones goes where they are:
+/// to test, if one of them is there, otherwise to validation, otherwise to training.
 ///
 /// # Errors
 /// A class is left without a training image.
@@ -125,7 +128,8 @@ impl Placing {
     fn settle(&mut self, items: &[Item], settings: &SplitSettings) -> Vec<Unit> {
         let mut open = Vec::new();
         for members in units(items) {
-            // Of a group that earlier runs tore apart, test draws more strongly than validation, and that more than training.
+            // Of a group that earlier runs tore apart, test draws more strongly than validation, and that more than
+            // training.
             let kept = members.iter().filter_map(|&index| items[index].kept).max();
             let (own, others): (Vec<usize>, Vec<usize>) =
                 members.into_iter().partition(|&index| is_divided(&items[index]));
@@ -199,7 +203,8 @@ fn divided(items: &[Item], classes: usize) -> Vec<usize> {
     counts
 }
 
-/// The fractions that were not met, by more than rounding: a class has no image of a split, or more than one image too many or too few.
+/// The fractions that were not met, by more than rounding: a class has no image of a split, or more than one image too
+/// many or too few.
 pub fn unmet(items: &[Item], splits: &[Split], classes: &[String], settings: &SplitSettings) -> Vec<Unmet> {
     let fractions = fractions(items, settings);
     let counts = divided(items, classes.len());
@@ -219,7 +224,8 @@ pub fn unmet(items: &[Item], splits: &[Split], classes: &[String], settings: &Sp
     unmet
 }
 
-/// How many of `count` images each split should get: halves are rounded to the advantage of training, which gets one in any case.
+/// How many of `count` images each split should get: halves are rounded to the advantage of training, which gets one
+/// in any case.
 fn quota(count: usize, validation: f64, test: f64) -> [usize; 3] {
     // A tenth of a millionth hides what rounding did to fractions like 0.7.
     let rounded = |fraction: f64| (count as f64 * fraction - 0.5 - 1e-7).ceil().max(0.0) as usize;

@@ -1,5 +1,5 @@
-//! Files that appear under their name whole or not at all: written beside it under a temporary name, flushed to the disk,
-//! renamed.
+//! Files that appear under their name whole or not at all: written beside it under a temporary name, flushed to the
+//! disk, renamed.
 
 use super::error::Context;
 use super::files;
@@ -15,7 +15,8 @@ pub const TEMPORARY_PREFIX: &str = ".tmp-";
 /// Tells apart files of one name that one process writes at the same time.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// A file that is not there until [`commit`](Self::commit). Dropped before, it leaves nothing behind. Writes are not buffered.
+/// A file that is not there until [`commit`](Self::commit). Dropped before, it leaves nothing behind. Writes are not
+/// buffered.
 #[derive(Debug)]
 pub struct AtomicFile {
     file: File,
@@ -120,8 +121,8 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::R
     file.commit()
 }
 
-/// An error that names the file, with a hint where the reason is the disk's. Looks for it through the sources of `cause`, so
-/// that it works for the errors of Parquet, PNG and JSON writers too.
+/// An error that names the file, with a hint where the reason is the disk's. Looks for it through the sources of
+/// `cause`, so that it works for the errors of Parquet, PNG and JSON writers too.
 pub fn write_error(path: &Path, cause: impl std::error::Error + 'static) -> Error {
     let hint = disk_hint(&cause);
     let error = Error::new(format!("cannot write `{}`", path.display())).caused_by(cause);
@@ -151,8 +152,8 @@ fn disk_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> 
     None
 }
 
-/// Removes what killed runs left unfinished in `directory` (not below it); returns how many files. Only for a process that
-/// holds the lock of the output directory: others' files may be in the making.
+/// Removes what killed runs left unfinished in `directory` (not below it); returns how many files. Only for a process
+/// that holds the lock of the output directory: others' files may be in the making.
 ///
 /// # Errors
 /// The directory cannot be listed, or a file cannot be removed. A directory that does not exist holds nothing to sweep.

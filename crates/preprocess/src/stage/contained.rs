@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 thread_local! {
-    /// Whether this thread is inside a reader, where a panic is a finding about the file and no business of the screen's.
+    /// Whether this thread is inside a reader, where a panic is a finding about the file and no business of the
+    /// screen's.
     static READING: Cell<bool> = const { Cell::new(false) };
 }
 

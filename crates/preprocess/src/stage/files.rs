@@ -1,5 +1,5 @@
-//! Files and directories below the output directory, opened so that nothing that lies in a file's place does harm: a named
-//! pipe does not block, a link does not lead the writing elsewhere, a device is not touched.
+//! Files and directories below the output directory, opened so that nothing that lies in a file's place does harm: a
+//! named pipe does not block, a link does not lead the writing elsewhere, a device is not touched.
 
 use super::error::Context;
 use super::names;
@@ -66,8 +66,8 @@ pub fn refuse_unless_plain(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes `base/name/name/…`, of which `base` may be a link and what lies below it may not: what is written below the output
-/// directory stays there.
+/// Makes `base/name/name/…`, of which `base` may be a link and what lies below it may not: what is written below the
+/// output directory stays there.
 ///
 /// # Errors
 /// One of them is a link or a file, or cannot be made.

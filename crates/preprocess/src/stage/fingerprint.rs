@@ -6,7 +6,8 @@ use crate::Result;
 use serde::Serialize;
 use std::path::Path;
 
-/// The fingerprint of a value: of its JSON form, so that it changes with any field's name or value and with nothing else.
+/// The fingerprint of a value: of its JSON form, so that it changes with any field's name or value and with nothing
+/// else.
 ///
 /// # Errors
 /// The value has no JSON form (a map whose keys are not text).

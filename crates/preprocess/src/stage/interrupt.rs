@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the stage finishes what must not be cut, then stops with an error. A second one stops it at once.
+//! Ctrl-C and SIGTERM: the stage finishes what must not be cut, then stops with an error. A second one stops it at
+//! once.
 
 use super::output::note;
 use crate::{Error, ErrorKind, Result};
@@ -8,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
 
-/// Takes over Ctrl-C, SIGTERM and SIGHUP for the rest of the process. Called again, it does nothing. A hang-up that the caller
-/// has had ignored, as `nohup` does, stays ignored.
+/// Takes over Ctrl-C, SIGTERM and SIGHUP for the rest of the process. Called again, it does nothing. A hang-up that
+/// the caller has had ignored, as `nohup` does, stays ignored.
 ///
 /// # Errors
 /// The system refuses the handler.

@@ -7,8 +7,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
-/// The lock's file inside the output directory. It stays when the lock is released: removing it would race with the next
-/// process that opens it.
+/// The lock's file inside the output directory. It stays when the lock is released: removing it would race with the
+/// next process that opens it.
 pub const FILE_NAME: &str = ".lock";
 
 /// An exclusive lock on an output directory. The system releases it when this is dropped and when the process ends in
@@ -20,8 +20,8 @@ pub struct OutputLock {
 
 impl Drop for OutputLock {
     fn drop(&mut self) {
-        // Closing the file is not enough: a program that another thread is just starting holds a copy of it for a moment.
-        // Should unlocking fail, the system does it when the last copy is closed.
+        // Closing the file is not enough: a program that another thread is just starting holds a copy of it for a
+        // moment. Should unlocking fail, the system does it when the last copy is closed.
         let _ = self.file.unlock();
     }
 }

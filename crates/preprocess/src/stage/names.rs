@@ -1,6 +1,6 @@
-//! Names of files and classes where a person or a spreadsheet reads them. Whoever names a file may put anything into its name:
-//! sequences that command a terminal, line breaks that forge a message, characters that turn the direction of writing, or a
-//! formula that a spreadsheet computes.
+//! Names of files and classes where a person or a spreadsheet reads them. Whoever names a file may put anything into
+//! its name: sequences that command a terminal, line breaks that forge a message, characters that turn the direction
+//! of writing, or a formula that a spreadsheet computes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,9 +9,9 @@ use std::fmt::Write;
 use std::path::Path;
 use unicode_normalization::UnicodeNormalization;
 
-/// A name for a terminal, a message or a log: control characters, line separators and marks that change the direction of
-/// writing become `\u{…}`. A name that needs that, or that holds `\u{` itself, has its backslashes doubled, so that two names never
-/// look alike. Every other name stays as it is.
+/// A name for a terminal, a message or a log: control characters, line separators and marks that change the direction
+/// of writing become `\u{…}`. A name that needs that, or that holds `\u{` itself, has its backslashes doubled, so that
+/// two names never look alike. Every other name stays as it is.
 pub fn shown(name: &str) -> Cow<'_, str> {
     if !name.chars().any(is_dangerous) && !name.contains(ESCAPE) {
         return Cow::Borrowed(name);
@@ -32,16 +32,16 @@ pub fn shown(name: &str) -> Cow<'_, str> {
 /// What an escaped character begins with, and what no name that is shown as it is holds.
 const ESCAPE: &str = "\\u{";
 
-/// Controls, separators of lines and paragraphs, marks, embeddings, overrides and isolates of the direction of writing, and
-/// characters without width that no script needs.
+/// Controls, separators of lines and paragraphs, marks, embeddings, overrides and isolates of the direction of
+/// writing, and characters without width that no script needs.
 pub fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
         || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// A text of several lines for a terminal: whatever names in it hold, no control character but the line break gets through. Names
-/// are best given to [`shown`] first, which escapes their line breaks too.
+/// A text of several lines for a terminal: whatever names in it hold, no control character but the line break gets
+/// through. Names are best given to [`shown`] first, which escapes their line breaks too.
 pub fn shown_lines(text: &str) -> Cow<'_, str> {
     let stays = |character: char| character == '\n' || !is_dangerous(character);
     if text.chars().all(stays) {
@@ -54,8 +54,8 @@ pub fn shown_lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A file's name as text: bytes that are no UTF-8 become `\xE9`. In a name that has such bytes, or text that looks like them, backslashes
-/// are doubled, so that different names stay different; every other name stays as it is.
+/// A file's name as text: bytes that are no UTF-8 become `\xE9`. In a name that has such bytes, or text that looks
+/// like them, backslashes are doubled, so that different names stay different; every other name stays as it is.
 pub fn of_file(name: &OsStr) -> String {
     match name.to_str() {
         Some(name) if !name.contains("\\x") => return name.to_owned(),
@@ -83,7 +83,8 @@ pub fn relative_to(path: &Path) -> Option<String> {
     Some(format!("the path is relative to the working directory, `{}`", self::path(&directory)))
 }
 
-/// JSON whose strings are safe on a terminal as well: what serde leaves as it is is escaped. The same JSON to every reader.
+/// JSON whose strings are safe on a terminal as well: what serde leaves as it is is escaped. The same JSON to every
+/// reader.
 pub fn json_text(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
@@ -100,8 +101,8 @@ pub fn json_text(json: &str) -> String {
 /// What makes a spreadsheet take a cell for a formula.
 const FORMULA: [char; 4] = ['=', '+', '-', '@'];
 
-/// A name as a cell of a CSV file: as [`shown`], and with an apostrophe before what a spreadsheet would take for a formula (and
-/// before an apostrophe, so that the way back is certain).
+/// A name as a cell of a CSV file: as [`shown`], and with an apostrophe before what a spreadsheet would take for a
+/// formula (and before an apostrophe, so that the way back is certain).
 pub fn csv_cell(name: &str) -> Cow<'_, str> {
     let text = shown(name);
     if text.starts_with(FORMULA) || text.starts_with('\'') { Cow::Owned(format!("'{text}")) } else { text }
@@ -134,7 +135,8 @@ fn escaped(text: &str) -> Option<(char, &str)> {
     Some((character, rest))
 }
 
-/// Pairs of names that look alike though they differ (`é` as one character, or as `e` and an accent), each with how they do.
+/// Pairs of names that look alike though they differ (`é` as one character, or as `e` and an accent), each with how
+/// they do.
 pub fn look_alikes(names: &[String]) -> Vec<(&str, &str, String)> {
     let mut seen = BTreeMap::<String, &str>::new();
     let mut found = Vec::new();

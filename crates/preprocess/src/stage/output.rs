@@ -1,6 +1,6 @@
-//! Printing that survives `report | head`: where the reader of stdout has gone, further lines are dropped without a word and
-//! the stage goes on with its work. Any other failure to print is kept until [`finish`]. Control characters of names that a caller
-//! has not escaped do not get through.
+//! Printing that survives `report | head`: where the reader of stdout has gone, further lines are dropped without a
+//! word and the stage goes on with its work. Any other failure to print is kept until [`finish`]. Control characters
+//! of names that a caller has not escaped do not get through.
 
 use crate::Result;
 use crate::stage::error::Context;
@@ -43,7 +43,8 @@ pub fn say(line: fmt::Arguments<'_>) {
     stdout_lines().write(&mut io::stdout().lock(), line);
 }
 
-/// Prints a line to stderr, as `eprintln!` does, but never panics. For what a person should know while the work goes on.
+/// Prints a line to stderr, as `eprintln!` does, but never panics. For what a person should know while the work goes
+/// on.
 pub fn note(line: fmt::Arguments<'_>) {
     // A stderr that cannot be written to leaves nowhere to say so.
     let _ = writeln!(io::stderr().lock(), "{}", shown_lines(&line.to_string()));

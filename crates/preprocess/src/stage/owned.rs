@@ -1,10 +1,11 @@
-//! Which files of a directory this program wrote: those it may replace and, when they are no longer needed, remove. Everything
-//! else that lies there is somebody's, and stays.
+//! Which files of a directory this program wrote: those it may replace and, when they are no longer needed, remove.
+//! Everything else that lies there is somebody's, and stays.
 //!
-//! What proves that a file is ours? Considered: (a) its name: a user's `manifest.json` or `chart.svg` has it too; (b) a mark in
-//! each file: CSV, PNG and JSON of other programs' formats have no room for one; (c) a list beside the files. We took (c). A name
-//! is noted before the file is first written, so that a killed run's files are known, and its checksum when it is finished: a
-//! file is replaced if its name was noted, and removed only if it is still what was written.
+//! What proves that a file is ours? Considered: (a) its name: a user's `manifest.json` or `chart.svg` has it too; (b)
+//! a mark in each file: CSV, PNG and JSON of other programs' formats have no room for one; (c) a list beside the
+//! files. We took (c). A name is noted before the file is first written, so that a killed run's files are known, and
+//! its checksum when it is finished: a file is replaced if its name was noted, and removed only if it is still what
+//! was written.
 
 use super::error::Context;
 use super::{files, fingerprint, names, sealed};
@@ -33,8 +34,8 @@ struct Written {
 }
 
 impl Owned {
-    /// Reads the list at `list` of the files in `directory`. One that is missing or damaged is empty; then the `legacy` names
-    /// are taken for ours, of which the caller knows by other signs.
+    /// Reads the list at `list` of the files in `directory`. One that is missing or damaged is empty; then the
+    /// `legacy` names are taken for ours, of which the caller knows by other signs.
     pub fn open(directory: &Path, list: PathBuf, legacy: &[&str]) -> Self {
         let mut written = sealed::read::<Written>(&list).unwrap_or_else(|_| {
             let files = legacy.iter().map(|&name| (name.to_owned(), None)).collect();
@@ -69,8 +70,8 @@ impl Owned {
         if new { self.save() } else { Ok(()) }
     }
 
-    /// Notes what the finished files hold, and removes those of earlier runs that are not among them and still as they were
-    /// written. `current` are the names of all files that the directory holds now.
+    /// Notes what the finished files hold, and removes those of earlier runs that are not among them and still as they
+    /// were written. `current` are the names of all files that the directory holds now.
     ///
     /// # Errors
     /// A file cannot be read or removed; the disk refuses.

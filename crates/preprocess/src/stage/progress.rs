@@ -1,5 +1,5 @@
-//! How far the work has come: a bar where stderr is a terminal, otherwise a plain line every few seconds, and in both cases a
-//! line with total, time and rate at the end.
+//! How far the work has come: a bar where stderr is a terminal, otherwise a plain line every few seconds, and in both
+//! cases a line with total, time and rate at the end.
 
 use super::output::note;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};

@@ -1,8 +1,8 @@
-//! Randomness that is a function of its keys: `(seed, domain, keys)` names a stream of numbers, whoever asks for it, on whichever
-//! thread, in whatever order, on whichever machine.
+//! Randomness that is a function of its keys: `(seed, domain, keys)` names a stream of numbers, whoever asks for it,
+//! on whichever thread, in whatever order, on whichever machine.
 //!
-//! A stream is ChaCha8 keyed with the BLAKE3 of its keys. All that is derived from it uses only operations that IEEE 754
-//! rounds exactly, so that the values do not depend on the system's mathematics library.
+//! A stream is ChaCha8 keyed with the BLAKE3 of its keys. All that is derived from it uses only operations that IEEE
+//! 754 rounds exactly, so that the values do not depend on the system's mathematics library.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -15,8 +15,9 @@ pub struct Random {
     spare_normal: Option<f64>,
 }
 
-/// The stream for these keys. `domain` tells apart uses of one seed (`"split"`, `"augment"`); the keys tell apart what it is used
-/// on (the image's name, the copy's number). Each part is hashed with its length, so that `["ab", "c"]` and `["a", "bc"]` differ.
+/// The stream for these keys. `domain` tells apart uses of one seed (`"split"`, `"augment"`); the keys tell apart what
+/// it is used on (the image's name, the copy's number). Each part is hashed with its length, so that `["ab", "c"]` and
+/// `["a", "bc"]` differ.
 pub fn stream(seed: u64, domain: &str, keys: &[&[u8]]) -> Random {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());
@@ -43,8 +44,8 @@ impl Random {
         low + (high - low) * self.uniform()
     }
 
-    /// Uniform in `0..bound`, every value exactly as likely (Lemire, "Fast Random Integer Generation in an Interval", 2019).
-    /// For a bound of 0 there is no such value; 0 is returned.
+    /// Uniform in `0..bound`, every value exactly as likely (Lemire, "Fast Random Integer Generation in an Interval",
+    /// 2019). For a bound of 0 there is no such value; 0 is returned.
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = bound as u64;
         let mut product = u128::from(self.bits()) * u128::from(bound);
@@ -86,8 +87,8 @@ impl Random {
     }
 }
 
-/// ln(x) of a positive normal number, within 2e-15 relative: x = m 2^e with m in [2/3, 4/3); ln(m) = 2 artanh((m-1)/(m+1)) as a series.
-/// `f64::ln` is the system's, whose last bit differs between machines.
+/// ln(x) of a positive normal number, within 2e-15 relative: x = m 2^e with m in [2/3, 4/3); ln(m) = 2
+/// artanh((m-1)/(m+1)) as a series. `f64::ln` is the system's, whose last bit differs between machines.
 fn natural_logarithm(x: f64) -> f64 {
     const MANTISSA: u64 = (1 << 52) - 1;
     let mut exponent = ((x.to_bits() >> 52) as i64 - 1023) as f64;

@@ -1,5 +1,6 @@
-//! JSON files that vouch for their own content: the last key, `checksum`, is the BLAKE3 of all text before it. What one run
-//! writes and another reads is sealed, so that a change by a hand, a tool or a bad disk is noticed and never believed.
+//! JSON files that vouch for their own content: the last key, `checksum`, is the BLAKE3 of all text before it. What
+//! one run writes and another reads is sealed, so that a change by a hand, a tool or a bad disk is noticed and never
+//! believed.
 //!
 //! ```text
 //! {
@@ -8,8 +9,8 @@
 //!   "checksum": "64 hexadecimal digits"
 //! }
 //! ```
-//! The checksum is over the bytes and not over the values: no parser and no printer of numbers has a part in it. It guards
-//! against accidents, not against somebody who computes a new one: readers still check what they read.
+//! The checksum is over the bytes and not over the values: no parser and no printer of numbers has a part in it. It
+//! guards against accidents, not against somebody who computes a new one: readers still check what they read.
 
 use super::atomic_file::{write_atomically, write_error};
 use crate::{Error, Result, note};

@@ -169,8 +169,8 @@ fn files_that_cannot_be_opened_are_named() {
 }
 
 proptest! {
-    /// Pieces of a good file in any order, doubled and cut: an error or a pipeline, never a panic; and a pipeline that is
-    /// written out and read again is the same.
+    /// Pieces of a good file in any order, doubled and cut: an error or a pipeline, never a panic; and a pipeline that
+    /// is written out and read again is the same.
     #[test]
     fn whatever_is_read_is_whole(cuts in prop::collection::vec((0..GOOD.len(), 0..40usize, 0..GOOD.len()), 0..4),
                                  junk in "[ :{}\\[\\],&*a-z0-9.\n-]{0,6}") {

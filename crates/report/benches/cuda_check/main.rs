@@ -1,11 +1,13 @@
-//! `make cuda-check`: all that can only be checked where there is an NVIDIA GPU, in one go, with a table of verdicts at the end.
+//! `make cuda-check`: all that can only be checked where there is an NVIDIA GPU, in one go, with a table of verdicts
+//! at the end.
 //!
-//! A step that fails does not keep the others from running. Exit codes: 0 all well; 1 something failed or missed its goal; 2 there is no
-//! GPU; make turns the last two into its own. `PEERS_PYTHON` is a Python whose torch finds the GPU, `IMAGES=DIR` class directories of photographs for a whole run of
-//! `pipelines/simpsons.yaml`; without them these steps are not run.
+//! A step that fails does not keep the others from running. Exit codes: 0 all well; 1 something failed or missed its
+//! goal; 2 there is no GPU; make turns the last two into its own. `PEERS_PYTHON` is a Python whose torch finds the
+//! GPU, `IMAGES=DIR` class directories of photographs for a whole run of `pipelines/simpsons.yaml`; without them these
+//! steps are not run.
 //!
-//! `CUDA_CHECK_ON=emulator` tests the check itself, on the emulated driver and with tiny data: its figures mean nothing, and steps that
-//! make no sense there say so.
+//! `CUDA_CHECK_ON=emulator` tests the check itself, on the emulated driver and with tiny data: its figures mean
+//! nothing, and steps that make no sense there say so.
 
 // The modules of the other benchmarks have more than this one needs.
 #[path = "../peers/contest.rs"]

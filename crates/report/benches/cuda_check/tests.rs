@@ -64,7 +64,8 @@ pub fn sanitizer(setup: &Setup, findings: &mut Findings) -> Result<()> {
         let tests = test_command(&tests, setup);
         run.arg(tests.get_program()).args(tests.get_args()).current_dir(setup.root.join("crates/train"));
         let written = command::run(setup, tool, &mut run)?;
-        // `========= ERROR SUMMARY: 0 errors`, `========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)`
+        // `========= ERROR SUMMARY: 0 errors`, `========= RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0
+        // warnings)`
         let summary = written.all.lines().filter_map(|line| line.split_once("SUMMARY: ")).next_back();
         let summary = summary.map_or("it did not end", |(_, summary)| summary);
         findings.judge(written.succeeded && summary.starts_with("0 "), name(tool), summary, "0 errors");

@@ -1,4 +1,5 @@
-//! The shipped data set trained on the GPU and on the processor: as good on both, and each model the same on the other device.
+//! The shipped data set trained on the GPU and on the processor: as good on both, and each model the same on the other
+//! device.
 
 use crate::command::{program, run_well};
 use crate::findings::Findings;
@@ -14,7 +15,8 @@ const PIPELINE: &str = "pipelines/fashion-mnist.yaml";
 const MODELS: [&str; 2] = ["baseline", "resnet"];
 const DEVICES: [&str; 2] = ["cuda", "cpu"];
 
-/// By how much a model's accuracy on all images may differ between devices: 3 of 3,000, whose best classes are as good as equal.
+/// By how much a model's accuracy on all images may differ between devices: 3 of 3,000, whose best classes are as good
+/// as equal.
 const SAME: f64 = 0.001;
 
 /// Images of each class that the emulator gets by with.

@@ -1,7 +1,8 @@
-//! The networks beside PyTorch on one GPU: precision for precision, in both memory layouts, of which the faster is the peer.
+//! The networks beside PyTorch on one GPU: precision for precision, in both memory layouts, of which the faster is the
+//! peer.
 //!
-//! Images lie on the GPU on both sides: ours as the bytes that training keeps there, PyTorch's as the floats of one batch. Steps of ours take
-//! their batches from all training images and count loss and accuracy.
+//! Images lie on the GPU on both sides: ours as the bytes that training keeps there, PyTorch's as the floats of one
+//! batch. Steps of ours take their batches from all training images and count loss and accuracy.
 
 use crate::contest::{Goal, Outcome, Peers};
 use crate::peer::{self, Peer, Started};
@@ -82,8 +83,8 @@ fn torch(precision: Precision) -> Result<Peers> {
     })
 }
 
-/// The most of the GPU's memory that whole processes take: ours trains an epoch, validates, and keeps what training images fit beside;
-/// PyTorch trains 12 steps. What else uses the GPU must not change meanwhile.
+/// The most of the GPU's memory that whole processes take: ours trains an epoch, validates, and keeps what training
+/// images fit beside; PyTorch trains 12 steps. What else uses the GPU must not change meanwhile.
 ///
 /// # Errors
 /// As [`network`].

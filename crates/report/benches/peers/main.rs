@@ -1,9 +1,10 @@
 //! `make bench-peers`: ours and what a user would run instead, in turn on the same machine, in one table of ratios.
 //!
-//! `PEERS_PYTHON` is a Python that has the peers (torch, torchvision, tensorflow-cpu, opencv-python-headless, albumentations, pillow,
-//! safetensors, numpy); a peer that it lacks is named in the table. `IMAGES=DIR` takes the photographs from class directories,
-//! `ONLY='resnet memory'` some of the sections, `TRAIN_SIMD=avx2` limits both sides to AVX2, `ROUNDS` says how often each has its turn.
-//! Built with CUDA, the networks and their memory are measured on the GPU, beside PyTorch alone; what never runs there is left out.
+//! `PEERS_PYTHON` is a Python that has the peers (torch, torchvision, tensorflow-cpu, opencv-python-headless,
+//! albumentations, pillow, safetensors, numpy); a peer that it lacks is named in the table. `IMAGES=DIR` takes the
+//! photographs from class directories, `ONLY='resnet memory'` some of the sections, `TRAIN_SIMD=avx2` limits both
+//! sides to AVX2, `ROUNDS` says how often each has its turn. Built with CUDA, the networks and their memory are
+//! measured on the GPU, beside PyTorch alone; what never runs there is left out.
 
 // On a GPU, the networks and their memory only.
 #![cfg_attr(feature = "cuda", allow(dead_code))]
@@ -33,7 +34,8 @@ use train::data::shards::TrainingData;
 use train::model::Model;
 use train::training::plan;
 
-/// The most photographs: enough that the start and the end of `preprocess` weigh little, few enough for some seconds a turn.
+/// The most photographs: enough that the start and the end of `preprocess` weigh little, few enough for some seconds a
+/// turn.
 const PHOTOS: usize = 2048;
 /// Turns of each side.
 const ROUNDS: usize = 5;

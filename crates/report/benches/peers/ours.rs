@@ -17,7 +17,8 @@ use train::model::Model;
 use train::model::inference::Inference;
 use train::training::plan::ModelPlan;
 
-/// Whole training steps: the batches are read from the shards meanwhile, loss and accuracy are counted. The median of `steps`.
+/// Whole training steps: the batches are read from the shards meanwhile, loss and accuracy are counted. The median of
+/// `steps`.
 pub fn training(plan: &ModelPlan, data: &TrainingData, steps: usize) -> Result<f64> {
     let profile = profile::measure(plan, data, steps, &Cpu::default())?;
     Ok(profile.images as f64 / median(profile.steps.iter().map(Duration::as_secs_f64).collect()))

@@ -24,7 +24,8 @@ pub struct Gpu {
     pub sizes: Sizes,
 }
 
-/// What networks are measured on. An emulated GPU gets by with less: its figures mean nothing, it is there to test the benchmarks.
+/// What networks are measured on. An emulated GPU gets by with less: its figures mean nothing, it is there to test the
+/// benchmarks.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
     /// Width and height of the images.

@@ -17,7 +17,8 @@ const PASSES: usize = 7;
 /// Ceilings of this machine, all threads together.
 #[derive(Debug, Clone, Copy)]
 pub struct Peak {
-    /// Floating-point operations a second in registers, a multiply-add counted as two, at the level that the kernels use.
+    /// Floating-point operations a second in registers, a multiply-add counted as two, at the level that the kernels
+    /// use.
     pub flops: f64,
     /// Bytes a second of a copy from memory to memory, those read and those written added.
     pub bytes: f64,
@@ -41,8 +42,8 @@ fn arithmetic() -> f64 {
     (0..PASSES).map(|_| pass()).fold(0.0, f64::max)
 }
 
-/// Runs chains of multiply-adds, each waiting for its own last result only; returns how many chains there were. Enough to hide
-/// the latency of two units of four or five cycles, few enough to stay in registers.
+/// Runs chains of multiply-adds, each waiting for its own last result only; returns how many chains there were. Enough
+/// to hide the latency of two units of four or five cycles, few enough to stay in registers.
 fn multiply_adds() -> usize {
     match level() {
         Level::Avx512 => chains::<12>(),

@@ -129,8 +129,8 @@ pub fn run(mut command: Command, name: &str, look: impl FnMut()) -> Result<Usage
 /// How often a running program's memory is looked at.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Whether it succeeded, and its peak of resident memory in bytes (0 where the system does not tell). Not from `getrusage`: that counts
-/// what this process held when it started the other one.
+/// Whether it succeeded, and its peak of resident memory in bytes (0 where the system does not tell). Not from
+/// `getrusage`: that counts what this process held when it started the other one.
 fn wait(mut child: std::process::Child, mut look: impl FnMut()) -> std::io::Result<(bool, u64)> {
     let status_file = format!("/proc/{}/status", child.id());
     let mut peak_bytes = 0;

@@ -1,4 +1,5 @@
-//! Which sections of a benchmark to run: the environment variable `ONLY` names some, separated by spaces or commas; without it all.
+//! Which sections of a benchmark to run: the environment variable `ONLY` names some, separated by spaces or commas;
+//! without it all.
 
 use preprocess::{Error, Result};
 

@@ -1,7 +1,7 @@
 //! The networks on a GPU: every op, whole steps and inference, in both precisions.
 //!
-//! A kernel's time shows only where it is waited for, so an op's row holds what a wait takes (the heading says how much). Whole steps and
-//! inference are measured without: many in a row, and one wait at the end.
+//! A kernel's time shows only where it is waited for, so an op's row holds what a wait takes (the heading says how
+//! much). Whole steps and inference are measured without: many in a row, and one wait at the end.
 
 use crate::rows::{Rows, Work};
 use crate::shared::gpu::{self, Gpu};

@@ -1,8 +1,8 @@
 //! `make bench`: what every stage and every op does on this machine, in one table, beside what the machine could do.
 //!
-//! About a minute. `IMAGES=DIR` takes the photographs from class directories of yours, `ONLY='preprocess train report'` some of the
-//! sections, `TRAIN_SIMD=avx2` a lower instruction set, `RAYON_NUM_THREADS=1` another number of threads. Built with CUDA, the networks
-//! are measured on the GPU.
+//! About a minute. `IMAGES=DIR` takes the photographs from class directories of yours, `ONLY='preprocess train
+//! report'` some of the sections, `TRAIN_SIMD=avx2` a lower instruction set, `RAYON_NUM_THREADS=1` another number of
+//! threads. Built with CUDA, the networks are measured on the GPU.
 
 #[path = "../shared/mod.rs"]
 mod shared;

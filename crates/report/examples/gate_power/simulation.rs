@@ -1,8 +1,9 @@
 //! Two trainings measured on one test set, drawn from a model of how classifiers err, and what the gate says of them.
 //!
-//! An image has a margin, normal over images and trainings; it is classified rightly where the margin is above zero, and its loss is
-//! the logistic one of three times the margin. What the two trainings share of an image's margin makes their errors correlated. Images
-//! of a group share nine tenths of everything. Classes are unequal: of ten the largest has ten times the images of the smallest.
+//! An image has a margin, normal over images and trainings; it is classified rightly where the margin is above zero,
+//! and its loss is the logistic one of three times the margin. What the two trainings share of an image's margin makes
+//! their errors correlated. Images of a group share nine tenths of everything. Classes are unequal: of ten the largest
+//! has ten times the images of the smallest.
 
 use preprocess::stage::random::{self, Random};
 use report::gate::{Answer, Limits, Pair, Verdict, decide};
@@ -21,8 +22,9 @@ pub struct Scenario {
     pub shared: f64,
     /// Whether four tenths of the groups have two to eight images.
     pub copies: bool,
-    /// The standard deviation of what a training gives or takes each class, in those of the margin. With 0.05 a class's true recall
-    /// differs by 1.2 points, the true accuracy by half a point: such models are not quite equally good.
+    /// The standard deviation of what a training gives or takes each class, in those of the margin. With 0.05 a
+    /// class's true recall differs by 1.2 points, the true accuracy by half a point: such models are not quite equally
+    /// good.
     pub class_effect: f64,
 }
 

@@ -76,7 +76,8 @@ pub fn table(table: &Table) -> String {
     out
 }
 
-/// Plain text as Markdown that shows exactly it. An underscore within a word means nothing to Markdown and is left alone.
+/// Plain text as Markdown that shows exactly it. An underscore within a word means nothing to Markdown and is left
+/// alone.
 pub fn escape(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len());

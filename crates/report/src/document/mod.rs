@@ -1,5 +1,5 @@
-//! A report as data: sections of paragraphs, tables and figures. One content, written as Markdown, as HTML and, table by
-//! table, to a terminal.
+//! A report as data: sections of paragraphs, tables and figures. One content, written as Markdown, as HTML and, table
+//! by table, to a terminal.
 
 mod html;
 mod markdown;

@@ -14,8 +14,8 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// An axis from the round number below `low` to the one above `high`, drawn from pixel `from` to pixel `to`, with about
-    /// `count` ticks.
+    /// An axis from the round number below `low` to the one above `high`, drawn from pixel `from` to pixel `to`, with
+    /// about `count` ticks.
     pub fn new([low, high]: [f64; 2], [from, to]: [f64; 2], count: usize) -> Self {
         let high = if high > low { high } else { low + 1.0 };
         let step = round_step((high - low) / count as f64);

@@ -1,5 +1,5 @@
-//! The mission's panel, one image at a time: the image beside the bar chart of its predicted distribution, titled with the
-//! true and the predicted class.
+//! The mission's panel, one image at a time: the image beside the bar chart of its predicted distribution, titled with
+//! the true and the predicted class.
 
 use super::bar_chart::{BarArea, group_height};
 use super::svg::fit;

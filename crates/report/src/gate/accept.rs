@@ -12,12 +12,12 @@ use preprocess::stage::lock::OutputLock;
 use preprocess::stage::names::shown;
 use preprocess::{Error, Result, say};
 
-/// Writes the baseline from the results behind `metrics.json`, and prints what changed. With `model` that model alone: the others
-/// stay what they are in the baseline.
+/// Writes the baseline from the results behind `metrics.json`, and prints what changed. With `model` that model alone:
+/// the others stay what they are in the baseline.
 ///
 /// # Errors
-/// No gate; report missing or older than the predictions; no such model; the baseline cannot be read to be added to; the disk
-/// refuses.
+/// No gate; report missing or older than the predictions; no such model; the baseline cannot be read to be added to;
+/// the disk refuses.
 pub fn accept(pipeline: &Pipeline, model: Option<&str>) -> Result<()> {
     let gate = settings(pipeline)?;
     let _lock = OutputLock::acquire(&pipeline.output, "report accept")?;

@@ -114,7 +114,8 @@ impl Baseline {
         Err(Error::new(format!("the baseline `{}` is of something else", file.display())).because(cause).hint(ACCEPT))
     }
 
-    /// This baseline with one model's answers put in the place of its own. The other models keep theirs, and their classes.
+    /// This baseline with one model's answers put in the place of its own. The other models keep theirs, and their
+    /// classes.
     pub fn with_model(&self, name: &str, records: Vec<Record>, classes: &[String]) -> Self {
         let mut merged = classes.to_vec();
         let mut number = |class: &String| {

@@ -1,8 +1,9 @@
 //! The baseline as a file: a header that a person can read and compare, and a few bytes an image.
 //!
-//! Every image is named once, by eight bytes of its content and its class; each model then has the predicted class and the loss of
-//! each image. A class takes a byte, or two where there are more than 254; the highest number stands for "not measured", where a
-//! model was accepted on other images than another. All scores are recomputed from these when the file is read.
+//! Every image is named once, by eight bytes of its content and its class; each model then has the predicted class and
+//! the loss of each image. A class takes a byte, or two where there are more than 254; the highest number stands for
+//! "not measured", where a model was accepted on other images than another. All scores are recomputed from these when
+//! the file is read.
 
 use super::baseline::{ACCEPT, Baseline, Scores};
 use super::record::{Loss, Record};
@@ -254,7 +255,8 @@ fn below(class: Option<usize>, classes: usize) -> Result<Option<usize>, String> 
     }
 }
 
-/// Content and class of every image that any model was measured on, sorted; of equal ones as many as the model with most has.
+/// Content and class of every image that any model was measured on, sorted; of equal ones as many as the model with
+/// most has.
 fn union(baseline: &Baseline) -> Vec<(u64, usize)> {
     let mut most: BTreeMap<(u64, usize), usize> = BTreeMap::new();
     for records in baseline.models.values() {

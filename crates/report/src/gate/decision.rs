@@ -21,8 +21,8 @@ const ROUNDING: f64 = 1e-9;
 /// The least growth of the loss that is allowed, in nats: where hardly anything is wrong, doubling means nothing.
 const LEAST_LOSS_ALLOWED: f64 = 0.01;
 
-/// A class that lost more than allowed is suspicious from this p-value on, by itself: with fewer than five images more lost than won
-/// it is not. Of many classes some always lose an image or two.
+/// A class that lost more than allowed is suspicious from this p-value on, by itself: with fewer than five images more
+/// lost than won it is not. Of many classes some always lose an image or two.
 const SUSPICION: f64 = 0.05;
 
 /// More images than this are told as "more than" it.
@@ -85,13 +85,13 @@ pub struct Measured {
     pub interval: Option<Interval>,
     /// How much worse it may get, 0 or more.
     pub allowed: f64,
-    /// One-sided, of the sign-flip test over groups, raised to account for everything that the gate tests: a drop is shown where
-    /// it is at most [`SIGNIFICANCE`].
+    /// One-sided, of the sign-flip test over groups, raised to account for everything that the gate tests: a drop is
+    /// shown where it is at most [`SIGNIFICANCE`].
     pub p_value: f64,
     /// What follows.
     pub verdict: Verdict,
-    /// Where undecidable: about how many test images would decide, if the difference stays what it is; infinite where it lies at
-    /// the very limit.
+    /// Where undecidable: about how many test images would decide, if the difference stays what it is; infinite where
+    /// it lies at the very limit.
     pub images_needed: Option<f64>,
 }
 
@@ -143,7 +143,8 @@ pub fn decide(pairs: &[Pair], limits: &Limits) -> Decision {
     }
 }
 
-/// A p-value that can be compared with [`SIGNIFICANCE`] though it has only a part of that, and only for one of the models.
+/// A p-value that can be compared with [`SIGNIFICANCE`] though it has only a part of that, and only for one of the
+/// models.
 fn raised(p_value: f64, part: f64, limits: &Limits) -> f64 {
     (p_value * limits.models.max(1) as f64 / part).min(1.0)
 }
@@ -249,7 +250,8 @@ impl Measured {
         self.judged(worse, highest, unchanged(pairs), groups, raised_level(ACCURACY_PART, limits))
     }
 
-    /// `worse`: by how much; `highest`: by how much at most, with 95 % confidence; `level`: of the test, for one hypothesis.
+    /// `worse`: by how much; `highest`: by how much at most, with 95 % confidence; `level`: of the test, for one
+    /// hypothesis.
     fn judged(mut self, worse: f64, highest: f64, unchanged: bool, groups: &Groups, level: f64) -> Self {
         if worse > self.allowed + ROUNDING && self.p_value <= SIGNIFICANCE {
             self.verdict = Verdict::Failed;
@@ -262,8 +264,8 @@ impl Measured {
         self
     }
 
-    /// A class is guarded against collapse, not shown to be as good: for that most classes have too few images. `alone`: its p-value
-    /// uncorrected.
+    /// A class is guarded against collapse, not shown to be as good: for that most classes have too few images.
+    /// `alone`: its p-value uncorrected.
     fn judged_as_class(mut self, alone: f64, groups: &Groups, level: f64) -> Self {
         let worse = self.before - self.now;
         if worse > self.allowed + ROUNDING && self.p_value <= SIGNIFICANCE {
@@ -275,8 +277,8 @@ impl Measured {
         self
     }
 
-    /// Images that would decide. With `n` times the images the interval is narrower by √n: until it lies within what is allowed,
-    /// or, where more was lost than that, until the test rejects.
+    /// Images that would decide. With `n` times the images the interval is narrower by √n: until it lies within what
+    /// is allowed, or, where more was lost than that, until the test rejects.
     fn needed(&self, worse: f64, groups: &Groups, level: f64) -> Option<f64> {
         let interval = self.interval?;
         let error = (interval.high - interval.low) / 2.0 / groups.critical();

@@ -1,5 +1,5 @@
-//! The gate as JUnit XML, which CI systems show: a test case a model. A failed model is a failure, an undecidable one is skipped
-//! (or a failure, where the pipeline file says so), a model that the baseline does not have is skipped.
+//! The gate as JUnit XML, which CI systems show: a test case a model. A failed model is a failure, an undecidable one
+//! is skipped (or a failure, where the pipeline file says so), a model that the baseline does not have is skipped.
 
 use super::comparison::{Comparison, ModelComparison};
 use super::decision::Verdict;

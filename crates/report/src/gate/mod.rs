@@ -1,8 +1,9 @@
-//! The regression gate: tells whether a model got worse than the committed baseline, or that the test images cannot tell.
+//! The regression gate: tells whether a model got worse than the committed baseline, or that the test images cannot
+//! tell.
 //!
-//! [`Baseline`] is what was accepted, image by image; [`pair`] finds the images that are still there; [`decide`] says what their
-//! answers show; [`compare`] does it for all models, and [`table()`] shows it. Nothing that a file says of itself is believed: the
-//! scores of both sides follow from single images.
+//! [`Baseline`] is what was accepted, image by image; [`pair`] finds the images that are still there; [`decide`] says
+//! what their answers show; [`compare`] does it for all models, and [`table()`] shows it. Nothing that a file says of
+//! itself is believed: the scores of both sides follow from single images.
 
 mod accept;
 mod baseline;
@@ -38,12 +39,12 @@ use std::path::Path;
 
 const FRESH_HINT: &str = "run `train` and `report` with the same pipeline file again";
 
-/// Compares the results with the baseline and prints the table of it; also writes `junit.xml` beside the report, and where
-/// `GITHUB_STEP_SUMMARY` is set appends the table to that file.
+/// Compares the results with the baseline and prints the table of it; also writes `junit.xml` beside the report, and
+/// where `GITHUB_STEP_SUMMARY` is set appends the table to that file.
 ///
 /// # Errors
-/// A model got worse, or none can be told to have where that counts as a failure: exit code 1. No gate, baseline missing or
-/// foreign, report missing, altered or older than the predictions, too few images in both: exit code 2.
+/// A model got worse, or none can be told to have where that counts as a failure: exit code 1. No gate, baseline
+/// missing or foreign, report missing, altered or older than the predictions, too few images in both: exit code 2.
 pub fn check(pipeline: &Pipeline) -> Result<()> {
     let gate = settings(pipeline)?;
     let now = Present::of(&verified_results(pipeline, None)?)?;

@@ -60,8 +60,8 @@ fn answer(record: &Record) -> Answer {
     Answer { right: record.right(), loss: record.loss.nats() }
 }
 
-/// The classes of the baseline that are there now, by their name; a class of another name is the same where each of its images that
-/// is still there is in that class now, and neither name stands on both sides.
+/// The classes of the baseline that are there now, by their name; a class of another name is the same where each of
+/// its images that is still there is in that class now, and neither name stands on both sides.
 fn same_classes(before: &[Record], old: &[String], now: &[(Record, usize)], new: &[String]) -> BTreeMap<usize, usize> {
     let position = |name: &String| new.iter().position(|other| other == name);
     let mut same: BTreeMap<usize, usize> =

@@ -4,8 +4,8 @@ use crate::metrics::cross_entropy;
 use crate::results::SplitPredictions;
 use preprocess::{Error, Result};
 
-/// The loss is kept as a logarithm of so many steps, with this much (in nats) added so that it has one: it comes back within
-/// 0.009 % of itself and 1e-7 nats.
+/// The loss is kept as a logarithm of so many steps, with this much (in nats) added so that it has one: it comes back
+/// within 0.009 % of itself and 1e-7 nats.
 const STEPS: f64 = u16::MAX as f64;
 const ADDED: f64 = 1e-3;
 

@@ -11,7 +11,8 @@ use preprocess::stage::names::shown;
 /// Where the images decide nothing and this many would not either.
 const TOO_MANY: &str = "more than 10,000,000";
 
-/// A row a quantity that the gate looks at, and macro F1. Of the classes those that lost too much, or the one that lost most.
+/// A row a quantity that the gate looks at, and macro F1. Of the classes those that lost too much, or the one that
+/// lost most.
 pub fn table(comparison: &Comparison) -> Table {
     let mut table = Table::new([
         "Model",

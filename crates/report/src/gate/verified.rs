@@ -1,5 +1,5 @@
-//! The results behind `metrics.json`. Its numbers are not believed: they are computed again from the predictions, and a file that says
-//! something else is refused.
+//! The results behind `metrics.json`. Its numbers are not believed: they are computed again from the predictions, and
+//! a file that says something else is refused.
 
 use super::FRESH_HINT;
 use crate::metrics_file::Metrics;

@@ -122,7 +122,8 @@ impl ConfusionMatrix {
         }
     }
 
-    /// The mean over the classes that have images, each counting alike. A class without images has no recall to average.
+    /// The mean over the classes that have images, each counting alike. A class without images has no recall to
+    /// average.
     pub fn macro_average(&self) -> AverageScores {
         self.average(|scores| f64::from(u8::from(scores.support > 0)))
     }
@@ -152,7 +153,8 @@ impl ConfusionMatrix {
         AverageScores { precision: divide(sum.precision), recall: divide(sum.recall), f1: divide(sum.f1) }
     }
 
-    /// Pairs `(truth, predicted, count)` of classes taken for one another, the most frequent first; ties by class order.
+    /// Pairs `(truth, predicted, count)` of classes taken for one another, the most frequent first; ties by class
+    /// order.
     pub fn confused_pairs(&self) -> Vec<(usize, usize, usize)> {
         let mut pairs: Vec<_> = (0..self.classes)
             .flat_map(|truth| (0..self.classes).map(move |predicted| (truth, predicted)))

@@ -1,5 +1,5 @@
-//! Images that belong together (near-copies of one picture, images of one patient) say less than as many independent ones:
-//! whatever measures noise counts groups, not images.
+//! Images that belong together (near-copies of one picture, images of one patient) say less than as many independent
+//! ones: whatever measures noise counts groups, not images.
 
 use super::interval::{Z, student};
 use std::collections::HashMap;
@@ -72,7 +72,8 @@ impl Groups {
         sums
     }
 
-    /// The sum over the groups of (sum of the group's deviations from `mean`)²: from single images, n times their variance.
+    /// The sum over the groups of (sum of the group's deviations from `mean`)²: from single images, n times their
+    /// variance.
     pub fn scatter(&self, values: impl IntoIterator<Item = f64>, mean: f64) -> f64 {
         self.sums(values.into_iter().map(|value| value - mean)).iter().map(|sum| sum * sum).sum()
     }
@@ -83,8 +84,8 @@ impl Groups {
         if self.is_empty() { 1.0 } else { squares as f64 / self.images() as f64 }
     }
 
-    /// How many standard errors a 95 % interval reaches to either side: the normal quantile for single images, Student's with a
-    /// degree of freedom less than there are groups otherwise.
+    /// How many standard errors a 95 % interval reaches to either side: the normal quantile for single images,
+    /// Student's with a degree of freedom less than there are groups otherwise.
     pub fn critical(&self) -> f64 {
         if self.all_single() { Z } else { student(self.len().saturating_sub(1)) }
     }

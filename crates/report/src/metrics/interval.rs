@@ -15,15 +15,16 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Wilson's score interval of a proportion (E. B. Wilson, JASA 22, 1927): unlike the normal interval it stays within 0 to 1
-/// and is not empty at either end. `images` of 0 gives the whole range.
+/// Wilson's score interval of a proportion (E. B. Wilson, JASA 22, 1927): unlike the normal interval it stays within 0
+/// to 1 and is not empty at either end. `images` of 0 gives the whole range.
 pub fn wilson(correct: usize, images: usize) -> Interval {
     score_interval(correct, images, images as f64)
 }
 
-/// Wilson's interval of the accuracy, with the number of images that independent ones would have to be to say as much: the
-/// images divided by the design effect (variance over groups by that of single images, 1 at least; L. Kish, Survey Sampling,
-/// 1965), less for few groups (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998). Without groups Wilson's own.
+/// Wilson's interval of the accuracy, with the number of images that independent ones would have to be to say as much:
+/// the images divided by the design effect (variance over groups by that of single images, 1 at least; L. Kish, Survey
+/// Sampling, 1965), less for few groups (E. L. Korn and B. I. Graubard, Survey Methodology 24, 1998). Without groups
+/// Wilson's own.
 pub fn accuracy_interval(correct: &[bool], groups: &Groups) -> Interval {
     let (images, right) = (correct.len(), correct.iter().filter(|&&right| right).count());
     if groups.all_single() || images == 0 {
@@ -51,8 +52,8 @@ fn score_interval(correct: usize, images: usize, n: f64) -> Interval {
     Interval { low, high }
 }
 
-/// The normal interval of a mean, `mean ± z · s / √n`; with groups `s` is that of their sums and `z` Student's quantile. `None`
-/// below two groups, which say nothing about their spread.
+/// The normal interval of a mean, `mean ± z · s / √n`; with groups `s` is that of their sums and `z` Student's
+/// quantile. `None` below two groups, which say nothing about their spread.
 pub fn mean_interval(values: &[f64], groups: &Groups) -> Option<Interval> {
     if groups.len() < 2 {
         return None;
@@ -69,10 +70,10 @@ pub fn positive_mean_interval(values: &[f64], groups: &Groups) -> Option<Interva
     mean_interval(values, groups).map(|interval| Interval { low: interval.low.max(0.0), ..interval })
 }
 
-/// The interval of how much oftener one of two classifiers is right, from +1, 0 and -1 an image: D. G. Bonett's and R. M. Price's
-/// adjusted Wald interval (J. Educational and Behavioral Statistics 37, 2012), which adds one image to either side, so that it is
-/// not empty where the two always agree. With groups: one group of the mean size to either side, and the spread over groups.
-/// `None` below two groups.
+/// The interval of how much oftener one of two classifiers is right, from +1, 0 and -1 an image: D. G. Bonett's and R.
+/// M. Price's adjusted Wald interval (J. Educational and Behavioral Statistics 37, 2012), which adds one image to
+/// either side, so that it is not empty where the two always agree. With groups: one group of the mean size to either
+/// side, and the spread over groups. `None` below two groups.
 pub fn difference_interval(differences: &[f64], groups: &Groups) -> Option<Interval> {
     if groups.len() < 2 {
         return None;
@@ -87,8 +88,8 @@ pub fn difference_interval(differences: &[f64], groups: &Groups) -> Option<Inter
     Some(Interval { low: (centre - half).max(-1.0), high: (centre + half).min(1.0) })
 }
 
-/// Student's 97.5 % quantile; infinite without a degree of freedom. From three on by the Cornish-Fisher expansion (Abramowitz and
-/// Stegun 26.7.5), within 0.2 %.
+/// Student's 97.5 % quantile; infinite without a degree of freedom. From three on by the Cornish-Fisher expansion
+/// (Abramowitz and Stegun 26.7.5), within 0.2 %.
 pub(super) fn student(freedom: usize) -> f64 {
     let (n, z2) = (freedom as f64, Z * Z);
     match freedom {
@@ -105,7 +106,8 @@ pub(super) fn student(freedom: usize) -> f64 {
     }
 }
 
-/// How many standard errors are exceeded with this probability, from below one half (Abramowitz and Stegun 26.2.23, within 0.0005).
+/// How many standard errors are exceeded with this probability, from below one half (Abramowitz and Stegun 26.2.23,
+/// within 0.0005).
 pub fn normal_quantile(probability: f64) -> f64 {
     let t = (-2.0 * probability.clamp(f64::MIN_POSITIVE, 0.5).ln()).sqrt();
     let above = (0.010_328 * t + 0.802_853) * t + 2.515_517;
@@ -145,7 +147,8 @@ mod tests {
 
     #[test]
     fn copies_count_once() {
-        // 40 pictures of which 30 are right, each in four copies: as sure as 40 images, but for the few that 40 groups are.
+        // 40 pictures of which 30 are right, each in four copies: as sure as 40 images, but for the few that 40 groups
+        // are.
         let correct: Vec<bool> = (0..160).map(|image| image / 4 < 30).collect();
         let grouped = accuracy_interval(&correct, &Groups::new((0..160).map(|image| image / 4)));
         let single = wilson(30, 40);

@@ -1,4 +1,5 @@
-//! Scores of a classifier, from its predictions. The definitions are scikit-learn's; the fixture test holds the two together.
+//! Scores of a classifier, from its predictions. The definitions are scikit-learn's; the fixture test holds the two
+//! together.
 
 mod bootstrap;
 mod calibration;

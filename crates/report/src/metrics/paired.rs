@@ -4,8 +4,8 @@ use super::interval::difference_interval;
 use super::sign_flip::two_sided;
 use super::{Groups, Interval};
 
-/// How two classifiers differ. The images on which they agree say nothing about which is better, which makes this far sharper
-/// than comparing two intervals.
+/// How two classifiers differ. The images on which they agree say nothing about which is better, which makes this far
+/// sharper than comparing two intervals.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Paired {
     /// Images that only the first classifies rightly.
@@ -14,7 +14,8 @@ pub struct Paired {
     pub only_second: usize,
     /// The second's accuracy less the first's, 95 %; none below two groups.
     pub interval: Option<Interval>,
-    /// Two-sided, of the exact sign-flip test over groups: McNemar's exact test where every image is a group of its own.
+    /// Two-sided, of the exact sign-flip test over groups: McNemar's exact test where every image is a group of its
+    /// own.
     pub p_value: f64,
 }
 

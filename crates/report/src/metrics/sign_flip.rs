@@ -1,7 +1,7 @@
 //! Whether a difference between two classifiers, measured on the same images, may be chance: the exact sign-flip test
-//! (R. A. Fisher, The Design of Experiments, 1935). If both are equally good, each group's difference might as well have had the
-//! other sign; the p-value is the share of all assignments of signs that give as much as was seen. Where every image is a group
-//! of its own and its difference +1, 0 or -1, this is McNemar's exact test.
+//! (R. A. Fisher, The Design of Experiments, 1935). If both are equally good, each group's difference might as well
+//! have had the other sign; the p-value is the share of all assignments of signs that give as much as was seen. Where
+//! every image is a group of its own and its difference +1, 0 or -1, this is McNemar's exact test.
 
 /// Beyond so many groups they are flipped in as many bundles, which is as valid and hardly less sharp.
 const MOST: usize = 4000;
@@ -51,8 +51,8 @@ pub fn two_sided(differences: &[i64]) -> f64 {
     (2.0 * sign_flip(&differences)).min(1.0)
 }
 
-/// The share of sign assignments whose sum is at least `seen`. A sum is twice what is positive less everything, so it is enough
-/// to know how likely each total of the positive ones is; that is built up value by value.
+/// The share of sign assignments whose sum is at least `seen`. A sum is twice what is positive less everything, so it
+/// is enough to know how likely each total of the positive ones is; that is built up value by value.
 fn flipped_tail(differences: &[i64], seen: i64) -> f64 {
     let all: usize = differences.iter().map(|difference| difference.unsigned_abs() as usize).sum();
     let (mut now, mut next) = (vec![0.0; all + 1], vec![0.0; all + 1]);
@@ -76,7 +76,8 @@ fn flipped_tail(differences: &[i64], seen: i64) -> f64 {
 
 /// The probability of `heads` or more heads in `n` throws of a fair coin.
 fn binomial_tail(n: usize, heads: usize) -> f64 {
-    // Terms C(n, i) / 2^n in logarithms: 2^-n is 0 in floating point from n = 1075 on. By symmetry the tail of `n - heads` or less.
+    // Terms C(n, i) / 2^n in logarithms: 2^-n is 0 in floating point from n = 1075 on. By symmetry the tail of `n -
+    // heads` or less.
     let fewer = n - heads;
     let mut term = n as f64 * 0.5f64.ln();
     let mut tail = term.exp();
@@ -87,8 +88,8 @@ fn binomial_tail(n: usize, heads: usize) -> f64 {
     tail.min(1.0)
 }
 
-/// Holm's correction (S. Holm, 1979) for testing several hypotheses at once: the p-values, each raised so that rejecting those
-/// below a level keeps the chance of any false alarm at that level. In the order given.
+/// Holm's correction (S. Holm, 1979) for testing several hypotheses at once: the p-values, each raised so that
+/// rejecting those below a level keeps the chance of any false alarm at that level. In the order given.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
@@ -130,7 +131,8 @@ mod tests {
         fn single_images_give_mcnemars_test(worse in 0usize..60, better in 0usize..60) {
             let ones = |count, value| std::iter::repeat_n(value, count);
             let units: Vec<i64> = ones(worse, 1).chain(ones(better, -1)).collect();
-            // In steps of two every assignment of signs has the same rank: the general way must agree with the binomial one.
+            // In steps of two every assignment of signs has the same rank: the general way must agree with the
+            // binomial one.
             let doubled: Vec<i64> = units.iter().map(|unit| 2 * unit).collect();
             prop_assert!((sign_flip(&units) - sign_flip(&doubled)).abs() < 1e-9);
         }
@@ -140,7 +142,8 @@ mod tests {
     fn real_values_agree_with_whole_ones() {
         for differences in [&[3i64, -1, 2, 2, 5, -4, 1, 1, 2][..], &[1, 1, 1, 1, 1, 1, 1, 1], &[7], &[]] {
             let real: Vec<f64> = differences.iter().map(|&difference| difference as f64 * 0.37).collect();
-            // Ties of whole numbers may be broken by rounding; none of these sums ties with what was seen but for symmetry.
+            // Ties of whole numbers may be broken by rounding; none of these sums ties with what was seen but for
+            // symmetry.
             assert!((sign_flip_real(&real) - sign_flip(differences)).abs() < 0.05, "{differences:?}");
         }
         assert_eq!(sign_flip_real(&[0.0, 0.0]), 1.0);

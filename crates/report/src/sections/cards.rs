@@ -47,8 +47,8 @@ pub(super) fn card(
     })
 }
 
-/// All classes in their order where they are few; otherwise those that any model finds most likely, and always the true one, the
-/// likeliest first.
+/// All classes in their order where they are few; otherwise those that any model finds most likely, and always the
+/// true one, the likeliest first.
 fn likely_classes(said: &[(usize, &str, &Prediction)], classes: usize, truth: usize, most: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..classes).collect();
     if classes > most {

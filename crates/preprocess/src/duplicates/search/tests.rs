@@ -62,7 +62,8 @@ fn noisy_frames(count: usize) -> Vec<Signature> {
         .collect()
 }
 
-/// Twice the frames are four times the pairs; what is kept of them only doubles, and pairs that say nothing new are passed over.
+/// Twice the frames are four times the pairs; what is kept of them only doubles, and pairs that say nothing new are
+/// passed over.
 #[test]
 fn frames_of_one_scene_take_no_memory_for_their_pairs() {
     let frames = noisy_frames(4000);

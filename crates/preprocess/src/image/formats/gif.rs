@@ -1,5 +1,6 @@
-//! The blocks of a GIF (GIF89a specification). The decoder is content when the first frame's pixels are there; a file that ends within a
-//! block has lost something all the same. Only the last byte, which says that nothing follows, may be missing, as for all viewers.
+//! The blocks of a GIF (GIF89a specification). The decoder is content when the first frame's pixels are there; a file
+//! that ends within a block has lost something all the same. Only the last byte, which says that nothing follows, may
+//! be missing, as for all viewers.
 
 use super::cut_short;
 use crate::image::ImageError;

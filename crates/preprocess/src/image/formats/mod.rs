@@ -1,4 +1,5 @@
-//! All formats but JPEG: what is cut short is refused here, where the decoders are lenient, and what they take is reserved before.
+//! All formats but JPEG: what is cut short is refused here, where the decoders are lenient, and what they take is
+//! reserved before.
 
 mod gif;
 mod png;

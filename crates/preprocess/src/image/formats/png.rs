@@ -1,7 +1,8 @@
 //! PNG files as people have them.
 //!
-//! Row by row, so that 16 bits and alpha take no more memory than what is kept. A file that ends after the last of its pixels' chunks is
-//! whole for every viewer, and for us if the compressed data end properly; one that ends within another chunk is cut short.
+//! Row by row, so that 16 bits and alpha take no more memory than what is kept. A file that ends after the last of its
+//! pixels' chunks is whole for every viewer, and for us if the compressed data end properly; one that ends within
+//! another chunk is cut short.
 
 use super::{cut_short, turns};
 use crate::image::budget::{Beside, Held, reserve};

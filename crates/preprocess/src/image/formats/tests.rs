@@ -1,4 +1,5 @@
-//! Every kind of file in `tests/fixtures/formats` (made by `make_formats.py` beside it): what it shows, how it is refused, and all its cuts.
+//! Every kind of file in `tests/fixtures/formats` (made by `make_formats.py` beside it): what it shows, how it is
+//! refused, and all its cuts.
 
 use crate::image::{ImageError, Pixels, decode};
 use std::path::PathBuf;
@@ -72,8 +73,8 @@ fn every_cut_is_refused_or_shows_the_whole_picture() {
         let whole = decode(&bytes).expect("decoded before");
         // Of a number in text, the last digit may be missing without a trace.
         let last = if name.contains(".text.") { bytes.len() - 4 } else { bytes.len() };
-        // A chunk that is gone as a whole, the orientation, leaves no trace either; nor does one of which zeros are left, with which the last
-        // chunk begins too.
+        // A chunk that is gone as a whole, the orientation, leaves no trace either; nor does one of which zeros are
+        // left, with which the last chunk begins too.
         let start = bytes.len() - 12 - 38;
         let gone = if name.contains("behind") { start..start + 4 } else { 0..0 };
         for length in (0..last).filter(|length| !gone.contains(length)) {

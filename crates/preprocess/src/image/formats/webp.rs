@@ -1,5 +1,5 @@
-//! The chunks of a WebP (RFC 9649). The decoder takes what is there of a file that lacks its last bytes; here the sizes that it declares
-//! are held against those that it has.
+//! The chunks of a WebP (RFC 9649). The decoder takes what is there of a file that lacks its last bytes; here the
+//! sizes that it declares are held against those that it has.
 
 use super::cut_short;
 use crate::image::ImageError;

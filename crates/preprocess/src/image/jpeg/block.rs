@@ -6,8 +6,8 @@ use super::huffman::{Huffman, Symbol};
 /// Zeros skipped at a time where there are more than a symbol can say.
 const LONG_RUN: usize = 15;
 
-/// Reads a block's coefficients; `put` is given those that are not zero, by their index in zigzag order, and the first in any case.
-/// Returns the index of the last.
+/// Reads a block's coefficients; `put` is given those that are not zero, by their index in zigzag order, and the first
+/// in any case. Returns the index of the last.
 #[inline(always)]
 pub fn read(
     bits: &mut Bits,

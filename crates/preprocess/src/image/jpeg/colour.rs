@@ -76,7 +76,8 @@ pub fn cmyk_to_rgb(inks: [&[u8]; 4], rgb: &mut [u8]) {
     darken(inks[3], rgb);
 }
 
-/// As [`cmyk_to_rgb`], the first three inks as luma and chroma of the colours that they absorb (Adobe's technical note 5116).
+/// As [`cmyk_to_rgb`], the first three inks as luma and chroma of the colours that they absorb (Adobe's technical note
+/// 5116).
 pub fn ycck_to_rgb(inks: [&[u8]; 4], rgb: &mut [u8]) {
     ycc_to_rgb(inks[0], inks[1], inks[2], rgb);
     rgb.iter_mut().for_each(|value| *value = 255 - *value);

@@ -51,8 +51,8 @@ impl Entropy {
         entropy
     }
 
-    /// Whether the restart markers divide the data into so many intervals. One more marker at the end, as some encoders write, is none
-    /// too many.
+    /// Whether the restart markers divide the data into so many intervals. One more marker at the end, as some
+    /// encoders write, is none too many.
     pub fn check_intervals(&self, expected: usize) -> Result<(), ImageError> {
         let found = self.ends.len();
         let empty_end = found == expected + 1 && self.ends[found - 1] == self.ends[found - 2];
@@ -102,7 +102,8 @@ pub struct Bits<'a> {
 }
 
 impl Bits<'_> {
-    /// Makes [`peek`](Self::peek) show at least 56 bits that count. After the end they are zeros, or the next interval's.
+    /// Makes [`peek`](Self::peek) show at least 56 bits that count. After the end they are zeros, or the next
+    /// interval's.
     #[inline(always)]
     pub fn refill(&mut self) {
         let word = self.bytes.get(self.position..self.position + WORD).and_then(|bytes| bytes.first_chunk());
@@ -135,8 +136,8 @@ impl Bits<'_> {
         bit
     }
 
-    /// How many bytes follow the one in which the last bit was read, if any of them says something. Zeros, and bytes of ones, are
-    /// padding. None if more bits were read than there are.
+    /// How many bytes follow the one in which the last bit was read, if any of them says something. Zeros, and bytes
+    /// of ones, are padding. None if more bits were read than there are.
     pub fn surplus(&self) -> Option<usize> {
         let whole = self.left()? / 8;
         let length = self.length / 8;

@@ -81,8 +81,8 @@ pub struct ScanChannel {
 }
 
 impl Headers {
-    /// Reads on to the next scan; `position` is then where its data begin. None at the end of the image. What stands between segments
-    /// and begins no marker is passed over.
+    /// Reads on to the next scan; `position` is then where its data begin. None at the end of the image. What stands
+    /// between segments and begins no marker is passed over.
     pub fn next_scan(&mut self, bytes: &[u8], position: &mut usize) -> Result<Option<Scan>, ImageError> {
         while let Some(marker) = next_marker(bytes, position) {
             match marker {

@@ -44,7 +44,8 @@ impl Symbol {
 }
 
 impl Huffman {
-    /// `counts[i]` codes have `i + 1` bits; `symbols` are in the order of the codes. None if there are more codes than fit.
+    /// `counts[i]` codes have `i + 1` bits; `symbols` are in the order of the codes. None if there are more codes than
+    /// fit.
     pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut huffman = Self { look: [0; 1 << LOOK], ends: [0; 17], offsets: [0; 17], symbols: [0; 256] };
         huffman.symbols.get_mut(..symbols.len())?.copy_from_slice(symbols);

@@ -3,10 +3,10 @@
 //! ```text
 //! x[n, m] = sum over k < H, l < W of s[k] s[l] X[k, l] cos(pi (2n + 1) k / 2H) cos(pi (2m + 1) l / 2W),   s[0] = 1/sqrt(8), s[k] = 1/2
 //! ```
-//! With H = W = 8 that is the transform of ITU-T T.81, A.3.3. With fewer points the coefficients of higher frequencies are left out,
-//! and those that stay keep their meaning on a coarser grid. A block of chroma that stands for more pixels than one of luma is given
-//! more points, so nothing needs to be enlarged afterwards. Single precision, one rounding at the end, always the same order of
-//! operations: the same pixels on every machine.
+//! With H = W = 8 that is the transform of ITU-T T.81, A.3.3. With fewer points the coefficients of higher frequencies
+//! are left out, and those that stay keep their meaning on a coarser grid. A block of chroma that stands for more
+//! pixels than one of luma is given more points, so nothing needs to be enlarged afterwards. Single precision, one
+//! rounding at the end, always the same order of operations: the same pixels on every machine.
 
 use super::headers::ZIGZAG;
 
@@ -16,8 +16,8 @@ pub type Coefficients = [f32; 128];
 /// Where [`places`] sends the coefficients that are left out.
 const UNNEEDED: u8 = 64;
 
-/// `inverse(coefficients, rows, columns, pixels, stride)`: coefficients from `rows` and `columns` on are zero; the pixels' lines lie `stride`
-/// bytes apart.
+/// `inverse(coefficients, rows, columns, pixels, stride)`: coefficients from `rows` and `columns` on are zero; the
+/// pixels' lines lie `stride` bytes apart.
 pub type Inverse = fn(&Coefficients, usize, usize, &mut [u8], usize);
 
 /// The transform to `width` x `height` pixels: 1, 2, 4 or 8 each.

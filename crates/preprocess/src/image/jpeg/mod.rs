@@ -1,13 +1,14 @@
 //! JPEG, at full size or at a half, a quarter or an eighth of it.
 //!
-//! Of a picture that is shrunk afterwards anyway, a reduced decoding leaves out what shrinking would take away: of each 8x8 block only
-//! the low frequencies are transformed, to 4x4, 2x2 or 1 pixels. [`headers`] reads what stands between the compressed data, [`entropy`]
-//! and [`huffman`] read those, [`block`] and [`progressive`] make coefficients of them, [`inverse_dct`], [`plane`] and [`colour`]
-//! pixels. [`streamed`] reads files of one scan row by row, [`stored`] all others, whose coefficients are kept until the last scan.
+//! Of a picture that is shrunk afterwards anyway, a reduced decoding leaves out what shrinking would take away: of
+//! each 8x8 block only the low frequencies are transformed, to 4x4, 2x2 or 1 pixels. [`headers`] reads what stands
+//! between the compressed data, [`entropy`] and [`huffman`] read those, [`block`] and [`progressive`] make
+//! coefficients of them, [`inverse_dct`], [`plane`] and [`colour`] pixels. [`streamed`] reads files of one scan row by
+//! row, [`stored`] all others, whose coefficients are kept until the last scan.
 //!
-//! Strict where pixels are at stake, lenient elsewhere. A file is damaged if a block or a bit of a coefficient is missing, if restart
-//! markers are missing or out of order, or if compressed data are left over: all of that shows in the picture. Junk between segments,
-//! unknown metadata, a missing end marker or anything after it do not.
+//! Strict where pixels are at stake, lenient elsewhere. A file is damaged if a block or a bit of a coefficient is
+//! missing, if restart markers are missing or out of order, or if compressed data are left over: all of that shows in
+//! the picture. Junk between segments, unknown metadata, a missing end marker or anything after it do not.
 
 mod block;
 mod colour;
@@ -43,8 +44,8 @@ pub fn decode(bytes: &[u8], beside: Beside) -> Result<Decoded, ImageError> {
     decode_at_least(bytes, |width, height| (width, height), beside)
 }
 
-/// Decodes at the smallest scale at which the picture is at least as large as `least` says, given its width and height in pixels
-/// (as they are seen, orientation applied).
+/// Decodes at the smallest scale at which the picture is at least as large as `least` says, given its width and height
+/// in pixels (as they are seen, orientation applied).
 ///
 /// # Errors
 /// Damaged, cut short, too large, or of a kind that is not supported; the same at every scale.
@@ -78,15 +79,15 @@ pub fn decode_at_least(
     Ok(apply(Decoded::part(pixels, covered), orientation).holding(held))
 }
 
-/// The smallest number of pixels for every 8 of a side (1, 2, 4 or 8) that leaves a picture of this size at least as large as `least`,
-/// width and height.
+/// The smallest number of pixels for every 8 of a side (1, 2, 4 or 8) that leaves a picture of this size at least as
+/// large as `least`, width and height.
 pub fn points(width: usize, height: usize, least: (usize, usize)) -> usize {
     let enough = |points: &usize| width * points >= least.0 * 8 && height * points >= least.1 * 8;
     [1, 2, 4].into_iter().find(enough).unwrap_or(8)
 }
 
-/// Bytes that the picture takes with `points` pixels for every 8 of a side, and its coefficients where they are kept until the last
-/// scan.
+/// Bytes that the picture takes with `points` pixels for every 8 of a side, and its coefficients where they are kept
+/// until the last scan.
 fn need(headers: &Headers, streamed: bool, turned: bool, points: usize) -> u64 {
     let [across, down] = headers.units();
     let blocks: usize = headers.components.iter().map(|component| component.blocks[0] * component.blocks[1]).sum();

@@ -33,7 +33,8 @@ pub struct Plane {
     enlarge: Enlarge,
     /// Samples that are the picture's; blocks may reach over its edge.
     samples: [usize; 2],
-    /// Lines of a row of units; before them, if they are kept, those of the row before and the last of the one before that.
+    /// Lines of a row of units; before them, if they are kept, those of the row before and the last of the one before
+    /// that.
     lines: Vec<u8>,
     stride: usize,
     keeps: bool,
@@ -106,8 +107,8 @@ impl Plane {
         self.start = (top - self.first) * self.stride;
     }
 
-    /// Makes pixels of a block, `x` and `y` counted in blocks within the row of units. `last` is the index of the last coefficient that
-    /// is not zero; afterwards all are.
+    /// Makes pixels of a block, `x` and `y` counted in blocks within the row of units. `last` is the index of the last
+    /// coefficient that is not zero; afterwards all are.
     #[inline(always)]
     pub fn put(&mut self, coefficients: &mut Coefficients, last: usize, x: usize, y: usize) {
         let [rows, columns] = EXTENT[last & 63].map(usize::from);
@@ -147,7 +148,8 @@ impl Plane {
     }
 }
 
-/// Three quarters of the nearer sample and one of the farther, rounded up and down in turn; the ends stand for their neighbours.
+/// Three quarters of the nearer sample and one of the farther, rounded up and down in turn; the ends stand for their
+/// neighbours.
 fn across(samples: &[u8], out: &mut Vec<u8>) {
     let wide: Vec<u16> = samples.iter().map(|&sample| u16::from(sample)).collect();
     interleave::<2>(&wide, [1, 2], out);

@@ -96,8 +96,8 @@ impl Band<'_> {
         Some(())
     }
 
-    /// Reads the next bit of all coefficients that are not zero, up to the zero after `zeros` others, and returns its place; none if it is
-    /// not there. Without `zeros`, to the end.
+    /// Reads the next bit of all coefficients that are not zero, up to the zero after `zeros` others, and returns its
+    /// place; none if it is not there. Without `zeros`, to the end.
     fn correct(&self, bits: &mut Bits, block: &mut Block, from: usize, zeros: Option<usize>) -> Option<usize> {
         let mut zeros = zeros;
         for (place, value) in block.iter_mut().enumerate().take(self.last + 1).skip(from) {

@@ -1,4 +1,5 @@
-//! Files of several scans: progressive ones, and those with channels in scans of their own. All coefficients are kept until the end.
+//! Files of several scans: progressive ones, and those with channels in scans of their own. All coefficients are kept
+//! until the end.
 
 use super::entropy::{Bits, Entropy};
 use super::failures::unreadable;

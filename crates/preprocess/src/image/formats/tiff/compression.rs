@@ -48,7 +48,8 @@ pub fn unpack<'a>(
     unpacked.map(Cow::Owned)
 }
 
-/// Runs: a header of n, 0 to 127, before n + 1 bytes as they are; of -n before one byte to repeat n + 1 times (TIFF 6.0, section 9).
+/// Runs: a header of n, 0 to 127, before n + 1 bytes as they are; of -n before one byte to repeat n + 1 times (TIFF
+/// 6.0, section 9).
 fn pack_bits(mut data: &[u8], length: usize) -> Result<Vec<u8>, ImageError> {
     let mut out = Vec::with_capacity(length);
     while out.len() < length {

@@ -1,9 +1,9 @@
 //! TIFF and BigTIFF (TIFF 6.0 and its technical notes), the first picture of a file.
 //!
-//! [`directory`] reads tags, [`layout`] says what they describe and refuses by name what is not read, [`compression`] unpacks strips and
-//! tiles, [`samples`] makes RGB of their numbers. Of our own, for the crates that read TIFF stop at palettes, grey with alpha, planes in
-//! tiles and FillOrder 2, and ignore whether colours are multiplied with alpha. Part by part: no more is held than the RGB picture and
-//! one strip or one tile.
+//! [`directory`] reads tags, [`layout`] says what they describe and refuses by name what is not read, [`compression`]
+//! unpacks strips and tiles, [`samples`] makes RGB of their numbers. Of our own, for the crates that read TIFF stop at
+//! palettes, grey with alpha, planes in tiles and FillOrder 2, and ignore whether colours are multiplied with alpha.
+//! Part by part: no more is held than the RGB picture and one strip or one tile.
 
 mod compression;
 mod directory;
@@ -51,7 +51,8 @@ pub fn decode(bytes: &[u8], beside: Beside) -> Result<(Pixels, Option<Orientatio
     Ok((Pixels { width: layout.width, height: layout.height, data }, orientation, held))
 }
 
-/// The bytes of a strip or tile. The length of uncompressed ones is known, and some programs write a wrong one, which viewers ignore.
+/// The bytes of a strip or tile. The length of uncompressed ones is known, and some programs write a wrong one, which
+/// viewers ignore.
 fn part<'a>(directory: &Directory<'a>, layout: &Layout, index: usize) -> Result<&'a [u8], ImageError> {
     let [start, length] = layout.parts[index];
     match layout.compression {
