@@ -10,7 +10,7 @@ use font8x8::UnicodeFonts;
 const MAX_CLASSES: usize = 24;
 const IMAGES_A_CLASS: usize = 2;
 /// Copies shown beside an image.
-pub const MAX_COPIES: usize = 8;
+pub(crate) const MAX_COPIES: usize = 8;
 
 const MARGIN: usize = 8;
 const GLYPH: usize = 8;
@@ -20,7 +20,7 @@ const INK: [u8; 3] = [20, 20, 20];
 
 /// One image and its copies, from copy 0 on, all of one size.
 #[derive(Debug, Clone)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Its class.
     pub class: String,
     /// At least one.
@@ -28,7 +28,7 @@ pub struct Sample {
 }
 
 /// The images to show: the first training images of evenly chosen classes.
-pub fn choose(folder: &Folder, splits: &[Option<Split>]) -> Vec<usize> {
+pub(crate) fn choose(folder: &Folder, splits: &[Option<Split>]) -> Vec<usize> {
     let shown = folder.classes.len().min(MAX_CLASSES);
     let classes = (0..shown).map(|index| index * folder.classes.len() / shown);
     classes
@@ -40,7 +40,7 @@ pub fn choose(folder: &Folder, splits: &[Option<Split>]) -> Vec<usize> {
 }
 
 /// Draws one line for each sample: the class's name above, the image and its copies side by side.
-pub fn draw(samples: &[Sample]) -> Pixels {
+pub(crate) fn draw(samples: &[Sample]) -> Pixels {
     let (cell_width, cell_height) =
         samples.first().map_or((1, 1), |sample| (sample.images[0].width, sample.images[0].height));
     let columns = samples.iter().map(|sample| sample.images.len()).max().unwrap_or(1);

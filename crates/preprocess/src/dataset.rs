@@ -53,11 +53,6 @@ impl Dataset {
         &self.manifest
     }
 
-    /// The directory that holds the manifest.
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
     /// The rows of one split and copy (0 is the image itself), with random access. Each shard's checksum is verified
     /// once, here; one shard at a time is in memory meanwhile.
     ///
@@ -202,7 +197,7 @@ impl Rows {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.len() == 0
     }
 
     /// Index of the row's class.

@@ -137,7 +137,7 @@ impl Manifest {
     }
 
     /// The shards of one split and copy, in the order of their rows.
-    pub fn shards_of(&self, split: Split, copy: usize) -> impl Iterator<Item = &ShardEntry> {
+    pub(crate) fn shards_of(&self, split: Split, copy: usize) -> impl Iterator<Item = &ShardEntry> {
         self.shards.iter().filter(move |shard| shard.split == split && shard.copy == copy)
     }
 }

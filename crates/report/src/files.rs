@@ -3,6 +3,6 @@
 use preprocess::pipeline::Split;
 
 /// The file of a confusion matrix, within the report's directory.
-pub fn confusion_csv_name(model: &str, split: Split) -> String {
+pub(crate) fn confusion_csv_name(model: &str, split: Split) -> String {
     format!("confusion-{model}-{}.csv", split.name())
 }

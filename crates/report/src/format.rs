@@ -3,60 +3,55 @@
 use crate::metrics::Interval;
 
 /// A fraction in percent with two decimals: `81.17 %`.
-pub fn percent(fraction: f64) -> String {
+pub(crate) fn percent(fraction: f64) -> String {
     format!("{:.2} %", 100.0 * fraction)
 }
 
 /// A difference of fractions in percentage points: `+2.17 pp`.
-pub fn points(difference: f64) -> String {
+pub(crate) fn points(difference: f64) -> String {
     format!("{} pp", signed(100.0 * difference, 2))
 }
 
-/// An amount of percentage points without a sign: `2.00 pp`.
-pub fn percentage_points(amount: f64) -> String {
-    format!("{:.2} pp", 100.0 * amount)
-}
-
 /// With its sign; zero, also after rounding, has none.
-pub fn signed(value: f64, decimals: usize) -> String {
+pub(crate) fn signed(value: f64, decimals: usize) -> String {
     let text = format!("{value:+.decimals$}");
     if text.bytes().any(|b| (b'1'..=b'9').contains(&b)) { text } else { text[1..].to_string() }
 }
 
 /// `78.51 to 83.60 %`.
-pub fn percent_interval(interval: &Interval) -> String {
+pub(crate) fn percent_interval(interval: &Interval) -> String {
     format!("{:.2} to {:.2} %", 100.0 * interval.low, 100.0 * interval.high)
 }
 
 /// `-4.12 to +0.98 pp`.
-pub fn points_interval(interval: &Interval) -> String {
+pub(crate) fn points_interval(interval: &Interval) -> String {
     format!("{} to {} pp", signed(100.0 * interval.low, 2), signed(100.0 * interval.high, 2))
 }
 
 /// `-0.051 to +0.128`.
-pub fn signed_interval(interval: &Interval) -> String {
+pub(crate) fn signed_interval(interval: &Interval) -> String {
     format!("{} to {}", signed(interval.low, 3), signed(interval.high, 3))
 }
 
 /// Of images: `600`, or `600 in 580 groups` where some belong together.
-pub fn number_in_groups(images: usize, groups: usize) -> String {
+pub(crate) fn number_in_groups(images: usize, groups: usize) -> String {
     let number = count(images);
     if groups == images { number } else { format!("{number} in {}", counted(groups, "group", "groups")) }
 }
 
 /// `600 images`, or `600 images in 580 groups` where some belong together.
-pub fn images_in_groups(images: usize, groups: usize) -> String {
+pub(crate) fn images_in_groups(images: usize, groups: usize) -> String {
     let number = counted(images, "image", "images");
     if groups == images { number } else { format!("{number} in {}", counted(groups, "group", "groups")) }
 }
 
 /// `0.731 to 0.865`.
-pub fn interval(interval: &Interval) -> String {
+pub(crate) fn interval(interval: &Interval) -> String {
     format!("{:.3} to {:.3}", interval.low, interval.high)
 }
 
 /// With thousands separated: `3,491,603`.
-pub fn count(value: usize) -> String {
+pub(crate) fn count(value: usize) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {
@@ -69,7 +64,7 @@ pub fn count(value: usize) -> String {
 }
 
 /// A duration in the unit that suits it: `870 ms`, `12.3 s`, `4 min 05 s`.
-pub fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     if seconds < 1.0 {
         format!("{:.0} ms", 1000.0 * seconds)
     } else if seconds < 99.95 {
@@ -81,12 +76,12 @@ pub fn seconds(seconds: f64) -> String {
 }
 
 /// A p-value: `p = 0.034`, `p < 0.001`.
-pub fn p_value(p: f64) -> String {
+pub(crate) fn p_value(p: f64) -> String {
     if p < 0.001 { "p < 0.001".to_string() } else { format!("p = {p:.3}") }
 }
 
 /// `1 image`, `12 images`.
-pub fn counted(number: usize, singular: &str, plural: &str) -> String {
+pub(crate) fn counted(number: usize, singular: &str, plural: &str) -> String {
     format!("{} {}", count(number), if number == 1 { singular } else { plural })
 }
 

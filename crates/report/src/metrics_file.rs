@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The version of `metrics.json` that this program writes and reads.
-pub const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The significance level of every comparison.
 pub const SIGNIFICANCE: f64 = 0.05;
@@ -145,22 +145,7 @@ pub struct Comparison {
 #[serde(try_from = "String", into = "String")]
 pub struct Bits(Vec<bool>);
 
-impl Bits {
-    /// In order.
-    pub fn iter(&self) -> impl Iterator<Item = bool> + '_ {
-        self.0.iter().copied()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
+impl Bits {}
 
 impl FromIterator<bool> for Bits {
     fn from_iter<I: IntoIterator<Item = bool>>(bits: I) -> Self {

@@ -50,7 +50,7 @@ pub struct SplitPredictions {
 }
 
 /// The splits that models are measured on.
-pub const MEASURED: [Split; 2] = [Split::Validation, Split::Test];
+pub(crate) const MEASURED: [Split; 2] = [Split::Validation, Split::Test];
 
 impl Results {
     /// Reads the manifest and every model of the pipeline. Models that are not trained yet are an error, or with
@@ -85,7 +85,7 @@ impl Results {
     }
 
     /// The split that the models are judged by: test, or validation where there is no test split.
-    pub fn judged_split(&self) -> Option<Split> {
+    pub(crate) fn judged_split(&self) -> Option<Split> {
         [Split::Test, Split::Validation]
             .into_iter()
             .find(|split| self.models.iter().all(|model| model.predictions.contains_key(split)))
@@ -200,7 +200,7 @@ impl SplitPredictions {
     }
 
     /// Sorts the rows by path.
-    pub fn new(mut rows: Vec<Prediction>, blake3: String) -> Self {
+    pub(crate) fn new(mut rows: Vec<Prediction>, blake3: String) -> Self {
         rows.sort_by(|a, b| (&a.path, a.label).cmp(&(&b.path, b.label)));
         Self { rows, blake3 }
     }
@@ -245,17 +245,17 @@ impl SplitPredictions {
     }
 
     /// Whether each image is classified rightly.
-    pub fn correct(&self) -> impl Iterator<Item = bool> + '_ {
+    pub(crate) fn correct(&self) -> impl Iterator<Item = bool> + '_ {
         self.rows.iter().map(|row| row.prediction == row.label)
     }
 
     /// Which images belong together.
-    pub fn groups(&self) -> Groups {
+    pub(crate) fn groups(&self) -> Groups {
         Groups::new(self.rows.iter().map(|row| row.group))
     }
 
     /// BLAKE3 over paths and labels: names the images, whatever was predicted of them.
-    pub fn images_blake3(&self, classes: &[String]) -> String {
+    pub(crate) fn images_blake3(&self, classes: &[String]) -> String {
         let mut hasher = blake3::Hasher::new();
         for row in &self.rows {
             for part in [row.path.as_bytes(), classes[row.label].as_bytes()] {

@@ -92,7 +92,7 @@ fn write_files(output: &Path, document: &Document, metrics: &Metrics) -> Result<
 
 const METRICS: &str = "metrics.json";
 /// Written by the gate.
-pub const JUNIT: &str = "junit.xml";
+pub(crate) const JUNIT: &str = "junit.xml";
 
 /// All files but `metrics.json`, by their names within the report's directory.
 fn contents(document: &Document, metrics: &Metrics) -> Result<Vec<(String, Vec<u8>)>> {
@@ -113,7 +113,7 @@ fn contents(document: &Document, metrics: &Metrics) -> Result<Vec<(String, Vec<u
 ///
 /// # Errors
 /// The disk refuses.
-pub fn write_json(file: &Path, value: &impl Serialize) -> Result<()> {
+pub(crate) fn write_json(file: &Path, value: &impl Serialize) -> Result<()> {
     let mut text = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut text, ArraysInLine(PrettyFormatter::new()));
     value.serialize(&mut serializer).map_err(|error| write_error(file, error))?;

@@ -91,7 +91,7 @@ fn confident_mistakes(rows: &[Prediction]) -> Vec<usize> {
 ///
 /// # Errors
 /// Shards missing or altered; an image that is not in them.
-pub fn read_pictures(shards: &Path, results: &Results, picks: &Picks) -> Result<BTreeMap<String, Picture>> {
+pub(crate) fn read_pictures(shards: &Path, results: &Results, picks: &Picks) -> Result<BTreeMap<String, Picture>> {
     let dataset = Dataset::open(shards)?;
     let rows = dataset.rows(picks.split, 0)?;
     let image = &dataset.manifest().settings.image;

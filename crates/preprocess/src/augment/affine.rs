@@ -14,26 +14,26 @@ pub struct Affine {
 
 impl Affine {
     /// Every point stays.
-    pub const IDENTITY: Self = Self { matrix: [[1.0, 0.0], [0.0, 1.0]], translation: [0.0, 0.0] };
+    pub(crate) const IDENTITY: Self = Self { matrix: [[1.0, 0.0], [0.0, 1.0]], translation: [0.0, 0.0] };
 
     /// A linear map.
-    pub fn linear(matrix: [[f64; 2]; 2]) -> Self {
+    pub(crate) fn linear(matrix: [[f64; 2]; 2]) -> Self {
         Self { matrix, translation: [0.0, 0.0] }
     }
 
     /// A translation by rows and columns.
-    pub fn translation(rows: f64, columns: f64) -> Self {
+    pub(crate) fn translation(rows: f64, columns: f64) -> Self {
         Self { translation: [rows, columns], ..Self::IDENTITY }
     }
 
     /// The same map with the image's centre for its origin: Keras' `transform_matrix_offset_center`.
-    pub fn about_centre(self, width: usize, height: usize) -> Self {
+    pub(crate) fn about_centre(self, width: usize, height: usize) -> Self {
         let (row, column) = (height as f64 / 2.0 - 0.5, width as f64 / 2.0 - 0.5);
         Self::translation(row, column) * self * Self::translation(-row, -column)
     }
 
     /// Where a point of the result comes from.
-    pub fn apply(&self, [row, column]: [f64; 2]) -> [f64; 2] {
+    pub(crate) fn apply(&self, [row, column]: [f64; 2]) -> [f64; 2] {
         let line = |i: usize| self.matrix[i][0] * row + self.matrix[i][1] * column + self.translation[i];
         [line(0), line(1)]
     }

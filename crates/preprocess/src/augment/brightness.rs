@@ -3,6 +3,6 @@
 use crate::stage::random::Random;
 
 /// A factor from [low, high]; values are multiplied by it and end at 255, as `PIL.ImageEnhance.Brightness` does.
-pub fn draw([low, high]: [f64; 2], random: &mut Random) -> f64 {
+pub(crate) fn draw([low, high]: [f64; 2], random: &mut Random) -> f64 {
     random.range(low, high)
 }

@@ -13,7 +13,7 @@ mod shift;
 mod warp;
 mod zoom;
 
-pub use affine::Affine;
+pub(crate) use affine::Affine;
 pub use warp::{warp, warp_reference};
 
 use crate::image::Pixels;
@@ -22,7 +22,7 @@ use crate::stage::random::{self, Random};
 
 /// Raised with every change that draws or renders a copy of any image otherwise: part of the fingerprints of data sets
 /// and of augmented shards.
-pub const AUGMENT_VERSION: u32 = 1;
+pub(crate) const AUGMENT_VERSION: u32 = 1;
 
 /// One drawn augmentation of an image of a known size.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,7 +35,8 @@ pub struct Transform {
 
 impl Transform {
     /// The image as it is.
-    pub const IDENTITY: Self = Self { affine: Affine::IDENTITY, brightness: 1.0 };
+    #[cfg(test)]
+    pub(crate) const IDENTITY: Self = Self { affine: Affine::IDENTITY, brightness: 1.0 };
 
     /// Draws the transform of one copy. `source` is the image's name in the data set, `copy` counts from 1. Determined
     /// by its arguments alone.

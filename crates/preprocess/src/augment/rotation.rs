@@ -5,7 +5,7 @@ use crate::stage::random::Random;
 
 /// An angle in degrees from [-`range`, `range`]: `[[cos, -sin], [sin, cos]]` on (row, column) coordinates. The map
 /// leads from the result to the image, so a positive angle turns the picture clockwise.
-pub fn draw(range: f64, random: &mut Random) -> Affine {
+pub(crate) fn draw(range: f64, random: &mut Random) -> Affine {
     rotation(random.range(-range, range))
 }
 

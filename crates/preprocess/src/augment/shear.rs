@@ -4,7 +4,7 @@ use super::Affine;
 use crate::stage::random::Random;
 
 /// An angle in degrees from [-`range`, `range`]: Keras' `[[1, -sin], [0, cos]]` on (row, column) coordinates.
-pub fn draw(range: f64, random: &mut Random) -> Affine {
+pub(crate) fn draw(range: f64, random: &mut Random) -> Affine {
     shear(random.range(-range, range))
 }
 

@@ -8,12 +8,12 @@ pub struct Groups {
 
 impl Groups {
     /// Every item by itself.
-    pub fn new(items: usize) -> Self {
+    pub(crate) fn new(items: usize) -> Self {
         Self { parent: (0..items).collect() }
     }
 
     /// Makes one group of the groups of `a` and `b`; its root is the lower one.
-    pub fn join(&mut self, a: usize, b: usize) {
+    pub(crate) fn join(&mut self, a: usize, b: usize) {
         let (a, b) = (self.root(a), self.root(b));
         self.parent[a.max(b)] = a.min(b);
     }
@@ -27,12 +27,12 @@ impl Groups {
     }
 
     /// Each item's root: equal for the items of one group.
-    pub fn roots(&mut self) -> Vec<usize> {
+    pub(crate) fn roots(&mut self) -> Vec<usize> {
         (0..self.parent.len()).map(|item| self.root(item)).collect()
     }
 
     /// Each item's group, numbered in the order of their first items.
-    pub fn numbered(mut self) -> Vec<usize> {
+    pub(crate) fn numbered(mut self) -> Vec<usize> {
         let mut number = vec![usize::MAX; self.parent.len()];
         let mut next = 0;
         (0..self.parent.len())

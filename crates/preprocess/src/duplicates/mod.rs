@@ -9,7 +9,7 @@ mod groups;
 mod search;
 mod signature;
 
-pub use groups::Groups;
+pub(crate) use groups::Groups;
 pub use signature::{Signature, Way};
 
 use crate::Result;
@@ -18,14 +18,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Changes whenever some set's groups do, so that data sets made before are made anew.
-pub const DUPLICATES_VERSION: u32 = 2;
+pub(crate) const DUPLICATES_VERSION: u32 = 2;
 
 /// The most bits, of 255, in which the hashes of near-copies differ, where the images of different classes look
 /// different.
-pub const MAX_DISTANCE: u32 = 48;
+pub(crate) const MAX_DISTANCE: u32 = 48;
 
 /// The limit below which it is not lowered, see [`find`].
-pub const MIN_DISTANCE: u32 = 32;
+pub(crate) const MIN_DISTANCE: u32 = 32;
 
 /// By how much the limit is lowered at a time.
 const STEP: u32 = 4;
@@ -52,7 +52,7 @@ pub enum Kind {
 
 impl Kind {
     /// As in `duplicates.csv`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Exact => "exact",
             Kind::Near => "near",

@@ -26,7 +26,7 @@ struct Pair {
 }
 
 /// What the pairs came to.
-pub struct Found {
+pub(crate) struct Found {
     pub groups: Groups,
     pub kind: Vec<Option<Kind>>,
     pub limit: u32,
@@ -34,7 +34,7 @@ pub struct Found {
 
 /// The search and its state. Which limit holds is known at the end only, so there are groups for each; pairs
 /// themselves are not kept: of many noisy frames of one scene, every pair is one.
-pub struct Search<'a> {
+pub(crate) struct Search<'a> {
     signatures: &'a [Signature],
     labels: &'a [usize],
     state: Mutex<State>,
@@ -57,7 +57,7 @@ struct Known {
 }
 
 impl<'a> Search<'a> {
-    pub fn new(signatures: &'a [Signature], labels: &'a [usize]) -> Self {
+    pub(crate) fn new(signatures: &'a [Signature], labels: &'a [usize]) -> Self {
         let images = signatures.len();
         let far = || vec![u32::MAX; images];
         let state = State {
@@ -68,7 +68,7 @@ impl<'a> Search<'a> {
         Self { signatures, labels, state: Mutex::new(state) }
     }
 
-    pub fn run(self) -> Result<Found> {
+    pub(crate) fn run(self) -> Result<Found> {
         for start in (0..self.signatures.len()).step_by(BLOCK) {
             interrupt::check()?;
             let known = self.lock().known();

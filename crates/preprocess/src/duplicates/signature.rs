@@ -102,7 +102,7 @@ fn distances(a: &[u64; 4], b: &[u64; 4]) -> [u32; 2] {
 }
 
 /// Indices of the signatures in `others` that are at most `limits` bits away from `one` (as they are, and mirrored).
-pub fn within(one: &Signature, others: &[Signature], limits: [u32; 2]) -> Vec<usize> {
+pub(crate) fn within(one: &Signature, others: &[Signature], limits: [u32; 2]) -> Vec<usize> {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("popcnt") {
         // SAFETY: the processor has the instruction, as just detected.

@@ -59,7 +59,7 @@ impl Layout {
     /// # Errors
     /// `root` is missing, no directory or unreadable. The names speak of splits, and something else speaks against it:
     /// then nothing is guessed.
-    pub fn detect(root: &Path) -> Result<Self> {
+    pub(crate) fn detect(root: &Path) -> Result<Self> {
         let top = list(root)?;
         let mut layout =
             Self { class_directories: Vec::new(), is_split: false, hidden: top.hidden, loose_files: top.files };
@@ -95,7 +95,7 @@ impl Layout {
     }
 
     /// The classes' names in natural order, each once.
-    pub fn classes(&self) -> Vec<String> {
+    pub(crate) fn classes(&self) -> Vec<String> {
         let mut classes: Vec<String> = self.class_directories.iter().map(|class| class.name.clone()).collect();
         classes.sort_by(|a, b| natural_order(a, b));
         classes.dedup();

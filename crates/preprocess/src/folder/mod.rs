@@ -9,7 +9,7 @@ mod signature;
 pub mod walk;
 
 pub use layout::{Layout, is_hidden, name_of};
-pub use natural_order::natural_order;
+pub(crate) use natural_order::natural_order;
 pub use signature::{Content, inspect};
 pub(crate) use signature::{HEAD, format, name_of_other};
 
@@ -65,7 +65,7 @@ impl Folder {
     ///
     /// # Errors
     /// As [`discover`](Self::discover).
-    pub fn discover_beside(directory: &Path, reserved: &[&Path]) -> Result<Self> {
+    pub(crate) fn discover_beside(directory: &Path, reserved: &[&Path]) -> Result<Self> {
         let layout = Layout::detect(directory)?;
         let starts: Vec<walk::Start> = layout.class_directories.iter().map(|class| start(directory, class)).collect();
         let walk = walk::walk(directory, &starts, reserved)?;

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// Compares names with runs of digits by their value; names that are equal in this sense are compared byte by byte, so
 /// that only identical names are equal.
-pub fn natural_order(a: &str, b: &str) -> Ordering {
+pub(crate) fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut rest_a, mut rest_b) = (a, b);
     loop {
         let (text_a, text_b) = (take(&mut rest_a, |c| !c.is_ascii_digit()), take(&mut rest_b, |c| !c.is_ascii_digit()));

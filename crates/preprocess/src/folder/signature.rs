@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// Enough for every signature that is looked for; SVG has a preamble.
-pub const HEAD: usize = 512;
+pub(crate) const HEAD: usize = 512;
 
 /// Extensions that claim an image. A file that has one is never silently passed over: where the content is another,
 /// decoding rejects it by name.
@@ -39,7 +39,7 @@ fn claims_an_image(path: &Path) -> bool {
 }
 
 /// The format that `head`, the beginning of a file, shows; its name where nothing here can decode it.
-pub fn format(head: &[u8]) -> Option<Result<ImageFormat, &'static str>> {
+pub(crate) fn format(head: &[u8]) -> Option<Result<ImageFormat, &'static str>> {
     if let Some(name) = unsupported(head) {
         return Some(Err(name));
     }
@@ -132,7 +132,7 @@ fn is_svg(head: &[u8]) -> bool {
 }
 
 /// What a file that is no image at all is, for files that are called images.
-pub fn name_of_other(head: &[u8]) -> Option<&'static str> {
+pub(crate) fn name_of_other(head: &[u8]) -> Option<&'static str> {
     const NAMES: [(&[u8], &str); 12] = [
         (b"%PDF", "a PDF document"),
         (b"%!PS", "a PostScript document"),

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// Levels of directories below a class. Nobody sorts images so deep, and paths of a few thousand levels are longer
 /// than systems take (4,096 bytes); a limit that does not depend on the names' lengths can be told, and keeps each
 /// look at a path short.
-pub const MOST_LEVELS: usize = 256;
+pub(crate) const MOST_LEVELS: usize = 256;
 
 /// Warnings of one kind that are shown; of more the number.
 const SHOWN: usize = 10;

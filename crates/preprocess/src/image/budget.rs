@@ -57,7 +57,7 @@ impl Pool {
 
 /// Bytes that are reserved until this and all clones are dropped.
 #[derive(Debug, Clone)]
-pub struct Held {
+pub(crate) struct Held {
     _all: Arc<Reservation>,
 }
 

@@ -3,11 +3,11 @@
 use super::ImageError;
 
 /// The most pixels that a file may declare: 200 million, 600 MB of RGB. Checked before anything is allocated.
-pub const MAX_PIXELS: u64 = 200_000_000;
+pub(crate) const MAX_PIXELS: u64 = 200_000_000;
 
 /// The most pixels of a side: no picture is so long, and weights of its resampling would take more memory than its
 /// pixels.
-pub const MAX_SIDE: u64 = 500_000;
+pub(crate) const MAX_SIDE: u64 = 500_000;
 
 /// Refuses an image that declares no pixels or too many.
 pub(super) fn check_size(width: u64, height: u64) -> Result<(), ImageError> {

@@ -15,12 +15,11 @@ pub mod png;
 mod resize;
 
 pub use decode::{decode, decode_for, decode_to_compare};
-pub use limits::MAX_PIXELS;
 pub use resize::resize;
 pub(crate) use resize::scale;
 
 /// Changes whenever the pixels of some file do, so that data sets made before are made anew.
-pub const PIXELS_VERSION: u32 = 3;
+pub(crate) const PIXELS_VERSION: u32 = 3;
 
 use crate::pipeline::ImageSettings;
 use budget::Held;
@@ -131,7 +130,7 @@ pub fn load_from_memory(bytes: &[u8], settings: &ImageSettings) -> Result<Pixels
 
 /// A file's bytes, and the memory that they were promised.
 #[derive(Debug)]
-pub(crate) struct FileBytes {
+pub struct FileBytes {
     bytes: Vec<u8>,
     _held: Held,
 }
@@ -145,7 +144,7 @@ impl std::ops::Deref for FileBytes {
 }
 
 /// Reads a regular file; anything else (a pipe would block) is refused, and so is one too large to be held.
-pub(crate) fn read(path: &Path) -> Result<FileBytes, ImageError> {
+pub fn read(path: &Path) -> Result<FileBytes, ImageError> {
     let cannot = |error: std::io::Error| ImageError::new(format_args!("it cannot be read: {error}"));
     let metadata = std::fs::metadata(path).map_err(cannot)?;
     if !metadata.is_file() {

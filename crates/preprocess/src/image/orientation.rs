@@ -9,7 +9,7 @@ const ORIENTATION: u16 = 0x0112;
 
 /// The orientation in EXIF metadata, as viewers read them: with or without `Exif` and its zeros before them, in either
 /// byte order, as a whole number of any width. None if it is not there, or not 1 to 8.
-pub fn of_exif(metadata: &[u8]) -> Option<Orientation> {
+pub(crate) fn of_exif(metadata: &[u8]) -> Option<Orientation> {
     let mut tiff = metadata;
     // The byte after the zero only fills up. Some programs write the prefix twice.
     while let Some(rest) = tiff.strip_prefix(b"Exif\0") {
@@ -49,13 +49,13 @@ pub fn of_exif(metadata: &[u8]) -> Option<Orientation> {
 }
 
 /// Whether width becomes height.
-pub fn swaps_sides(orientation: Orientation) -> bool {
+pub(crate) fn swaps_sides(orientation: Orientation) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
 /// Turns a decoded image upright.
-pub fn apply(decoded: Decoded, orientation: Option<Orientation>) -> Decoded {
+pub(crate) fn apply(decoded: Decoded, orientation: Option<Orientation>) -> Decoded {
     let Some(orientation) = orientation.filter(|orientation| *orientation != Orientation::NoTransforms) else {
         return decoded;
     };

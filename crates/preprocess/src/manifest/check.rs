@@ -10,7 +10,7 @@ use std::collections::HashSet;
 const MOST_IMAGES: usize = u32::MAX as usize;
 
 /// What is impossible about a manifest, if anything is.
-pub fn impossible(manifest: &Manifest) -> Option<String> {
+pub(crate) fn impossible(manifest: &Manifest) -> Option<String> {
     let image = &manifest.settings.image;
     for (key, side) in [("width", image.width), ("height", image.height)] {
         if !limits::IMAGE_SIDE.contains(&side) {
@@ -62,7 +62,7 @@ fn shards(manifest: &Manifest) -> Option<String> {
 }
 
 /// Where the shards' rows are not as many as the images that are counted, if anywhere.
-pub fn miscounted(manifest: &Manifest) -> Option<String> {
+pub(crate) fn miscounted(manifest: &Manifest) -> Option<String> {
     for (split, counts) in &manifest.counts {
         let images: usize = counts.iter().sum();
         let copies = if *split == Split::Train { manifest.settings.augment.copies } else { 0 };

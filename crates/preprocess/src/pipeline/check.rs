@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 const NAME_LENGTH: usize = 100;
 
 /// Every value that is impossible by itself.
-pub fn values(pipeline: &Pipeline) -> Vec<Problem> {
+pub(crate) fn values(pipeline: &Pipeline) -> Vec<Problem> {
     let mut checks = Checks(Vec::new());
     checks.name(KeyPath::of(&["name"]), &pipeline.name);
     checks.path(&["output"], &pipeline.output);
@@ -44,7 +44,7 @@ pub fn values(pipeline: &Pipeline) -> Vec<Problem> {
 }
 
 /// Every pair of values that is impossible together. Only for settings of which none is impossible by itself.
-pub fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
+pub(crate) fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
     let mut checks = Checks(Vec::new());
     checks.apart(&pipeline.preprocess.source, pipeline);
     let SplitSettings { validation, test, .. } = pipeline.preprocess.split;

@@ -8,7 +8,7 @@ pub(crate) const GROUP: &str = "group";
 
 /// Where the groups come from.
 #[derive(Debug)]
-pub enum GroupBy {
+pub(crate) enum GroupBy {
     /// A regular expression with a group named `group`, searched in each image's path.
     Pattern(Regex),
     /// A CSV file with the columns `path` and `group`.
@@ -20,7 +20,7 @@ impl GroupBy {
     ///
     /// # Errors
     /// It is neither, or the pattern is no regular expression or names no group `group`; in words.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.to_ascii_lowercase().ends_with(".csv") && !text.contains("(?") {
             return Ok(Self::Table(text.into()));
         }

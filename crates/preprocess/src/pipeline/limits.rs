@@ -13,34 +13,34 @@ pub const MEMORY: RangeInclusive<usize> = 50..=1_000_000;
 /// [`MEMORY`] unless the user says otherwise. With what the programs need beside it they stay below 1.5 GB.
 pub const DEFAULT_MEMORY: usize = 1000;
 /// Augmented copies of each training image: names of shards have five digits.
-pub const COPIES: RangeInclusive<usize> = 0..=1000;
+pub(crate) const COPIES: RangeInclusive<usize> = 0..=1000;
 /// Images a step.
 pub const BATCH_SIZE: RangeInclusive<usize> = 1..=65_536;
 /// Numbers (pixels times channels) of the images of one step: as floats 16 GiB, and a network's first maps are a
 /// multiple of it.
-pub const BATCH_NUMBERS: usize = 1 << 32;
+pub(crate) const BATCH_NUMBERS: usize = 1 << 32;
 /// Epochs of a model.
 pub const EPOCHS: RangeInclusive<usize> = 1..=1_000_000;
 /// Epochs without a better validation loss before training stops.
-pub const PATIENCE: RangeInclusive<usize> = 1..=1_000_000;
+pub(crate) const PATIENCE: RangeInclusive<usize> = 1..=1_000_000;
 /// Seeds: the whole numbers that every reader of JSON reads as they are (`config.json` and `manifest.json` hold them).
-pub const SEED: RangeInclusive<u64> = 0..=(1 << 53) - 1;
+pub(crate) const SEED: RangeInclusive<u64> = 0..=(1 << 53) - 1;
 /// The highest learning rate of Adam, whose steps are about as long as the rate: weights are around 0.1.
-pub const LEARNING_RATE: f64 = 100.0;
+pub(crate) const LEARNING_RATE: f64 = 100.0;
 /// The highest weight decay: times a learning rate of 0.01, this takes a weight away in one step.
-pub const WEIGHT_DECAY: f64 = 100.0;
+pub(crate) const WEIGHT_DECAY: f64 = 100.0;
 /// The highest factor of brightness: it makes the darkest grey white.
-pub const BRIGHTNESS: f64 = 255.0;
+pub(crate) const BRIGHTNESS: f64 = 255.0;
 /// Worker threads: more than any machine has cores. Each costs memory for its stack and an image.
-pub const THREADS: RangeInclusive<usize> = 1..=1024;
+pub(crate) const THREADS: RangeInclusive<usize> = 1..=1024;
 /// The number of a GPU.
-pub const DEVICE: RangeInclusive<usize> = 0..=255;
+pub(crate) const DEVICE: RangeInclusive<usize> = 0..=255;
 /// Classes that `train predict --top` prints for an image.
 pub const TOP: RangeInclusive<usize> = 1..=65_536;
 /// The growth of the loss that a gate may allow, as a fraction of the baseline's.
-pub const LOSS_TOLERANCE: RangeInclusive<f64> = 0.0..=1000.0;
+pub(crate) const LOSS_TOLERANCE: RangeInclusive<f64> = 0.0..=1000.0;
 /// Images that a gate may ask for.
-pub const MINIMUM_IMAGES: RangeInclusive<usize> = 1..=100_000_000;
+pub(crate) const MINIMUM_IMAGES: RangeInclusive<usize> = 1..=100_000_000;
 /// Steps that `train profile` measures.
 pub const PROFILE_STEPS: RangeInclusive<usize> = 1..=100_000;
 

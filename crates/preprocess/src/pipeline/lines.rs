@@ -15,7 +15,7 @@ const MAXIMUM_NODES: usize = 10_000;
 
 /// The tree of the file's keys with their lines.
 #[derive(Debug, Clone, Default)]
-pub struct Lines {
+pub(crate) struct Lines {
     root: Node,
     /// Keys that a section has twice.
     pub duplicates: Vec<Problem>,
@@ -53,7 +53,7 @@ struct Open {
 
 impl Lines {
     /// Reads the keys of the text, up to what is no YAML or too much.
-    pub fn index(text: &str) -> Self {
+    pub(crate) fn index(text: &str) -> Self {
         let mut builder = Builder::default();
         let mut refusal = None;
         for event in Parser::new_from_str(text) {
@@ -74,12 +74,12 @@ impl Lines {
     }
 
     /// The line of the key, from 1; none if the file does not have it.
-    pub fn line(&self, key: &KeyPath) -> Option<usize> {
+    pub(crate) fn line(&self, key: &KeyPath) -> Option<usize> {
         self.node(key).map(|node| node.line).filter(|&line| line > 0 && !key.0.is_empty())
     }
 
     /// The keys of a section, in the order of the file.
-    pub fn keys(&self, section: &KeyPath) -> Vec<String> {
+    pub(crate) fn keys(&self, section: &KeyPath) -> Vec<String> {
         let children = self.node(section).map(|node| Rc::clone(&node.children)).unwrap_or_default();
         children.iter().map(|(name, _)| name.clone()).collect()
     }

@@ -7,7 +7,7 @@ use super::problem::{KeyPath, Problem};
 use serde_yaml::{Mapping, Value};
 
 /// Replaces every `<<` in the document. What cannot be merged is left out and told.
-pub fn apply(document: &mut Value, at: &KeyPath, problems: &mut Vec<Problem>) {
+pub(crate) fn apply(document: &mut Value, at: &KeyPath, problems: &mut Vec<Problem>) {
     match document {
         Value::Mapping(section) => {
             for (key, value) in section.iter_mut() {

@@ -8,7 +8,7 @@ use serde_yaml::{Mapping, Value};
 
 /// One `--set`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Override {
+pub(crate) struct Override {
     /// As on the command line: `key.path=value`.
     pub given: String,
     /// The key that it sets.
@@ -24,7 +24,7 @@ const LONG: usize = 256;
 ///
 /// # Errors
 /// No `=`, an empty key, a value that is not YAML, a path through something that is not a section.
-pub fn apply(document: &mut Value, given: &str) -> Result<Override> {
+pub(crate) fn apply(document: &mut Value, given: &str) -> Result<Override> {
     let refused = || Error::new(format!("cannot apply `--set {given}`"));
     let Some((path, text)) = given.split_once('=') else {
         return Err(refused().because("there is no `=`").hint("write it as in `--set train.batch_size=64`"));

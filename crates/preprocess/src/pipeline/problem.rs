@@ -4,29 +4,29 @@ use std::fmt;
 
 /// The way to a key through the sections. List items are `[0]`, `[1]`, ….
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct KeyPath(pub Vec<String>);
+pub(crate) struct KeyPath(pub Vec<String>);
 
 impl KeyPath {
     /// From its parts.
-    pub fn of(parts: &[&str]) -> Self {
+    pub(crate) fn of(parts: &[&str]) -> Self {
         Self(parts.iter().map(|&part| part.to_owned()).collect())
     }
 
     /// The path of a key in this section.
-    pub fn join(&self, key: &str) -> Self {
+    pub(crate) fn join(&self, key: &str) -> Self {
         let mut parts = self.0.clone();
         parts.push(key.to_owned());
         Self(parts)
     }
 
     /// The section that holds the key; nothing for the whole file.
-    pub fn parent(&self) -> Option<Self> {
+    pub(crate) fn parent(&self) -> Option<Self> {
         let (_, parent) = self.0.split_last()?;
         Some(Self(parent.to_vec()))
     }
 
     /// Whether the key is `section` or lies in it.
-    pub fn starts_with(&self, section: &Self) -> bool {
+    pub(crate) fn starts_with(&self, section: &Self) -> bool {
         self.0.starts_with(&section.0)
     }
 }
@@ -43,7 +43,7 @@ impl fmt::Display for KeyPath {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The key that is wrong, or the section that lacks one: where to look.
     pub at: KeyPath,
     /// What is wrong, with the key's full path.
@@ -53,7 +53,7 @@ pub struct Problem {
 }
 
 /// `did you mean A? HEADING A, B, C`; only the list where nothing is near.
-pub fn choice(given: &str, valid: &[&str], heading: &str) -> String {
+pub(crate) fn choice(given: &str, valid: &[&str], heading: &str) -> String {
     let list = valid.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match nearest(given, valid) {
         Some(name) => format!("did you mean `{name}`? {heading} {list}"),
@@ -62,7 +62,7 @@ pub fn choice(given: &str, valid: &[&str], heading: &str) -> String {
 }
 
 /// The valid name that `given` was probably meant to be.
-pub fn nearest<'a>(given: &str, valid: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, valid: &[&'a str]) -> Option<&'a str> {
     let plain = |name: &str| name.to_lowercase().replace(['-', ' '], "_");
     let given = plain(given);
     let likeness = |name: &str| {

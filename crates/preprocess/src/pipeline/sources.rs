@@ -10,7 +10,7 @@ use std::path::Path;
 const SHOWN: usize = 20;
 
 /// Where the settings came from, to say it of a problem.
-pub struct Sources<'a> {
+pub(crate) struct Sources<'a> {
     /// The pipeline file.
     pub file: &'a Path,
     /// Where its keys are.
@@ -22,7 +22,7 @@ pub struct Sources<'a> {
 impl Sources<'_> {
     /// One error that tells all problems in the order of their lines, those of overrides last. There must be one at
     /// least.
-    pub fn error(&self, mut problems: Vec<Problem>) -> Error {
+    pub(crate) fn error(&self, mut problems: Vec<Problem>) -> Error {
         problems.sort_by_key(|problem| match self.place(&problem.at) {
             Place::File => 0,
             Place::Line(line) => line,

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// All that the shards are made from.
-pub struct Contents<'a> {
+pub(crate) struct Contents<'a> {
     pub folder: &'a Folder,
     pub settings: &'a PreprocessSettings,
     pub inputs: &'a Inputs,
@@ -33,7 +33,7 @@ pub struct Contents<'a> {
 impl Contents<'_> {
     /// The images of each split in the order of their rows: chance's order, the same in every copy, so that a reader
     /// that goes through the file meets the classes mixed.
-    pub fn rows(&self) -> BTreeMap<Split, Vec<usize>> {
+    pub(crate) fn rows(&self) -> BTreeMap<Split, Vec<usize>> {
         let mut rows: BTreeMap<Split, Vec<usize>> = BTreeMap::new();
         for (index, split) in self.splits.iter().enumerate() {
             if let Some(split) = split {
@@ -51,7 +51,7 @@ impl Contents<'_> {
     }
 
     /// Writes the shards that an earlier run has not left whole.
-    pub fn write_shards(&self, place: &ShardsDirectory) -> Result<Vec<ShardEntry>> {
+    pub(crate) fn write_shards(&self, place: &ShardsDirectory) -> Result<Vec<ShardEntry>> {
         let plan = shard::plan(&self.rows(), self.settings.augment.copies, &self.settings.image);
         let keys = plan.iter().map(|shard| self.key(shard)).collect::<Result<Vec<_>>>()?;
         let mut ledger = Ledger::open(place)?;
@@ -132,7 +132,7 @@ impl Contents<'_> {
         Ok(Row { png, source: found.source.clone(), label: found.label, group, content })
     }
 
-    pub fn manifest(&self, fingerprint: String, unmet: Vec<Unmet>, shards: Vec<ShardEntry>) -> Manifest {
+    pub(crate) fn manifest(&self, fingerprint: String, unmet: Vec<Unmet>, shards: Vec<ShardEntry>) -> Manifest {
         let placed: Vec<(Split, usize)> = std::iter::zip(self.splits, &self.folder.images)
             .filter_map(|(split, image)| split.map(|split| (split, image.label)))
             .collect();
@@ -152,7 +152,7 @@ impl Contents<'_> {
     }
 
     /// The images of each group of two or more, by its number.
-    pub fn groups(&self) -> BTreeMap<usize, Vec<usize>> {
+    pub(crate) fn groups(&self) -> BTreeMap<usize, Vec<usize>> {
         let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (index, group) in self.grouping.group.iter().enumerate() {
             if let Some(group) = group {
@@ -164,11 +164,11 @@ impl Contents<'_> {
     }
 
     /// Whether the images of a group differ in something.
-    pub fn differ<T: PartialEq>(members: &[usize], of: impl Fn(usize) -> T) -> bool {
+    pub(crate) fn differ<T: PartialEq>(members: &[usize], of: impl Fn(usize) -> T) -> bool {
         members.iter().any(|&member| of(member) != of(members[0]))
     }
 
-    pub fn duplicate_counts(&self) -> DuplicateCounts {
+    pub(crate) fn duplicate_counts(&self) -> DuplicateCounts {
         let groups = self.groups();
         let across_splits = |members: &&Vec<usize>| Self::differ(members, |index| self.splits[index]);
         let across_classes = |members: &&Vec<usize>| Self::differ(members, |index| self.folder.images[index].label);

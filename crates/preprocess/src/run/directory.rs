@@ -7,28 +7,28 @@ use crate::stage::owned::Owned;
 use std::path::{Path, PathBuf};
 
 /// The directory in `shards/` that holds what only later runs of this stage read.
-pub const STATE: &str = ".state";
+pub(crate) const STATE: &str = ".state";
 
 /// The list of files that could not be decoded, in `shards/`.
-pub const REJECTED: &str = "rejected.csv";
+pub(crate) const REJECTED: &str = "rejected.csv";
 
 /// The list of copies, in `shards/`.
-pub const DUPLICATES: &str = "duplicates.csv";
+pub(crate) const DUPLICATES: &str = "duplicates.csv";
 
 /// The picture of sample images, in `shards/`.
-pub const CONTACT_SHEET: &str = "contact-sheet.png";
+pub(crate) const CONTACT_SHEET: &str = "contact-sheet.png";
 
 /// All files that lie in `shards/` itself.
-pub const FILES: &[&str] = &[REJECTED, CONTACT_SHEET, DUPLICATES, FILE_NAME];
+pub(crate) const FILES: &[&str] = &[REJECTED, CONTACT_SHEET, DUPLICATES, FILE_NAME];
 
 /// Where the data set goes.
-pub struct ShardsDirectory {
+pub(crate) struct ShardsDirectory {
     /// `<output>/shards`.
     pub shards: PathBuf,
 }
 
 impl ShardsDirectory {
-    pub fn create(output: &Path) -> Result<Self> {
+    pub(crate) fn create(output: &Path) -> Result<Self> {
         for directory in ["data", STATE] {
             files::make_directories(output, &["shards", directory])?;
         }
@@ -37,17 +37,17 @@ impl ShardsDirectory {
 
     /// Which of the files beside the shards are this program's. Where there is no list of them, a manifest of this
     /// program's format says that all are.
-    pub fn owned(&self) -> Owned {
+    pub(crate) fn owned(&self) -> Owned {
         let ours = Manifest::read(&self.shards).is_ok();
         Owned::open(&self.shards, self.state("written.json"), if ours { FILES } else { &[] })
     }
 
-    pub fn state(&self, file: &str) -> PathBuf {
+    pub(crate) fn state(&self, file: &str) -> PathBuf {
         self.shards.join(STATE).join(file)
     }
 
     /// Takes the manifest away before anything that it vouches for is touched.
-    pub fn unpublish(&self) -> Result<()> {
+    pub(crate) fn unpublish(&self) -> Result<()> {
         files::remove_if_present(&self.shards.join(FILE_NAME))
     }
 }

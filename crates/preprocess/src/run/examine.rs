@@ -21,7 +21,7 @@ const CHUNK: usize = 512;
 ///
 /// # Errors
 /// A file cannot be decoded and `unreadable` is `fail`, a file changed meanwhile, the disk is full, or an interruption.
-pub fn examine<'a>(
+pub(crate) fn examine<'a>(
     folder: &'a Folder,
     inputs: &'a Inputs,
     settings: &'a PreprocessSettings,

@@ -6,11 +6,11 @@ use crate::stage::sealed;
 use serde::{Deserialize, Serialize};
 
 /// The file's name in the state's directory.
-pub const FILE: &str = "examined.json";
+pub(crate) const FILE: &str = "examined.json";
 
 /// What decoding said of each image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Examined {
+pub(crate) struct Examined {
     /// The images and settings that this is about.
     pub(super) key: String,
     /// For each image its group, or why it could not be decoded.
@@ -28,32 +28,32 @@ pub struct Examined {
 
 impl Examined {
     /// Index and group of each image that can be decoded.
-    pub fn groups(&self) -> impl Iterator<Item = (usize, usize)> {
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (usize, usize)> {
         self.group.iter().enumerate().filter_map(|(index, group)| group.map(|group| (index, group)))
     }
 
     /// The group of each image; none for those that cannot be decoded.
-    pub fn group_of_each(&self) -> &[Option<usize>] {
+    pub(crate) fn group_of_each(&self) -> &[Option<usize>] {
         &self.group
     }
 
     /// By what each image hangs together with its group.
-    pub fn kinds(&self) -> &[Option<Kind>] {
+    pub(crate) fn kinds(&self) -> &[Option<Kind>] {
         &self.kinds
     }
 
     /// Index and reason of each image that cannot be decoded.
-    pub fn rejected(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(crate) fn rejected(&self) -> impl Iterator<Item = (usize, &str)> {
         self.images.iter().enumerate().filter_map(|(index, image)| Some((index, image.as_ref().err()?.as_str())))
     }
 
-    pub fn with_groups(mut self) -> Self {
+    pub(crate) fn with_groups(mut self) -> Self {
         self.group = self.images.iter().map(|image| image.as_ref().ok().copied()).collect();
         self
     }
 
     /// What an earlier run found, if it was about the same `images` images.
-    pub fn load(place: &ShardsDirectory, key: &str, images: usize) -> Option<Self> {
+    pub(crate) fn load(place: &ShardsDirectory, key: &str, images: usize) -> Option<Self> {
         let path = place.state(FILE);
         let examined: Self = sealed::read(&path)
             .map_err(|unsealed| unsealed.note_of_a_cache(&path, "the images are decoded again"))

@@ -9,7 +9,7 @@ use std::hash::Hash;
 
 /// Groups of the folder's images.
 #[derive(Debug)]
-pub struct Grouping {
+pub(crate) struct Grouping {
     /// Near-copies and given groups joined: the column `group` of the shards. None for images that cannot be decoded.
     pub group: Vec<Option<usize>>,
     /// What no split tears apart: with `near_duplicates: ignore` equal files and given groups alone.
@@ -20,7 +20,7 @@ pub struct Grouping {
 
 impl Grouping {
     /// Of what was found and `given`.
-    pub fn new(examined: &Examined, inputs: &Inputs, given: &[Option<String>], near: NearDuplicates) -> Self {
+    pub(crate) fn new(examined: &Examined, inputs: &Inputs, given: &[Option<String>], near: NearDuplicates) -> Self {
         let found = examined.group_of_each();
         let readable: Vec<usize> = examined.groups().map(|(index, _)| index).collect();
         let given_of = |&index: &usize| given.get(index).and_then(Option::as_ref);

@@ -57,7 +57,7 @@ struct Remembered<S: Ord> {
 
 /// The contents of all images of a folder, in its order.
 #[derive(Debug)]
-pub struct Inputs {
+pub(crate) struct Inputs {
     stamps: Vec<Stamp>,
     /// For each image, whether its stamp was remembered rather than made now.
     remembered: Vec<bool>,
@@ -92,12 +92,12 @@ impl Inputs {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn forget(place: &ShardsDirectory) -> Result<()> {
+    pub(crate) fn forget(place: &ShardsDirectory) -> Result<()> {
         files::remove_if_present(&place.state(FILE))
     }
 
     /// BLAKE3 of an image's file.
-    pub fn content(&self, index: usize) -> &str {
+    pub(crate) fn content(&self, index: usize) -> &str {
         &self.stamps[index].content
     }
 
@@ -106,7 +106,7 @@ impl Inputs {
     /// # Errors
     /// It is another content: the file changed meanwhile, or what was remembered of it was wrong
     /// ([`misled`](Self::misled)).
-    pub fn confirm(&self, index: usize, file: &ImageFile, content: Result<&[u8], &ImageError>) -> Result<()> {
+    pub(crate) fn confirm(&self, index: usize, file: &ImageFile, content: Result<&[u8], &ImageError>) -> Result<()> {
         if checksum(content) == self.stamps[index].content {
             return Ok(());
         }
@@ -116,12 +116,12 @@ impl Inputs {
 
     /// Whether [`confirm`](Self::confirm) found that a remembered content is not the file's: then all is to be read
     /// anew.
-    pub fn misled(&self) -> bool {
+    pub(crate) fn misled(&self) -> bool {
         self.misled.load(Ordering::Relaxed)
     }
 
     /// All that is known about the images before they are decoded.
-    pub fn listing<'a>(&'a self, folder: &'a Folder) -> Vec<(&'a String, usize, Option<Split>, &'a String)> {
+    pub(crate) fn listing<'a>(&'a self, folder: &'a Folder) -> Vec<(&'a String, usize, Option<Split>, &'a String)> {
         std::iter::zip(&folder.images, &self.stamps)
             .map(|(image, stamp)| (&image.source, image.label, image.split, &stamp.content))
             .collect()
@@ -129,7 +129,7 @@ impl Inputs {
 }
 
 /// A file is not what it was when the run began.
-pub fn changed(file: &ImageFile) -> Error {
+pub(crate) fn changed(file: &ImageFile) -> Error {
     Error::new(format!("`{}` changed while it was read", names::path(&file.path)))
         .hint("run the same command again when nothing writes to the source directory any more")
 }
@@ -174,7 +174,7 @@ impl FileState {
 }
 
 /// What stands for a file's content.
-pub fn checksum(content: Result<&[u8], &ImageError>) -> String {
+pub(crate) fn checksum(content: Result<&[u8], &ImageError>) -> String {
     match content {
         Ok(bytes) => blake3::hash(bytes).to_hex().to_string(),
         Err(error) => format!("{UNREADABLE}{error}"),

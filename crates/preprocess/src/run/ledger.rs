@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// Shards that are written at the same time: while one waits for the disk, rows of the others are made. Each holds two
 /// row groups in memory.
-pub const SHARDS_AT_ONCE: usize = 4;
+pub(crate) const SHARDS_AT_ONCE: usize = 4;
 
 /// One finished shard; a line of `shards.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ struct Line {
 /// The shards that earlier runs finished. Grows by one line with each shard, so that a kill costs the shards in work
 /// at most.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     path: PathBuf,
     file: File,
     lines: HashMap<String, Line>,
@@ -43,7 +43,7 @@ pub struct Ledger {
 impl Ledger {
     /// Reads the lines of earlier runs. A last line cut short by a kill is as if it had not been written; lines that
     /// are not as they were written are passed over, and said.
-    pub fn open(place: &ShardsDirectory) -> Result<Self> {
+    pub(crate) fn open(place: &ShardsDirectory) -> Result<Self> {
         let path = place.state("shards.jsonl");
         let text = files::read(&path).unwrap_or_default();
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -68,7 +68,7 @@ impl Ledger {
     }
 
     /// Notes a finished shard.
-    pub fn record(&mut self, key: &str, file: &str, written: &Written) -> Result<()> {
+    pub(crate) fn record(&mut self, key: &str, file: &str, written: &Written) -> Result<()> {
         let line = Line::new(key, file, written)?;
         let text = serde_json::to_string(&line).context(|| format!("cannot note `{file}`"))?;
         self.lines.insert(line.key.clone(), line);
@@ -81,7 +81,7 @@ impl Ledger {
 
     /// For each planned shard, the finished one that can stand for it: made from the same, still as it was written,
     /// and with the rows that `holds` looks for. It is given the planned name.
-    pub fn keep(
+    pub(crate) fn keep(
         &mut self,
         plan: &[PlannedShard],
         keys: &[String],
@@ -139,7 +139,7 @@ impl Ledger {
 
     /// Removes the shards of earlier runs that are no part of a finished data set. Others' files stay, whatever they
     /// are called.
-    pub fn prune(place: &ShardsDirectory, current: &[String]) -> Result<()> {
+    pub(crate) fn prune(place: &ShardsDirectory, current: &[String]) -> Result<()> {
         for directory in ["data", STATE] {
             let listed = place.shards.join(directory);
             let entries = std::fs::read_dir(&listed).context(|| format!("cannot list `{}`", listed.display()))?;

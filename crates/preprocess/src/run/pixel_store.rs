@@ -41,7 +41,7 @@ struct Index {
 
 /// Resized pixels of all images, on disk. Shared by all threads.
 #[derive(Debug)]
-pub struct PixelStore<'a> {
+pub(crate) struct PixelStore<'a> {
     folder: &'a Folder,
     inputs: &'a Inputs,
     settings: &'a ImageSettings,
@@ -58,7 +58,7 @@ struct Spool {
 
 impl<'a> PixelStore<'a> {
     /// Opens the store that an interrupted run with this key left behind, or an empty one.
-    pub fn open(
+    pub(crate) fn open(
         folder: &'a Folder,
         inputs: &'a Inputs,
         settings: &'a ImageSettings,
@@ -77,7 +77,7 @@ impl<'a> PixelStore<'a> {
     }
 
     /// Adds an image.
-    pub fn put(&self, index: usize, pixels: &Pixels) -> Result<()> {
+    pub(crate) fn put(&self, index: usize, pixels: &Pixels) -> Result<()> {
         let checksum = self.checksum(index, &pixels.data);
         let mut spool = self.spool();
         let mut file = &self.file;
@@ -89,20 +89,20 @@ impl<'a> PixelStore<'a> {
     }
 
     /// Makes what was put so far survive the process.
-    pub fn save(&self, place: &ShardsDirectory, key: &str) -> Result<()> {
+    pub(crate) fn save(&self, place: &ShardsDirectory, key: &str) -> Result<()> {
         let entries = self.spool().entries.clone();
         let index = Index { key: key.to_owned(), entries };
         sealed::write(&place.state(INDEX), &index)
     }
 
     /// Removes the files of a store: the shards hold all that it held.
-    pub fn discard(place: &ShardsDirectory) -> Result<()> {
+    pub(crate) fn discard(place: &ShardsDirectory) -> Result<()> {
         files::remove_if_present(&place.state(INDEX))?;
         files::remove_if_present(&place.state(FILE))
     }
 
     /// An image's pixels.
-    pub fn pixels(&self, index: usize) -> Result<Pixels> {
+    pub(crate) fn pixels(&self, index: usize) -> Result<Pixels> {
         let entry = self.spool().entries[index];
         if let Some(entry) = entry {
             let (width, height) = (self.settings.width, self.settings.height);

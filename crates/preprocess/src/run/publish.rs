@@ -25,7 +25,7 @@ use rayon::prelude::*;
 ///
 /// `kept` are the images' splits in the list of kept ones, where there is one: the run that made the data set wrote
 /// them there.
-pub fn is_up_to_date(
+pub(crate) fn is_up_to_date(
     place: &ShardsDirectory,
     fingerprint: &str,
     classes: &[String],
@@ -55,7 +55,7 @@ pub fn is_up_to_date(
 }
 
 /// Writes the list of files that could not be decoded; only a head line where there are none.
-pub fn rejected(folder: &Folder, examined: &Examined, place: &ShardsDirectory) -> Result<()> {
+pub(crate) fn rejected(folder: &Folder, examined: &Examined, place: &ShardsDirectory) -> Result<()> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let cannot = || format!("cannot write `{REJECTED}`");
     csv.write_record(["path", "reason"]).context(cannot)?;
@@ -68,7 +68,7 @@ pub fn rejected(folder: &Folder, examined: &Examined, place: &ShardsDirectory) -
 
 /// Writes the list of groups: every image that has a copy or shares a given group; only a head line where there are
 /// none.
-pub fn duplicates(work: &Contents, place: &ShardsDirectory) -> Result<()> {
+pub(crate) fn duplicates(work: &Contents, place: &ShardsDirectory) -> Result<()> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let cannot = || format!("cannot write `{DUPLICATES}`");
     csv.write_record(["group", "path", "class", "split", "kind"]).context(cannot)?;
@@ -87,7 +87,7 @@ pub fn duplicates(work: &Contents, place: &ShardsDirectory) -> Result<()> {
 }
 
 /// Adds the images to the list of kept splits; returns the fingerprint of what the list says of them now.
-pub fn keep(keep: &mut Keep, work: &Contents) -> Result<String> {
+pub(crate) fn keep(keep: &mut Keep, work: &Contents) -> Result<String> {
     let images = || work.folder.images.iter().enumerate();
     let placed = images().filter_map(|(index, image)| {
         let split = work.splits[index]?;
@@ -99,7 +99,7 @@ pub fn keep(keep: &mut Keep, work: &Contents) -> Result<String> {
 }
 
 /// Draws the picture of sample images.
-pub fn contact_sheet(work: &Contents, place: &ShardsDirectory) -> Result<()> {
+pub(crate) fn contact_sheet(work: &Contents, place: &ShardsDirectory) -> Result<()> {
     let copies = work.settings.augment.copies.min(contact_sheet::MAX_COPIES);
     let samples = contact_sheet::choose(work.folder, work.splits);
     let seed = work.settings.split.seed;
@@ -120,7 +120,7 @@ pub fn contact_sheet(work: &Contents, place: &ShardsDirectory) -> Result<()> {
 }
 
 /// Removes what earlier runs left, then writes the manifest: from here on the directory is a data set.
-pub fn manifest(manifest: &Manifest, owned: &mut Owned, place: &ShardsDirectory) -> Result<()> {
+pub(crate) fn manifest(manifest: &Manifest, owned: &mut Owned, place: &ShardsDirectory) -> Result<()> {
     let current: Vec<String> = manifest.shards.iter().map(|shard| shard.file.clone()).collect();
     Ledger::prune(place, &current)?;
     crate::stage::atomic_file::sweep_leftovers(&place.shards)?;

@@ -17,7 +17,7 @@ const SHOWN: usize = 10;
 const FEW: usize = 5;
 
 /// The first line, as Keras prints it, and what was passed over.
-pub fn found(folder: &Folder, source: &Path) {
+pub(crate) fn found(folder: &Folder, source: &Path) {
     say!(
         "Found {} images belonging to {} classes in `{}`.",
         folder.images.len(),
@@ -37,7 +37,7 @@ pub fn found(folder: &Folder, source: &Path) {
 }
 
 /// The files that could not be decoded.
-pub fn rejected(examined: &Examined, folder: &Folder) {
+pub(crate) fn rejected(examined: &Examined, folder: &Folder) {
     let total = examined.rejected().count();
     for (index, reason) in examined.rejected().take(SHOWN) {
         note!("warning: left out `{}`: {}", shown(&folder.images[index].source), shown(reason));
@@ -48,7 +48,7 @@ pub fn rejected(examined: &Examined, folder: &Folder) {
 }
 
 /// The table of counts, the duplicates, and where everything is.
-pub fn finished(manifest: &Manifest, work: &Contents, shards: &Path, elapsed: Duration) {
+pub(crate) fn finished(manifest: &Manifest, work: &Contents, shards: &Path, elapsed: Duration) {
     say!("{}", table(manifest));
     warn_of_unmet_fractions(manifest);
     say!("{}", duplicates(manifest, work));

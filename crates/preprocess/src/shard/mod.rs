@@ -6,8 +6,7 @@ mod read;
 mod schema;
 mod write;
 
-pub use plan::{MAX_SHARD_BYTES, PlannedShard, plan, split_of_name};
-pub use positioned::read_exact_at;
-pub use read::{StoredRow, is_ours, read};
-pub use schema::schema;
-pub use write::{Row, Written, write};
+pub(crate) use plan::{PlannedShard, plan, split_of_name};
+pub(crate) use positioned::read_exact_at;
+pub(crate) use read::{StoredRow, is_ours, read};
+pub(crate) use write::{Row, Written, write};

@@ -5,11 +5,11 @@ use crate::pipeline::Split;
 use std::collections::BTreeMap;
 
 /// The most bytes of a shard's images. A reader can hold a whole shard in memory.
-pub const MAX_SHARD_BYTES: usize = 64 << 20;
+pub(crate) const MAX_SHARD_BYTES: usize = 64 << 20;
 
 /// One shard to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedShard {
+pub(crate) struct PlannedShard {
     /// Path relative to the manifest's directory: `data/train-00000-of-00009.parquet`.
     pub file: String,
     /// The split of all its rows.
@@ -23,7 +23,7 @@ pub struct PlannedShard {
 /// Plans the shards of all splits: `images` lists each split's images in the order of their rows, and copies 1 to
 /// `copies` repeat the training split's. Shards are numbered through all copies of a split. How many rows fit is
 /// decided by the largest size that a PNG can have, so that names are known before anything is encoded.
-pub fn plan(images: &BTreeMap<Split, Vec<usize>>, copies: usize, settings: &ImageSettings) -> Vec<PlannedShard> {
+pub(crate) fn plan(images: &BTreeMap<Split, Vec<usize>>, copies: usize, settings: &ImageSettings) -> Vec<PlannedShard> {
     // Pixels, one filter byte a row, and what PNG and the other columns add.
     let row_bytes = settings.height * (settings.width * 3 + 1) + 1024;
     let most_rows = (MAX_SHARD_BYTES / row_bytes).max(1);
@@ -44,7 +44,7 @@ pub fn plan(images: &BTreeMap<Split, Vec<usize>>, copies: usize, settings: &Imag
 
 /// The split that a shard's name tells; none where no plan gives that name. A name from a file is held against this
 /// before it becomes a path.
-pub fn split_of_name(file: &str) -> Option<Split> {
+pub(crate) fn split_of_name(file: &str) -> Option<Split> {
     let name = file.strip_prefix("data/")?.strip_suffix(".parquet")?;
     let (split, numbers) = name.split_once('-')?;
     let (number, total) = numbers.split_once("-of-")?;

@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// One row, without its pixels.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredRow {
+pub(crate) struct StoredRow {
     /// Where the PNG begins in the file.
     pub offset: u64,
     /// Its bytes.
@@ -63,7 +63,7 @@ fn rows(content: &Bytes, classes: &[String], copy: usize) -> Result<Vec<StoredRo
 }
 
 /// Whether a file is a shard that this program wrote, by what it says of itself.
-pub fn is_ours(path: &Path) -> bool {
+pub(crate) fn is_ours(path: &Path) -> bool {
     let Ok(file) = files::open(path) else { return false };
     let Ok(reader) = SerializedFileReader::new(file) else { return false };
     let metadata = reader.metadata().file_metadata();

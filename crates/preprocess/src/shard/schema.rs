@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The key under which `datasets` looks for its features, in the schema's metadata and in the file's.
-pub const METADATA_KEY: &str = "huggingface";
+pub(crate) const METADATA_KEY: &str = "huggingface";
 
 /// `image: struct<bytes: binary, path: string>`, `label: int64`, `copy: int64`, `group: int64`, `source: string`,
 /// `content: string`. All are nullable, though no value is null: otherwise `datasets` takes them for plain columns.
 /// `content` is the BLAKE3 of the source file in hexadecimal: what an image is known by, under whatever name and
 /// class.
-pub fn schema(classes: &[String]) -> Schema {
+pub(crate) fn schema(classes: &[String]) -> Schema {
     let image =
         Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)]);
     let fields = vec![
@@ -26,7 +26,7 @@ pub fn schema(classes: &[String]) -> Schema {
 }
 
 /// The same columns with the bytes as views into the file, so that reading tells where they lie.
-pub fn schema_of_views() -> Arc<Schema> {
+pub(crate) fn schema_of_views() -> Arc<Schema> {
     let image =
         Fields::from(vec![Field::new("bytes", DataType::BinaryView, true), Field::new("path", DataType::Utf8, true)]);
     let mut fields: Vec<_> = schema(&[]).fields().iter().cloned().collect();
@@ -35,7 +35,7 @@ pub fn schema_of_views() -> Arc<Schema> {
 }
 
 /// The features of the columns as JSON.
-pub fn features(classes: &[String]) -> String {
+pub(crate) fn features(classes: &[String]) -> String {
     let value = |kind: &str| serde_json::json!({ "dtype": kind, "_type": "Value" });
     serde_json::json!({ "info": { "features": {
         "image": { "_type": "Image" },

@@ -24,7 +24,7 @@ const WRITE_BATCH_ROWS: usize = 32;
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// The PNG file.
     pub png: Vec<u8>,
     /// The image's name.
@@ -39,7 +39,7 @@ pub struct Row {
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub(crate) struct Written {
     /// Length of the file.
     pub bytes: u64,
     /// BLAKE3 of the file, in hexadecimal.

@@ -12,7 +12,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// The table cannot be read; not one image has a group.
-pub fn given_groups(by: &GroupBy, paths: &[&str]) -> Result<Vec<Option<String>>> {
+pub(crate) fn given_groups(by: &GroupBy, paths: &[&str]) -> Result<Vec<Option<String>>> {
     let groups: Vec<Option<String>> = match by {
         GroupBy::Pattern(pattern) => {
             paths.iter().map(|path| Some(pattern.captures(path)?.name(GROUP)?.as_str().to_owned())).collect()

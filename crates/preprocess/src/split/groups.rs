@@ -9,7 +9,7 @@ use super::{Placing, Unit};
 use crate::pipeline::Split;
 
 /// Places the units; `single` are the images that fill the quotas afterwards. Both are in the order of their places.
-pub fn place(placing: &mut Placing, grouped: Vec<Unit>, single: &[Unit]) {
+pub(crate) fn place(placing: &mut Placing, grouped: Vec<Unit>, single: &[Unit]) {
     let mut singles = vec![0; placing.quota[0].len()];
     single.iter().for_each(|unit| singles[unit.classes[0].0] += 1);
     let total: usize = placing.near.iter().sum();

@@ -25,7 +25,7 @@ struct Entry {
 
 /// The list.
 #[derive(Debug)]
-pub struct Keep {
+pub(crate) struct Keep {
     file: PathBuf,
     /// By content.
     entries: BTreeMap<String, Entry>,
@@ -73,7 +73,7 @@ impl Keep {
     }
 
     /// The kept split of each image, given by path and content; none for new ones.
-    pub fn splits<'a>(&self, images: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Vec<Option<Split>> {
+    pub(crate) fn splits<'a>(&self, images: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Vec<Option<Split>> {
         let present: HashSet<&str> = images.clone().map(|(_, content)| content).collect();
         let mut replaced: HashMap<&str, Split> = HashMap::new();
         for (_, entry) in self.entries.iter().filter(|(content, _)| !present.contains(content.as_str())) {
@@ -90,7 +90,7 @@ impl Keep {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn extend<'a>(&mut self, images: impl Iterator<Item = (&'a str, &'a str, Split)>) -> Result<()> {
+    pub(crate) fn extend<'a>(&mut self, images: impl Iterator<Item = (&'a str, &'a str, Split)>) -> Result<()> {
         let mut paths: BTreeMap<&str, (&str, Split)> = BTreeMap::new();
         for (path, content, split) in images {
             let first = paths.entry(content).or_insert((path, split));

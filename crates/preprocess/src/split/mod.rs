@@ -17,8 +17,8 @@ mod given;
 mod groups;
 mod keep;
 
-pub use given::given_groups;
-pub use keep::Keep;
+pub(crate) use given::given_groups;
+pub(crate) use keep::Keep;
 
 use crate::folder::Folder;
 use crate::manifest::Unmet;
@@ -28,7 +28,7 @@ use crate::{Error, Result};
 use std::collections::HashMap;
 
 /// Changes whenever some image's split does, so that data sets made before are made anew.
-pub const SPLIT_VERSION: u32 = 2;
+pub(crate) const SPLIT_VERSION: u32 = 2;
 
 /// One image to place.
 #[derive(Debug, Clone, Copy)]
@@ -205,7 +205,7 @@ fn divided(items: &[Item], classes: usize) -> Vec<usize> {
 
 /// The fractions that were not met, by more than rounding: a class has no image of a split, or more than one image too
 /// many or too few.
-pub fn unmet(items: &[Item], splits: &[Split], classes: &[String], settings: &SplitSettings) -> Vec<Unmet> {
+pub(crate) fn unmet(items: &[Item], splits: &[Split], classes: &[String], settings: &SplitSettings) -> Vec<Unmet> {
     let fractions = fractions(items, settings);
     let counts = divided(items, classes.len());
     let mut unmet = Vec::new();
@@ -259,7 +259,7 @@ fn unit(members: Vec<usize>, items: &[Item], seed: u64) -> Unit {
 }
 
 /// Images of each class in each split.
-pub fn counts(splits: &[(Split, usize)], folder: &Folder) -> indexmap::IndexMap<Split, Vec<usize>> {
+pub(crate) fn counts(splits: &[(Split, usize)], folder: &Folder) -> indexmap::IndexMap<Split, Vec<usize>> {
     Split::ALL
         .into_iter()
         .map(|split| {

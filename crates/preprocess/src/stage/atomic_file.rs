@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the names of unfinished files begin with.
-pub const TEMPORARY_PREFIX: &str = ".tmp-";
+pub(crate) const TEMPORARY_PREFIX: &str = ".tmp-";
 
 /// Tells apart files of one name that one process writes at the same time.
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -18,7 +18,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 /// A file that is not there until [`commit`](Self::commit). Dropped before, it leaves nothing behind. Writes are not
 /// buffered.
 #[derive(Debug)]
-pub struct AtomicFile {
+pub(crate) struct AtomicFile {
     file: File,
     temporary: PathBuf,
     target: PathBuf,
@@ -30,7 +30,7 @@ impl AtomicFile {
     ///
     /// # Errors
     /// The directory is missing or refuses.
-    pub fn create(target: &Path) -> Result<Self> {
+    pub(crate) fn create(target: &Path) -> Result<Self> {
         let name = target.file_name().ok_or_else(|| {
             Error::new(format!("cannot write `{}`", target.display())).because("this is no file name")
         })?;
@@ -50,20 +50,15 @@ impl AtomicFile {
     }
 
     /// The open temporary file, for writing and reading back.
-    pub fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         &self.file
-    }
-
-    /// The name that the file will have.
-    pub fn target(&self) -> &Path {
-        &self.target
     }
 
     /// Brings the bytes to the disk and gives the file its name, replacing what had it.
     ///
     /// # Errors
     /// The disk is full or refuses; then the old file, if there was one, is as it was.
-    pub fn commit(mut self) -> Result<()> {
+    pub(crate) fn commit(mut self) -> Result<()> {
         self.file
             .sync_all()
             .and_then(|()| fs::rename(&self.temporary, &self.target))

@@ -54,7 +54,7 @@ impl Error {
     }
 
     /// Adds why it failed: the error and all of its own sources.
-    pub fn caused_by(mut self, cause: impl std::error::Error) -> Self {
+    pub(crate) fn caused_by(mut self, cause: impl std::error::Error) -> Self {
         let mut next: Option<&dyn std::error::Error> = Some(&cause);
         while let Some(error) = next {
             let text = error.to_string();

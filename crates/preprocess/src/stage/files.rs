@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// It is missing or cannot be read, or it is no regular file.
-pub fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     refuse_special(fs::metadata(path)?.file_type())?;
     let mut options = OpenOptions::new();
     let file = without_waiting(options.read(true), false).open(path)?;
@@ -44,7 +44,7 @@ pub fn read_to_string(path: &Path) -> io::Result<String> {
 ///
 /// # Errors
 /// As `options`; what lies there is a link or no regular file.
-pub fn open_for_writing(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+pub(crate) fn open_for_writing(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     refuse_unless_plain(path)?;
     let file = without_waiting(options, true).open(path)?;
     refuse_special(file.metadata()?.file_type())?;

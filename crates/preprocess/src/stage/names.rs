@@ -42,7 +42,7 @@ pub fn is_dangerous(character: char) -> bool {
 
 /// A text of several lines for a terminal: whatever names in it hold, no control character but the line break gets
 /// through. Names are best given to [`shown`] first, which escapes their line breaks too.
-pub fn shown_lines(text: &str) -> Cow<'_, str> {
+pub(crate) fn shown_lines(text: &str) -> Cow<'_, str> {
     let stays = |character: char| character == '\n' || !is_dangerous(character);
     if text.chars().all(stays) {
         return Cow::Borrowed(text);
@@ -109,7 +109,7 @@ pub fn csv_cell(name: &str) -> Cow<'_, str> {
 }
 
 /// The name that [`csv_cell`] made a cell of.
-pub fn from_csv_cell(cell: &str) -> String {
+pub(crate) fn from_csv_cell(cell: &str) -> String {
     let mut rest = cell.strip_prefix('\'').unwrap_or(cell);
     if !rest.contains(ESCAPE) {
         return rest.to_owned();
@@ -137,7 +137,7 @@ fn escaped(text: &str) -> Option<(char, &str)> {
 
 /// Pairs of names that look alike though they differ (`é` as one character, or as `e` and an accent), each with how
 /// they do.
-pub fn look_alikes(names: &[String]) -> Vec<(&str, &str, String)> {
+pub(crate) fn look_alikes(names: &[String]) -> Vec<(&str, &str, String)> {
     let mut seen = BTreeMap::<String, &str>::new();
     let mut found = Vec::new();
     for name in names {

@@ -54,7 +54,7 @@ pub fn note(line: fmt::Arguments<'_>) {
 ///
 /// # Errors
 /// Stdout could not be written to (a full disk, say) for another reason than a closed pipe.
-pub fn finish() -> Result<()> {
+pub(crate) fn finish() -> Result<()> {
     stdout_lines().finish()
 }
 

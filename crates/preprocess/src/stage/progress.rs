@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The time between two plain lines.
-pub const LINE_EVERY: Duration = Duration::from_secs(5);
+pub(crate) const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Progress over a known number of items. Shared by reference between threads.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Progress {
     }
 
     /// Counts items that an earlier run has done: they are no part of the rate.
-    pub fn resume_at(&self, items: u64) {
+    pub(crate) fn resume_at(&self, items: u64) {
         self.resumed.store(items, Ordering::Relaxed);
         self.done.store(items, Ordering::Relaxed);
         if let View::Bar(bar) = &self.view {
@@ -78,16 +78,8 @@ impl Progress {
         }
     }
 
-    /// Prints a line to stderr without tearing the bar.
-    pub fn note(&self, line: fmt::Arguments<'_>) {
-        match &self.view {
-            View::Bar(bar) => bar.suspend(|| note(line)),
-            View::Lines(_) => note(line),
-        }
-    }
-
     /// Takes the bar away and prints the last line: how many items in what time.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         let (count, last) = (self.count(), self.message_now());
         if let View::Bar(bar) = &self.view {
             bar.finish_and_clear();
@@ -213,7 +205,7 @@ impl fmt::Display for Rate {
 }
 
 /// A duration for a person: `0.3 s`, `42 s`, `3 min 05 s`, `2 h 07 min`.
-pub struct Seconds(pub Duration);
+pub(crate) struct Seconds(pub Duration);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

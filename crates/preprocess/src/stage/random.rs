@@ -59,7 +59,7 @@ impl Random {
     }
 
     /// True with probability one half.
-    pub fn coin(&mut self) -> bool {
+    pub(crate) fn coin(&mut self) -> bool {
         self.bits() >> 63 == 1
     }
 

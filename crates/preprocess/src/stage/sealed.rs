@@ -47,7 +47,7 @@ impl std::error::Error for Unsealed {}
 
 impl Unsealed {
     /// Says on stderr that a cache is done without, where there is one, and what that costs.
-    pub fn note_of_a_cache(&self, path: &Path, cost: &str) {
+    pub(crate) fn note_of_a_cache(&self, path: &Path, cost: &str) {
         if *self != Self::Missing {
             note!("note: `{}` cannot be used ({self}): {cost}", path.display());
         }
@@ -80,7 +80,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Unsealed> {
 ///
 /// # Errors
 /// [`Unsealed::Altered`].
-pub fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unsealed> {
+pub(crate) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unsealed> {
     let text = std::str::from_utf8(bytes).map_err(|_| altered("it is not UTF-8 text"))?;
     serde_json::from_str(&unseal(text)?).map_err(|error| altered(error.to_string()))
 }

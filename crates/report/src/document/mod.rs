@@ -68,7 +68,7 @@ pub struct Drawing {
 
 impl Drawing {
     /// The file's path relative to the report's directory.
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("figures/{}.svg", self.name)
     }
 }
@@ -102,7 +102,7 @@ pub struct Cell {
 
 impl Table {
     /// A table without rows. Columns whose name begins with `#` hold numbers; the `#` is not shown.
-    pub fn new<S: AsRef<str>>(columns: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn new<S: AsRef<str>>(columns: impl IntoIterator<Item = S>) -> Self {
         let column = |name: S| match name.as_ref().strip_prefix('#') {
             Some(name) => Column::number(name),
             None => Column::text(name.as_ref()),
@@ -111,26 +111,26 @@ impl Table {
     }
 
     /// Adds a row.
-    pub fn row<C: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = C>) {
+    pub(crate) fn row<C: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = C>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 }
 
 impl Column {
     /// A column of words.
-    pub fn text(name: impl Into<String>) -> Self {
+    pub(crate) fn text(name: impl Into<String>) -> Self {
         Self { name: name.into(), number: false }
     }
 
     /// A column of numbers.
-    pub fn number(name: impl Into<String>) -> Self {
+    pub(crate) fn number(name: impl Into<String>) -> Self {
         Self { name: name.into(), number: true }
     }
 }
 
 impl Cell {
     /// A cell that stands out if `strong`.
-    pub fn new(text: impl Into<String>, strong: bool) -> Self {
+    pub(crate) fn new(text: impl Into<String>, strong: bool) -> Self {
         Self { text: text.into(), strong }
     }
 }

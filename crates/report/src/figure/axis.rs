@@ -2,7 +2,7 @@
 
 /// Maps values onto pixels.
 #[derive(Debug, Clone)]
-pub struct Axis {
+pub(crate) struct Axis {
     /// The round numbers to be marked.
     pub ticks: Vec<f64>,
     /// Decimals that tell the ticks apart.
@@ -16,7 +16,7 @@ pub struct Axis {
 impl Axis {
     /// An axis from the round number below `low` to the one above `high`, drawn from pixel `from` to pixel `to`, with
     /// about `count` ticks.
-    pub fn new([low, high]: [f64; 2], [from, to]: [f64; 2], count: usize) -> Self {
+    pub(crate) fn new([low, high]: [f64; 2], [from, to]: [f64; 2], count: usize) -> Self {
         let high = if high > low { high } else { low + 1.0 };
         let step = round_step((high - low) / count as f64);
         let (first, last) = ((low / step).floor() as i64, (high / step - 1e-9).ceil() as i64);
@@ -31,7 +31,7 @@ impl Axis {
     }
 
     /// An axis for whole numbers from 1 to `last`, with about `count` ticks, both ends half a step away from the frame.
-    pub fn whole(last: usize, [from, to]: [f64; 2], count: usize) -> Self {
+    pub(crate) fn whole(last: usize, [from, to]: [f64; 2], count: usize) -> Self {
         let step = round_step((last as f64 / count as f64).max(1.0)).max(1.0) as usize;
         let mut ticks: Vec<f64> = (0..=last).step_by(step).filter(|&tick| tick > 0).map(|tick| tick as f64).collect();
         if step > 1 {
@@ -41,12 +41,12 @@ impl Axis {
     }
 
     /// The pixel of a value.
-    pub fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
     }
 
     /// The text of a tick.
-    pub fn label(&self, tick: f64) -> String {
+    pub(crate) fn label(&self, tick: f64) -> String {
         format!("{tick:.0$}", self.decimals)
     }
 }

@@ -5,7 +5,7 @@ use super::{Anchor, Figure, Palette, Svg};
 
 /// One group of bars: a class, with a value for each model.
 #[derive(Debug, Clone)]
-pub struct Bar {
+pub(crate) struct Bar {
     /// The group's name.
     pub name: String,
     /// Drawn bold: the true class.
@@ -16,7 +16,7 @@ pub struct Bar {
 
 /// A bar chart with its legend.
 #[derive(Debug)]
-pub struct BarChart {
+pub(crate) struct BarChart {
     /// What the values are.
     pub quantity: String,
     /// Names of the series, in order.

@@ -7,7 +7,7 @@ use crate::metrics::ConfusionMatrix;
 
 /// Right answers in the first colour, mistakes in the second; the strength is the share of the true class.
 #[derive(Debug)]
-pub struct ConfusionFigure {
+pub(crate) struct ConfusionFigure {
     /// In the order of the matrix.
     pub classes: Vec<String>,
     /// The counts.

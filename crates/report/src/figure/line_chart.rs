@@ -6,7 +6,7 @@ use super::{Anchor, Figure, Palette, Svg};
 
 /// One line.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub(crate) struct Line {
     /// As in the legend.
     pub name: String,
     /// Which model: gives the colour.
@@ -21,7 +21,7 @@ pub struct Line {
 
 /// A line chart over epochs.
 #[derive(Debug)]
-pub struct LineChart {
+pub(crate) struct LineChart {
     /// The vertical axis' name, with its unit.
     pub quantity: String,
     /// Values are fractions, to be written in percent.

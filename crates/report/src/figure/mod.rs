@@ -8,12 +8,12 @@ mod palette;
 mod sample_card;
 mod svg;
 
-pub use bar_chart::{Bar, BarChart};
-pub use confusion_figure::ConfusionFigure;
-pub use line_chart::{Line, LineChart};
-pub use palette::{DARK, INLINE, LIGHT, Palette};
-pub use sample_card::{Guess, SampleCard};
-pub use svg::{Anchor, Svg, escape};
+pub(crate) use bar_chart::{Bar, BarChart};
+pub(crate) use confusion_figure::ConfusionFigure;
+pub(crate) use line_chart::{Line, LineChart};
+pub(crate) use palette::{DARK, INLINE, LIGHT, Palette};
+pub(crate) use sample_card::{Guess, SampleCard};
+pub(crate) use svg::{Anchor, Svg, escape};
 
 /// Something that can be drawn: into the HTML page with the page's colours, and into a file with its own.
 pub trait Figure {

@@ -19,13 +19,13 @@ pub struct Palette {
 
 impl Palette {
     /// The colour of the model at `index`.
-    pub fn series(&self, index: usize) -> &'static str {
+    pub(crate) fn series(&self, index: usize) -> &'static str {
         self.series[index % self.series.len()]
     }
 }
 
 /// For files, and for a page in light mode.
-pub const LIGHT: Palette = Palette {
+pub(crate) const LIGHT: Palette = Palette {
     background: "#ffffff",
     ink: "#1c2128",
     muted: "#5b6470",
@@ -35,7 +35,7 @@ pub const LIGHT: Palette = Palette {
 };
 
 /// For a page in dark mode.
-pub const DARK: Palette = Palette {
+pub(crate) const DARK: Palette = Palette {
     background: "#14181d",
     ink: "#e6eaef",
     muted: "#9aa4b0",
@@ -45,7 +45,7 @@ pub const DARK: Palette = Palette {
 };
 
 /// Variables that the HTML page sets to one of the other two.
-pub const INLINE: Palette = Palette {
+pub(crate) const INLINE: Palette = Palette {
     background: "var(--background)",
     ink: "var(--ink)",
     muted: "var(--muted)",
@@ -63,7 +63,7 @@ pub const INLINE: Palette = Palette {
 
 impl Palette {
     /// Declarations of [`INLINE`]'s variables with these colours.
-    pub fn css_variables(&self) -> String {
+    pub(crate) fn css_variables(&self) -> String {
         let mut css = format!(
             "--background:{};--ink:{};--muted:{};--grid:{};--on-fill:{};",
             self.background, self.ink, self.muted, self.grid, self.on_fill

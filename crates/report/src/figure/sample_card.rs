@@ -8,7 +8,7 @@ use crate::samples::Picture;
 
 /// What one model says.
 #[derive(Debug, Clone)]
-pub struct Guess {
+pub(crate) struct Guess {
     /// The model's name.
     pub model: String,
     /// Gives the colour.
@@ -23,7 +23,7 @@ pub struct Guess {
 
 /// One image with what the models say about it.
 #[derive(Debug)]
-pub struct SampleCard {
+pub(crate) struct SampleCard {
     /// The image's path.
     pub path: String,
     /// The image, if the shards are still there.
@@ -123,7 +123,7 @@ impl SampleCard {
 
 impl Guess {
     /// The card's line about this model.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mark = if self.right { "✓" } else { "✗" };
         format!("{mark} {}: {} {:.1} %", self.model, self.class, 100.0 * self.probability)
     }

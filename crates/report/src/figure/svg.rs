@@ -13,7 +13,7 @@ pub struct Svg {
 
 /// Which end of a text its position names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Anchor {
+pub(crate) enum Anchor {
     /// The position is where the text begins.
     Start,
     /// The position is the text's middle.
@@ -26,17 +26,12 @@ const FONT: &str = "system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-s
 
 impl Svg {
     /// An empty drawing.
-    pub fn new(width: f64, height: f64) -> Self {
+    pub(crate) fn new(width: f64, height: f64) -> Self {
         Self { width, height, body: String::new() }
     }
 
-    /// The drawing's width.
-    pub fn width(&self) -> f64 {
-        self.width
-    }
-
     /// A filled rectangle with a tooltip, if `title` is not empty.
-    pub fn rect(&mut self, [x, y, width, height]: [f64; 4], fill: &str, opacity: f64, title: &str) {
+    pub(crate) fn rect(&mut self, [x, y, width, height]: [f64; 4], fill: &str, opacity: f64, title: &str) {
         let opacity = if opacity < 1.0 { format!(";fill-opacity:{}", short(opacity)) } else { String::new() };
         let shape = format!(
             r#"<rect x="{}" y="{}" width="{}" height="{}" style="fill:{fill}{opacity}""#,
@@ -49,7 +44,7 @@ impl Svg {
     }
 
     /// An outline.
-    pub fn frame(&mut self, [x, y, width, height]: [f64; 4], colour: &str) {
+    pub(crate) fn frame(&mut self, [x, y, width, height]: [f64; 4], colour: &str) {
         let _ = writeln!(
             self.body,
             r#"<rect x="{}" y="{}" width="{}" height="{}" style="fill:none;stroke:{colour}"/>"#,
@@ -61,7 +56,7 @@ impl Svg {
     }
 
     /// A straight line.
-    pub fn line(&mut self, from: [f64; 2], to: [f64; 2], colour: &str, width: f64) {
+    pub(crate) fn line(&mut self, from: [f64; 2], to: [f64; 2], colour: &str, width: f64) {
         let _ = writeln!(
             self.body,
             r#"<line x1="{}" y1="{}" x2="{}" y2="{}" style="stroke:{colour};stroke-width:{}"/>"#,
@@ -74,7 +69,7 @@ impl Svg {
     }
 
     /// A line through points; `dashed` for a secondary one.
-    pub fn path(&mut self, points: &[[f64; 2]], colour: &str, dashed: bool) {
+    pub(crate) fn path(&mut self, points: &[[f64; 2]], colour: &str, dashed: bool) {
         let points: Vec<String> = points.iter().map(|[x, y]| format!("{},{}", short(*x), short(*y))).collect();
         let dash = if dashed { ";stroke-dasharray:5 4" } else { "" };
         let _ = writeln!(
@@ -85,7 +80,7 @@ impl Svg {
     }
 
     /// A dot with a tooltip; hollow ones show `hollow`, the colour of what is behind.
-    pub fn dot(&mut self, [x, y]: [f64; 2], radius: f64, colour: &str, hollow: Option<&str>, title: &str) {
+    pub(crate) fn dot(&mut self, [x, y]: [f64; 2], radius: f64, colour: &str, hollow: Option<&str>, title: &str) {
         let style = match hollow {
             Some(inside) => format!("fill:{inside};stroke:{colour};stroke-width:2"),
             None => format!("fill:{colour}"),
@@ -95,17 +90,17 @@ impl Svg {
     }
 
     /// A line of text on the baseline `at`, `size` pixels high.
-    pub fn text(&mut self, at: [f64; 2], size: f64, anchor: Anchor, colour: &str, text: &str) {
+    pub(crate) fn text(&mut self, at: [f64; 2], size: f64, anchor: Anchor, colour: &str, text: &str) {
         self.styled_text(at, size, anchor, colour, "", "", text);
     }
 
     /// As [`Self::text`], bold.
-    pub fn bold(&mut self, at: [f64; 2], size: f64, anchor: Anchor, colour: &str, text: &str) {
+    pub(crate) fn bold(&mut self, at: [f64; 2], size: f64, anchor: Anchor, colour: &str, text: &str) {
         self.styled_text(at, size, anchor, colour, ";font-weight:600", "", text);
     }
 
     /// As [`Self::text`], turned about `at` by `degrees` clockwise.
-    pub fn turned(&mut self, at: [f64; 2], size: f64, anchor: Anchor, colour: &str, degrees: f64, text: &str) {
+    pub(crate) fn turned(&mut self, at: [f64; 2], size: f64, anchor: Anchor, colour: &str, degrees: f64, text: &str) {
         let transform = format!(r#" transform="rotate({} {} {})""#, short(degrees), short(at[0]), short(at[1]));
         self.styled_text(at, size, anchor, colour, "", &transform, text);
     }
@@ -137,7 +132,7 @@ impl Svg {
     }
 
     /// A PNG, scaled into the rectangle. `pixelated` keeps the pixels of a small image sharp.
-    pub fn png(&mut self, [x, y, width, height]: [f64; 4], base64: &str, pixelated: bool) {
+    pub(crate) fn png(&mut self, [x, y, width, height]: [f64; 4], base64: &str, pixelated: bool) {
         let rendering = if pixelated { r#" style="image-rendering:pixelated""# } else { "" };
         let _ = writeln!(
             self.body,
@@ -158,7 +153,7 @@ impl Svg {
     }
 
     /// An element for an HTML page.
-    pub fn to_inline(&self, description: &str) -> String {
+    pub(crate) fn to_inline(&self, description: &str) -> String {
         format!(
             "<svg viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" role=\"img\" aria-label=\"{2}\" \
              font-family=\"{FONT}\">\n{3}</svg>",
@@ -170,7 +165,7 @@ impl Svg {
     }
 
     /// A file of its own upon a background.
-    pub fn to_file(&self, description: &str, background: &str) -> String {
+    pub(crate) fn to_file(&self, description: &str, background: &str) -> String {
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" \
              role=\"img\" font-family=\"{FONT}\">\n<title>{2}</title>\n\
@@ -209,12 +204,12 @@ fn short(value: f64) -> String {
 }
 
 /// About how wide a text is, in pixels: fonts differ, so this errs on the wide side.
-pub fn text_width(text: &str, size: f64) -> f64 {
+pub(crate) fn text_width(text: &str, size: f64) -> f64 {
     text.chars().map(|c| if u32::from(c) >= 0x1100 { 1.0 } else { 0.56 }).sum::<f64>() * size
 }
 
 /// The text, cut to what fits into `width` pixels, with an ellipsis where something is left out.
-pub fn fit(text: &str, size: f64, width: f64) -> String {
+pub(crate) fn fit(text: &str, size: f64, width: f64) -> String {
     if text_width(text, size) <= width {
         return text.to_string();
     }

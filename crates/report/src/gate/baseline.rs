@@ -41,7 +41,7 @@ pub struct Scores {
 
 impl Scores {
     /// Of records over so many classes.
-    pub fn of(records: &[Record], classes: usize) -> Self {
+    pub(crate) fn of(records: &[Record], classes: usize) -> Self {
         let mut matrix = ConfusionMatrix::new(classes);
         records.iter().for_each(|record| matrix.add(record.label, record.predicted));
         Self {
@@ -103,7 +103,7 @@ impl Baseline {
     ///
     /// # Errors
     /// What differs.
-    pub fn check_same_task(&self, now: &Present, file: &Path) -> Result<()> {
+    pub(crate) fn check_same_task(&self, now: &Present, file: &Path) -> Result<()> {
         let cause = if self.pipeline != now.pipeline {
             format!("it is of the pipeline `{}`, not of `{}`", self.pipeline, now.pipeline)
         } else if self.split != now.split {
@@ -116,7 +116,7 @@ impl Baseline {
 
     /// This baseline with one model's answers put in the place of its own. The other models keep theirs, and their
     /// classes.
-    pub fn with_model(&self, name: &str, records: Vec<Record>, classes: &[String]) -> Self {
+    pub(crate) fn with_model(&self, name: &str, records: Vec<Record>, classes: &[String]) -> Self {
         let mut merged = classes.to_vec();
         let mut number = |class: &String| {
             merged.iter().position(|other| other == class).unwrap_or_else(|| {

@@ -9,7 +9,7 @@ use preprocess::pipeline::Undecidable;
 use std::fmt::Write;
 
 /// The file's content.
-pub fn report(pipeline: &str, comparison: &Comparison, undecidable: Undecidable) -> String {
+pub(crate) fn report(pipeline: &str, comparison: &Comparison, undecidable: Undecidable) -> String {
     let outcomes: Vec<Outcome> =
         comparison.models.iter().map(|model| Outcome::of(model.decision.verdict(), undecidable)).collect();
     let number = |outcome: Outcome| outcomes.iter().filter(|&&other| other == outcome).count();

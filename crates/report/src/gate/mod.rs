@@ -21,8 +21,6 @@ pub use baseline::{Baseline, Present, Scores};
 pub use baseline_file::{read as read_baseline, write as write_baseline};
 pub use comparison::{Comparison, Images, ModelComparison, compare};
 pub use decision::{Answer, Decision, Limits, Measured, Pair, SIGNIFICANCE, Verdict, decide};
-pub use pairing::{Pairing, pair};
-pub use record::{Loss, Record};
 pub use table::table;
 pub use verified::verified_results;
 

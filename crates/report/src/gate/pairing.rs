@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Both sides' answers for the images that they share, and what is told of the others.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Pairing {
+pub(crate) struct Pairing {
     /// Images of the same content and class. Classes are numbered as they are now.
     pub pairs: Vec<Pair>,
     /// The records behind the pairs: before and now.
@@ -22,7 +22,7 @@ pub struct Pairing {
 }
 
 /// Finds the images that both have. `before` and `now` are sorted; `now` carries the groups.
-pub fn pair(before: &[Record], old: &[String], now: &[(Record, usize)], new: &[String]) -> Pairing {
+pub(crate) fn pair(before: &[Record], old: &[String], now: &[(Record, usize)], new: &[String]) -> Pairing {
     let same = same_classes(before, old, now, new);
     let renamed = same.iter().filter(|&(&from, &to)| old[from] != new[to]);
     let mut pairing = Pairing {

@@ -28,13 +28,13 @@ pub struct Loss(pub u16);
 
 impl Loss {
     /// The nearest that can be kept of `nats`; more than the clipped 36 is that.
-    pub fn of(nats: f64) -> Self {
+    pub(crate) fn of(nats: f64) -> Self {
         let part = (nats.max(0.0) / ADDED).ln_1p() / (largest() / ADDED).ln_1p();
         Self((part.min(1.0) * STEPS).round() as u16)
     }
 
     /// In nats.
-    pub fn nats(self) -> f64 {
+    pub(crate) fn nats(self) -> f64 {
         ADDED * (f64::from(self.0) / STEPS * (largest() / ADDED).ln_1p()).exp_m1()
     }
 }
@@ -46,7 +46,7 @@ fn largest() -> f64 {
 
 impl Record {
     /// Whether the model was right.
-    pub fn right(&self) -> bool {
+    pub(crate) fn right(&self) -> bool {
         self.predicted == self.label
     }
 
@@ -54,7 +54,7 @@ impl Record {
     ///
     /// # Errors
     /// An image whose content is not known.
-    pub fn of_predictions(predictions: &SplitPredictions) -> Result<Vec<(Self, usize)>> {
+    pub(crate) fn of_predictions(predictions: &SplitPredictions) -> Result<Vec<(Self, usize)>> {
         let losses = cross_entropy(&predictions.rows);
         let record = |(row, loss): (&train::model::predictions::Prediction, f64)| {
             let content = row.content.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());

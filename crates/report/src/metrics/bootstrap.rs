@@ -10,7 +10,7 @@ const RESAMPLES: usize = 1000;
 /// The percentile bootstrap's 95 % interval of macro F1 (B. Efron, 1979) over 1,000 test sets. Groups are drawn, not
 /// images, with replacement, and stratified: from the groups that hold the same classes as many as there are, so that
 /// no class is ever without images. Seeded: the same predictions, the same interval. `None` without images.
-pub fn macro_f1_interval(rows: &[Prediction], classes: usize, groups: &Groups) -> Option<Interval> {
+pub(crate) fn macro_f1_interval(rows: &[Prediction], classes: usize, groups: &Groups) -> Option<Interval> {
     if rows.is_empty() {
         return None;
     }

@@ -7,7 +7,7 @@ const BINS: usize = 15;
 /// Expected calibration error (Guo et al., ICML 2017): the images are put into 15 equal bins by the probability of
 /// their predicted class; the mean over the bins, weighted by images, of |accuracy - mean probability|. 0 without
 /// images.
-pub fn expected_calibration_error(rows: &[Prediction]) -> f64 {
+pub(crate) fn expected_calibration_error(rows: &[Prediction]) -> f64 {
     let mut right = [0.0; BINS];
     let mut confidence = [0.0; BINS];
     for row in rows {

@@ -37,7 +37,7 @@ pub struct AverageScores {
 
 impl ConfusionMatrix {
     /// A matrix of zeros, `[classes, classes]`.
-    pub fn new(classes: usize) -> Self {
+    pub(crate) fn new(classes: usize) -> Self {
         Self { classes, counts: vec![0; classes * classes] }
     }
 
@@ -51,7 +51,7 @@ impl ConfusionMatrix {
     }
 
     /// A matrix from its rows, as [`Self::rows`] gives them; missing counts are 0.
-    pub fn from_rows(rows: &[Vec<usize>]) -> Self {
+    pub(crate) fn from_rows(rows: &[Vec<usize>]) -> Self {
         let mut matrix = Self::new(rows.len());
         for (truth, row) in rows.iter().enumerate() {
             for (predicted, &count) in row.iter().enumerate().take(rows.len()) {
@@ -62,12 +62,12 @@ impl ConfusionMatrix {
     }
 
     /// Counts one image.
-    pub fn add(&mut self, truth: usize, predicted: usize) {
+    pub(crate) fn add(&mut self, truth: usize, predicted: usize) {
         self.counts[truth * self.classes + predicted] += 1;
     }
 
     /// Sets all counts to zero.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.counts.fill(0);
     }
 
@@ -77,7 +77,7 @@ impl ConfusionMatrix {
     }
 
     /// Images of class `truth` that were predicted as `predicted`.
-    pub fn count(&self, truth: usize, predicted: usize) -> usize {
+    pub(crate) fn count(&self, truth: usize, predicted: usize) -> usize {
         self.counts[truth * self.classes + predicted]
     }
 
@@ -87,22 +87,22 @@ impl ConfusionMatrix {
     }
 
     /// Images of class `truth`.
-    pub fn support(&self, truth: usize) -> usize {
+    pub(crate) fn support(&self, truth: usize) -> usize {
         self.counts[truth * self.classes..][..self.classes].iter().sum()
     }
 
     /// Images predicted as `predicted`.
-    pub fn predicted(&self, predicted: usize) -> usize {
+    pub(crate) fn predicted(&self, predicted: usize) -> usize {
         (0..self.classes).map(|truth| self.count(truth, predicted)).sum()
     }
 
     /// All images.
-    pub fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.counts.iter().sum()
     }
 
     /// Images classified rightly.
-    pub fn correct(&self) -> usize {
+    pub(crate) fn correct(&self) -> usize {
         (0..self.classes).map(|class| self.count(class, class)).sum()
     }
 
@@ -155,7 +155,7 @@ impl ConfusionMatrix {
 
     /// Pairs `(truth, predicted, count)` of classes taken for one another, the most frequent first; ties by class
     /// order.
-    pub fn confused_pairs(&self) -> Vec<(usize, usize, usize)> {
+    pub(crate) fn confused_pairs(&self) -> Vec<(usize, usize, usize)> {
         let mut pairs: Vec<_> = (0..self.classes)
             .flat_map(|truth| (0..self.classes).map(move |predicted| (truth, predicted)))
             .filter(|(truth, predicted)| truth != predicted)

@@ -15,7 +15,7 @@ pub struct Groups {
 
 impl Groups {
     /// From a key of each image; equal keys are one group. Groups are numbered in the order in which they come.
-    pub fn new(keys: impl IntoIterator<Item = usize>) -> Self {
+    pub(crate) fn new(keys: impl IntoIterator<Item = usize>) -> Self {
         let mut numbers = HashMap::new();
         let mut sizes = Vec::new();
         let number = |key| {
@@ -35,27 +35,27 @@ impl Groups {
     }
 
     /// Number of images.
-    pub fn images(&self) -> usize {
+    pub(crate) fn images(&self) -> usize {
         self.of.len()
     }
 
     /// Number of groups.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.sizes.len()
     }
 
     /// Whether there are no images.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.of.is_empty()
     }
 
     /// Whether no two images belong together.
-    pub fn all_single(&self) -> bool {
+    pub(crate) fn all_single(&self) -> bool {
         self.len() == self.images()
     }
 
     /// The images of each group.
-    pub fn members(&self) -> Vec<Vec<usize>> {
+    pub(crate) fn members(&self) -> Vec<Vec<usize>> {
         let mut members: Vec<Vec<usize>> = self.sizes.iter().map(|&size| Vec::with_capacity(size)).collect();
         for (image, &group) in self.of.iter().enumerate() {
             members[group].push(image);
@@ -64,7 +64,7 @@ impl Groups {
     }
 
     /// The sum of an image's value over each group.
-    pub fn sums(&self, values: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    pub(crate) fn sums(&self, values: impl IntoIterator<Item = f64>) -> Vec<f64> {
         let mut sums = vec![0.0; self.len()];
         for (&group, value) in self.of.iter().zip(values) {
             sums[group] += value;
@@ -74,19 +74,19 @@ impl Groups {
 
     /// The sum over the groups of (sum of the group's deviations from `mean`)²: from single images, n times their
     /// variance.
-    pub fn scatter(&self, values: impl IntoIterator<Item = f64>, mean: f64) -> f64 {
+    pub(crate) fn scatter(&self, values: impl IntoIterator<Item = f64>, mean: f64) -> f64 {
         self.sums(values.into_iter().map(|value| value - mean)).iter().map(|sum| sum * sum).sum()
     }
 
     /// The size of the group that an image finds itself in, on average: Σ size² / Σ size. 1 without images.
-    pub fn mean_size(&self) -> f64 {
+    pub(crate) fn mean_size(&self) -> f64 {
         let squares: usize = self.sizes.iter().map(|size| size * size).sum();
         if self.is_empty() { 1.0 } else { squares as f64 / self.images() as f64 }
     }
 
     /// How many standard errors a 95 % interval reaches to either side: the normal quantile for single images,
     /// Student's with a degree of freedom less than there are groups otherwise.
-    pub fn critical(&self) -> f64 {
+    pub(crate) fn critical(&self) -> f64 {
         if self.all_single() { Z } else { student(self.len().saturating_sub(1)) }
     }
 }

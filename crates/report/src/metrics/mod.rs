@@ -11,14 +11,14 @@ mod paired;
 mod sign_flip;
 mod top_k;
 
-pub use bootstrap::macro_f1_interval;
-pub use calibration::expected_calibration_error;
+pub(crate) use bootstrap::macro_f1_interval;
+pub(crate) use calibration::expected_calibration_error;
 pub use confusion::{AverageScores, ClassScores, ConfusionMatrix};
 pub use groups::Groups;
 pub use interval::{
     Interval, accuracy_interval, difference_interval, mean_interval, normal_quantile, positive_mean_interval, wilson,
 };
 pub use loss::{cross_entropy, mean};
-pub use paired::{Paired, whole};
+pub(crate) use paired::{Paired, whole};
 pub use sign_flip::{holm, sign_flip, sign_flip_real, two_sided};
 pub use top_k::top_k_accuracy;

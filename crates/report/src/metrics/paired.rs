@@ -7,7 +7,7 @@ use super::{Groups, Interval};
 /// How two classifiers differ. The images on which they agree say nothing about which is better, which makes this far
 /// sharper than comparing two intervals.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Paired {
+pub(crate) struct Paired {
     /// Images that only the first classifies rightly.
     pub only_first: usize,
     /// Images that only the second classifies rightly.
@@ -38,7 +38,7 @@ impl Paired {
 }
 
 /// Sums of +1, 0 and -1 as what they are.
-pub fn whole(sums: &[f64]) -> Vec<i64> {
+pub(crate) fn whole(sums: &[f64]) -> Vec<i64> {
     sums.iter().map(|&sum| sum.round() as i64).collect()
 }
 

@@ -10,7 +10,7 @@ mod per_class;
 mod provenance;
 mod summary;
 
-pub use summary::{comparison_table, verdict};
+pub(crate) use summary::{comparison_table, verdict};
 
 use crate::document::Document;
 use crate::format::counted;

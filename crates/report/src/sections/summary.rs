@@ -41,7 +41,7 @@ pub(super) fn section(material: &Material) -> Section {
 }
 
 /// A row a quantity, a column a model.
-pub fn comparison_table(metrics: &Metrics) -> Table {
+pub(crate) fn comparison_table(metrics: &Metrics) -> Table {
     let mut table = Table::new([""]);
     table.columns.extend(metrics.models.keys().map(Column::number));
     let mut row = |name: String, value: &dyn Fn(&ModelMetrics) -> String| {
@@ -123,7 +123,7 @@ fn significance_table(metrics: &Metrics) -> Table {
 }
 
 /// Whether one of the two is better: `resnet is better (p = 0.007)`, `not significant (p = 0.210)`.
-pub fn verdict(comparison: &Comparison) -> String {
+pub(crate) fn verdict(comparison: &Comparison) -> String {
     let Comparison { first, second, difference, significant, .. } = comparison;
     let better = if *difference > 0.0 { second } else { first };
     let verdict = if *significant { format!("{better} is better") } else { "not significant".to_string() };

@@ -50,10 +50,11 @@ impl<B: Backend> Network<B> {
     /// More values, or the device has no memory left.
     pub fn new(graph: Graph, seed: u64, most_values: usize, device: &B) -> Result<Self> {
         let specs: Vec<Vec<ParameterSpec>> = graph.nodes().iter().map(|node| graph.parameters(node)).collect();
-        let mut left = most_values;
         for spec in specs.iter().flatten() {
             let values = spec.shape.iter().try_fold(1, |product: usize, &size| product.checked_mul(size));
-            left = values.and_then(|values| left.checked_sub(values)).ok_or_else(|| too_many(spec, most_values))?;
+            if values.is_none_or(|values| values > most_values) {
+                return Err(too_many(spec, most_values));
+            }
         }
         Self::with(graph, specs, device, |spec| Ok(spec.initial.values(seed, &spec.name, &spec.shape)))
     }

@@ -9,7 +9,7 @@ use crate::image::ImageError;
 ///
 /// # Errors
 /// The file ends within a block, or has no frame.
-pub fn first_frame(bytes: &[u8]) -> Result<[u64; 2], ImageError> {
+pub(crate) fn first_frame(bytes: &[u8]) -> Result<[u64; 2], ImageError> {
     let mut frame = None;
     blocks(bytes, &mut frame).ok_or_else(|| cut_short("GIF", bytes))?;
     frame.ok_or_else(|| ImageError::new("the GIF holds no picture"))

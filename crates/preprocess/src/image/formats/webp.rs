@@ -12,7 +12,7 @@ const HAS_XMP: u8 = 0x04;
 const FLAGS: usize = 20;
 
 /// A file that is whole.
-pub struct Checked<'a> {
+pub(crate) struct Checked<'a> {
     /// Without flags that promise metadata that is not there, which viewers ignore.
     pub file: Cow<'a, [u8]>,
     pub exif: Option<&'a [u8]>,
@@ -33,7 +33,7 @@ struct Found<'a> {
 ///
 /// # Errors
 /// The file ends before its chunks do.
-pub fn checked(bytes: &[u8]) -> Result<Checked<'_>, ImageError> {
+pub(crate) fn checked(bytes: &[u8]) -> Result<Checked<'_>, ImageError> {
     let size = number(bytes, 4).ok_or_else(|| cut_short("WebP", bytes))?;
     let chunks = bytes.get(12..8 + size).ok_or_else(|| cut_short("WebP", bytes))?;
     let mut found = Found::default();

@@ -43,7 +43,7 @@ pub fn read(
 
 /// Reads the first coefficient, told as its difference to that of the block before.
 #[inline(always)]
-pub fn first(bits: &mut Bits, dc: &Huffman, previous: &mut i32) -> Option<i32> {
+pub(crate) fn first(bits: &mut Bits, dc: &Huffman, previous: &mut i32) -> Option<i32> {
     let symbol = dc.symbol(bits.peek())?;
     // Differences of 8-bit samples' averages have 11 bits at most.
     (symbol.run() == 0 && symbol.size() <= 11).then_some(())?;
@@ -53,7 +53,7 @@ pub fn first(bits: &mut Bits, dc: &Huffman, previous: &mut i32) -> Option<i32> {
 
 /// Reads a symbol's value: with its uppermost bit 0 it is negative (ITU-T T.81, F.2.2.1).
 #[inline(always)]
-pub fn value(bits: &mut Bits, symbol: Symbol) -> i32 {
+pub(crate) fn value(bits: &mut Bits, symbol: Symbol) -> i32 {
     let (all, size) = (symbol.bits(), symbol.size());
     let below = bits.peek() << (all - size);
     bits.skip(all);

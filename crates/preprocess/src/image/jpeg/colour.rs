@@ -11,7 +11,7 @@
 const LANES: usize = 16;
 
 /// Converts a line; all slices begin at its first pixel, and `rgb` has its length.
-pub fn ycc_to_rgb(y: &[u8], cb: &[u8], cr: &[u8], rgb: &mut [u8]) {
+pub(crate) fn ycc_to_rgb(y: &[u8], cb: &[u8], cr: &[u8], rgb: &mut [u8]) {
     let (chunks, rest) = rgb.as_chunks_mut::<{ 3 * LANES }>();
     let whole = chunks.len() * LANES;
     let lines = [y, cb, cr].map(|line| line.as_chunks::<LANES>().0);
@@ -57,28 +57,28 @@ fn times<const FACTOR: i16>(chroma: i16) -> i16 {
 }
 
 /// Converts a line of grey.
-pub fn grey_to_rgb(grey: &[u8], rgb: &mut [u8]) {
+pub(crate) fn grey_to_rgb(grey: &[u8], rgb: &mut [u8]) {
     for (pixel, &value) in rgb.as_chunks_mut().0.iter_mut().zip(grey) {
         *pixel = [value; 3];
     }
 }
 
 /// Puts channels that are colours already side by side.
-pub fn rgb_to_rgb(red: &[u8], green: &[u8], blue: &[u8], rgb: &mut [u8]) {
+pub(crate) fn rgb_to_rgb(red: &[u8], green: &[u8], blue: &[u8], rgb: &mut [u8]) {
     for (((pixel, &red), &green), &blue) in rgb.as_chunks_mut().0.iter_mut().zip(red).zip(green).zip(blue) {
         *pixel = [red, green, blue];
     }
 }
 
 /// `R = C K / 255`, rounded, on inverted inks: every viewer takes them for inverted, as Adobe writes them.
-pub fn cmyk_to_rgb(inks: [&[u8]; 4], rgb: &mut [u8]) {
+pub(crate) fn cmyk_to_rgb(inks: [&[u8]; 4], rgb: &mut [u8]) {
     rgb_to_rgb(inks[0], inks[1], inks[2], rgb);
     darken(inks[3], rgb);
 }
 
 /// As [`cmyk_to_rgb`], the first three inks as luma and chroma of the colours that they absorb (Adobe's technical note
 /// 5116).
-pub fn ycck_to_rgb(inks: [&[u8]; 4], rgb: &mut [u8]) {
+pub(crate) fn ycck_to_rgb(inks: [&[u8]; 4], rgb: &mut [u8]) {
     ycc_to_rgb(inks[0], inks[1], inks[2], rgb);
     rgb.iter_mut().for_each(|value| *value = 255 - *value);
     darken(inks[3], rgb);

@@ -8,7 +8,7 @@ const CHUNK: usize = 32;
 const WORD: usize = 8;
 
 /// The compressed data of a scan, restart markers and stuffed zeros taken out.
-pub struct Entropy {
+pub(crate) struct Entropy {
     /// All intervals one behind the other, then zeros.
     bytes: Vec<u8>,
     /// Where each interval ends.
@@ -53,7 +53,7 @@ impl Entropy {
 
     /// Whether the restart markers divide the data into so many intervals. One more marker at the end, as some
     /// encoders write, is none too many.
-    pub fn check_intervals(&self, expected: usize) -> Result<(), ImageError> {
+    pub(crate) fn check_intervals(&self, expected: usize) -> Result<(), ImageError> {
         let found = self.ends.len();
         let empty_end = found == expected + 1 && self.ends[found - 1] == self.ends[found - 2];
         if found != expected && !empty_end {
@@ -66,12 +66,12 @@ impl Entropy {
     }
 
     /// The number of bits in all of them.
-    pub fn bits(&self) -> usize {
+    pub(crate) fn bits(&self) -> usize {
         (self.bytes.len() - WORD) * 8
     }
 
     /// The bits of an interval; one that is not there has none.
-    pub fn interval(&self, index: usize) -> Bits<'_> {
+    pub(crate) fn interval(&self, index: usize) -> Bits<'_> {
         let end = |index: usize| self.ends.get(index).copied().unwrap_or(self.bytes.len() - WORD);
         let start = index.checked_sub(1).map_or(0, end);
         let length = (end(index) - start) * 8;
@@ -89,7 +89,7 @@ fn clean_run(bytes: &[u8]) -> usize {
 
 /// A position in the bits of one interval.
 #[derive(Clone, Copy)]
-pub struct Bits<'a> {
+pub(crate) struct Bits<'a> {
     bytes: &'a [u8],
     /// Bits of the interval.
     length: usize,
@@ -105,7 +105,7 @@ impl Bits<'_> {
     /// Makes [`peek`](Self::peek) show at least 56 bits that count. After the end they are zeros, or the next
     /// interval's.
     #[inline(always)]
-    pub fn refill(&mut self) {
+    pub(crate) fn refill(&mut self) {
         let word = self.bytes.get(self.position..self.position + WORD).and_then(|bytes| bytes.first_chunk());
         self.buffer |= word.map_or(0, |&word| u64::from_be_bytes(word)) >> self.count;
         self.position += (63 - self.count as usize) >> 3;
@@ -114,20 +114,20 @@ impl Bits<'_> {
 
     /// The next bits, the first of them uppermost.
     #[inline(always)]
-    pub fn peek(&self) -> u64 {
+    pub(crate) fn peek(&self) -> u64 {
         self.buffer
     }
 
     /// Moves on by fewer bits than count.
     #[inline(always)]
-    pub fn skip(&mut self, bits: u32) {
+    pub(crate) fn skip(&mut self, bits: u32) {
         self.buffer <<= bits;
         self.count -= bits;
     }
 
     /// The next bit alone; needs no refill before it.
     #[inline(always)]
-    pub fn bit(&mut self) -> u64 {
+    pub(crate) fn bit(&mut self) -> u64 {
         if self.count == 0 {
             self.refill();
         }
@@ -138,7 +138,7 @@ impl Bits<'_> {
 
     /// How many bytes follow the one in which the last bit was read, if any of them says something. Zeros, and bytes
     /// of ones, are padding. None if more bits were read than there are.
-    pub fn surplus(&self) -> Option<usize> {
+    pub(crate) fn surplus(&self) -> Option<usize> {
         let whole = self.left()? / 8;
         let length = self.length / 8;
         let rest = &self.bytes[length - whole..length];
@@ -147,7 +147,7 @@ impl Bits<'_> {
     }
 
     /// Bits that are left; none if more were read than there are.
-    pub fn left(&self) -> Option<usize> {
+    pub(crate) fn left(&self) -> Option<usize> {
         self.length.checked_sub(self.position * 8 - self.count as usize)
     }
 }

@@ -5,7 +5,7 @@ use super::{ImageError, cut_short_or_damaged, damaged};
 
 /// Why the `unit`-th of `total` units could not be decoded.
 #[cold]
-pub fn unreadable(bits: &Bits, entropy: &Entropy, bytes: &[u8], unit: usize, total: usize) -> ImageError {
+pub(crate) fn unreadable(bits: &Bits, entropy: &Entropy, bytes: &[u8], unit: usize, total: usize) -> ImageError {
     match bits.left() {
         None => cut_short_or_damaged(
             entropy.next >= bytes.len(),

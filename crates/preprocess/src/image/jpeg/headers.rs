@@ -6,14 +6,14 @@ use crate::image::orientation;
 use ::image::metadata::Orientation;
 
 /// Zigzag order: the place, row by row, of the `k`-th coefficient of a block.
-pub const ZIGZAG: [u8; 64] = [
+pub(crate) const ZIGZAG: [u8; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
     28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
     47, 55, 62, 63,
 ];
 
 /// One channel.
-pub struct Component {
+pub(crate) struct Component {
     id: u8,
     /// Blocks of a minimum coded unit, horizontally and vertically: 1 to 4.
     pub blocks: [usize; 2],
@@ -22,7 +22,7 @@ pub struct Component {
 
 /// What the channels mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Colour {
+pub(crate) enum Colour {
     /// One channel.
     Grey,
     /// Luma and two of chroma.
@@ -37,7 +37,7 @@ pub enum Colour {
 
 /// All that the segments before a scan say.
 #[derive(Default)]
-pub struct Headers {
+pub(crate) struct Headers {
     /// Pixels.
     pub width: usize,
     /// Pixels.
@@ -61,7 +61,7 @@ pub struct Headers {
 }
 
 /// A scan's header.
-pub struct Scan {
+pub(crate) struct Scan {
     /// The channels that are in it.
     pub channels: Vec<ScanChannel>,
     /// The first and the last coefficient that are in it, in zigzag order.
@@ -73,7 +73,7 @@ pub struct Scan {
 }
 
 /// A channel of a scan.
-pub struct ScanChannel {
+pub(crate) struct ScanChannel {
     /// Among the frame's.
     pub component: usize,
     dc: usize,
@@ -83,7 +83,7 @@ pub struct ScanChannel {
 impl Headers {
     /// Reads on to the next scan; `position` is then where its data begin. None at the end of the image. What stands
     /// between segments and begins no marker is passed over.
-    pub fn next_scan(&mut self, bytes: &[u8], position: &mut usize) -> Result<Option<Scan>, ImageError> {
+    pub(crate) fn next_scan(&mut self, bytes: &[u8], position: &mut usize) -> Result<Option<Scan>, ImageError> {
         while let Some(marker) = next_marker(bytes, position) {
             match marker {
                 0xd9 => return Ok(None),
@@ -127,43 +127,43 @@ impl Headers {
     }
 
     /// The quantisation of a channel's coefficients, in zigzag order.
-    pub fn quantization(&self, component: usize) -> Result<&[u16; 64], ImageError> {
+    pub(crate) fn quantization(&self, component: usize) -> Result<&[u16; 64], ImageError> {
         let table = self.components[component].quantization;
         let missing = || damaged(format_args!("quantisation table {table} is missing"));
         self.quantization.get(table).and_then(Option::as_ref).ok_or_else(missing)
     }
 
     /// The codes of a channel's first coefficients.
-    pub fn dc(&self, channel: &ScanChannel) -> Result<&Huffman, ImageError> {
+    pub(crate) fn dc(&self, channel: &ScanChannel) -> Result<&Huffman, ImageError> {
         let missing = || damaged(format_args!("Huffman table {} for first coefficients is missing", channel.dc));
         self.dc.get(channel.dc).and_then(Option::as_deref).ok_or_else(missing)
     }
 
     /// The codes of a channel's other coefficients.
-    pub fn ac(&self, channel: &ScanChannel) -> Result<&Huffman, ImageError> {
+    pub(crate) fn ac(&self, channel: &ScanChannel) -> Result<&Huffman, ImageError> {
         let missing = || damaged(format_args!("Huffman table {} is missing", channel.ac));
         self.ac.get(channel.ac).and_then(Option::as_deref).ok_or_else(missing)
     }
 
     /// Blocks of the largest channel in a minimum coded unit, horizontally and vertically.
-    pub fn blocks(&self) -> [usize; 2] {
+    pub(crate) fn blocks(&self) -> [usize; 2] {
         [0, 1].map(|axis| self.components.iter().map(|component| component.blocks[axis]).max().unwrap_or(1))
     }
 
     /// Minimum coded units of a row and of a column, if all channels are in them.
-    pub fn units(&self) -> [usize; 2] {
+    pub(crate) fn units(&self) -> [usize; 2] {
         let blocks = self.blocks();
         [self.width.div_ceil(8 * blocks[0]), self.height.div_ceil(8 * blocks[1])]
     }
 
     /// Samples of a row and of a column of a channel.
-    pub fn samples(&self, component: usize) -> [usize; 2] {
+    pub(crate) fn samples(&self, component: usize) -> [usize; 2] {
         let (most, blocks) = (self.blocks(), self.components[component].blocks);
         [(self.width * blocks[0]).div_ceil(most[0]), (self.height * blocks[1]).div_ceil(most[1])]
     }
 
     /// What the channels mean, by the rules of libjpeg, which all viewers follow.
-    pub fn colour(&self) -> Colour {
+    pub(crate) fn colour(&self) -> Colour {
         let ids: Vec<u8> = self.components.iter().map(|component| component.id).collect();
         match (ids.as_slice(), self.adobe) {
             ([_], _) => Colour::Grey,
@@ -294,7 +294,7 @@ impl Headers {
 }
 
 /// Moves `position` behind the next marker. FF may stand before it any number of times, and anything but FF.
-pub fn next_marker(bytes: &[u8], position: &mut usize) -> Option<u8> {
+pub(crate) fn next_marker(bytes: &[u8], position: &mut usize) -> Option<u8> {
     loop {
         let rest = bytes.get(*position..)?;
         let Some(start) = rest.iter().position(|&byte| byte == 0xff) else {

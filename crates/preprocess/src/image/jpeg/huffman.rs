@@ -4,7 +4,7 @@
 const LOOK: usize = 10;
 
 /// A code, decoded to what it says about a coefficient.
-pub struct Huffman {
+pub(crate) struct Huffman {
     /// For every beginning of [`LOOK`] bits the [`Symbol`] that it begins with; 0 where its code is longer, or none.
     look: [u16; 1 << LOOK],
     /// For every length the first code, aligned to 16 bits, that is too large for it.
@@ -16,7 +16,7 @@ pub struct Huffman {
 
 /// Zeros to skip and the bits of the value that follows, with the code's own length.
 #[derive(Clone, Copy)]
-pub struct Symbol(u16);
+pub(crate) struct Symbol(u16);
 
 impl Symbol {
     fn new(length: usize, symbol: u8) -> Self {
@@ -26,19 +26,19 @@ impl Symbol {
 
     /// Bits of the code and the value together: 1 to 31.
     #[inline(always)]
-    pub fn bits(self) -> u32 {
+    pub(crate) fn bits(self) -> u32 {
         u32::from(self.0 & 31)
     }
 
     /// Bits of the value alone.
     #[inline(always)]
-    pub fn size(self) -> u32 {
+    pub(crate) fn size(self) -> u32 {
         u32::from(self.0 >> 5 & 15)
     }
 
     /// Coefficients that are zero before this one.
     #[inline(always)]
-    pub fn run(self) -> usize {
+    pub(crate) fn run(self) -> usize {
         usize::from(self.0 >> 9)
     }
 }
@@ -46,7 +46,7 @@ impl Symbol {
 impl Huffman {
     /// `counts[i]` codes have `i + 1` bits; `symbols` are in the order of the codes. None if there are more codes than
     /// fit.
-    pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
+    pub(crate) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut huffman = Self { look: [0; 1 << LOOK], ends: [0; 17], offsets: [0; 17], symbols: [0; 256] };
         huffman.symbols.get_mut(..symbols.len())?.copy_from_slice(symbols);
         let (mut code, mut index) = (0usize, 0usize);
@@ -70,7 +70,7 @@ impl Huffman {
 
     /// The symbol with which the bits begin, the first of them uppermost; none if no code does.
     #[inline(always)]
-    pub fn symbol(&self, bits: u64) -> Option<Symbol> {
+    pub(crate) fn symbol(&self, bits: u64) -> Option<Symbol> {
         match self.look[(bits >> (64 - LOOK)) as usize] {
             0 => self.long_symbol(bits),
             symbol => Some(Symbol(symbol)),

@@ -11,17 +11,17 @@
 use super::headers::ZIGZAG;
 
 /// Dequantised coefficients, 8 a row, scaled by [`scale`]; behind them a place for those that are not needed.
-pub type Coefficients = [f32; 128];
+pub(crate) type Coefficients = [f32; 128];
 
 /// Where [`places`] sends the coefficients that are left out.
 const UNNEEDED: u8 = 64;
 
 /// `inverse(coefficients, rows, columns, pixels, stride)`: coefficients from `rows` and `columns` on are zero; the
 /// pixels' lines lie `stride` bytes apart.
-pub type Inverse = fn(&Coefficients, usize, usize, &mut [u8], usize);
+pub(crate) type Inverse = fn(&Coefficients, usize, usize, &mut [u8], usize);
 
 /// The transform to `width` x `height` pixels: 1, 2, 4 or 8 each.
-pub fn inverse(width: usize, height: usize) -> Option<Inverse> {
+pub(crate) fn inverse(width: usize, height: usize) -> Option<Inverse> {
     Some(match (width, height) {
         (1, 1) => transform::<1, 1>,
         (1, 2) => transform::<1, 2>,
@@ -44,18 +44,18 @@ pub fn inverse(width: usize, height: usize) -> Option<Inverse> {
 }
 
 /// `s[k] s[l]` of the `index`-th coefficient in zigzag order.
-pub fn scale(index: usize) -> f32 {
+pub(crate) fn scale(index: usize) -> f32 {
     let factor = |frequency: u8| if frequency == 0 { std::f64::consts::FRAC_1_SQRT_2 / 2.0 } else { 0.5 };
     (factor(ZIGZAG[index] / 8) * factor(ZIGZAG[index] % 8)) as f32
 }
 
 /// For each coefficient in zigzag order its place in [`Coefficients`].
-pub fn places(width: usize, height: usize) -> [u8; 64] {
+pub(crate) fn places(width: usize, height: usize) -> [u8; 64] {
     ZIGZAG.map(|place| if usize::from(place / 8) < height && usize::from(place % 8) < width { place } else { UNNEEDED })
 }
 
 /// For each index in zigzag order, rows and columns that hold it and all before it.
-pub const EXTENT: [[u8; 2]; 64] = {
+pub(crate) const EXTENT: [[u8; 2]; 64] = {
     let mut extent = [[1; 2]; 64];
     let mut index = 1;
     while index < 64 {

@@ -5,7 +5,7 @@ use super::tests::{both_ways, decode, difference, fixture, reduced, with_segment
 use crate::pipeline::Fit;
 
 /// All files in `fixtures/jpeg`, with their names.
-pub fn kinds() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn kinds() -> Vec<(String, Vec<u8>)> {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jpeg");
     let names = std::fs::read_dir(directory).expect("fixtures").map(|entry| entry.expect("entry").file_name());
     let names = names.map(|name| format!("../jpeg/{}", name.to_str().expect("UTF-8")));

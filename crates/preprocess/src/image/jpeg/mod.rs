@@ -49,7 +49,7 @@ pub fn decode(bytes: &[u8], beside: Beside) -> Result<Decoded, ImageError> {
 ///
 /// # Errors
 /// Damaged, cut short, too large, or of a kind that is not supported; the same at every scale.
-pub fn decode_at_least(
+pub(crate) fn decode_at_least(
     bytes: &[u8],
     least: impl FnOnce(usize, usize) -> (usize, usize),
     beside: Beside,
@@ -81,7 +81,7 @@ pub fn decode_at_least(
 
 /// The smallest number of pixels for every 8 of a side (1, 2, 4 or 8) that leaves a picture of this size at least as
 /// large as `least`, width and height.
-pub fn points(width: usize, height: usize, least: (usize, usize)) -> usize {
+pub(crate) fn points(width: usize, height: usize, least: (usize, usize)) -> usize {
     let enough = |points: &usize| width * points >= least.0 * 8 && height * points >= least.1 * 8;
     [1, 2, 4].into_iter().find(enough).unwrap_or(8)
 }

@@ -6,7 +6,7 @@ use super::plane::Plane;
 use super::{ImageError, Pixels};
 
 /// A picture that grows from top to bottom.
-pub struct Picture {
+pub(crate) struct Picture {
     /// Its channels, in the frame's order.
     pub planes: Vec<Plane>,
     scratch: Vec<Vec<u8>>,
@@ -22,7 +22,7 @@ pub struct Picture {
 
 impl Picture {
     /// A black picture with `points` pixels for every 8 of a side, the last ones perhaps reaching over the edge.
-    pub fn new(headers: &Headers, colour: Colour, points: usize) -> Result<Self, ImageError> {
+    pub(crate) fn new(headers: &Headers, colour: Colour, points: usize) -> Result<Self, ImageError> {
         let mut planes: Vec<Plane> =
             (0..headers.components.len()).map(|index| Plane::new(headers, index, points)).collect::<Result<_, _>>()?;
         let mixes_lines = planes.iter().any(Plane::mixes_lines);
@@ -42,17 +42,17 @@ impl Picture {
     }
 
     /// Before the blocks of the `row`-th row of units.
-    pub fn begin(&mut self, row: usize) {
+    pub(crate) fn begin(&mut self, row: usize) {
         self.planes.iter_mut().for_each(|plane| plane.begin(row));
     }
 
     /// After them. Where lines are mixed, those of this row still need the next.
-    pub fn end(&mut self, row: usize) {
+    pub(crate) fn end(&mut self, row: usize) {
         self.finish_lines((row + usize::from(!self.mixes_lines)) * self.strip);
     }
 
     /// After the last row.
-    pub fn finish(mut self) -> Pixels {
+    pub(crate) fn finish(mut self) -> Pixels {
         self.finish_lines(self.pixels.height);
         self.pixels
     }

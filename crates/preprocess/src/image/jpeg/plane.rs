@@ -20,7 +20,7 @@ enum Enlarge {
 }
 
 /// A channel in work.
-pub struct Plane {
+pub(crate) struct Plane {
     /// What each coefficient, in zigzag order, is multiplied by, and where it goes.
     pub factors: [f32; 64],
     /// In [`Coefficients`].
@@ -46,7 +46,7 @@ pub struct Plane {
 
 impl Plane {
     /// For the `component`-th channel, `points` pixels for every 8 of the picture's sides.
-    pub fn new(headers: &Headers, component: usize, points: usize) -> Result<Self, ImageError> {
+    pub(crate) fn new(headers: &Headers, component: usize, points: usize) -> Result<Self, ImageError> {
         let quantization = headers.quantization(component)?;
         let (most, blocks) = (headers.blocks(), headers.components[component].blocks);
         // A transform to more points enlarges too, and better.
@@ -83,18 +83,18 @@ impl Plane {
     }
 
     /// Whether a line of the picture is mixed from several of the channel's.
-    pub fn mixes_lines(&self) -> bool {
+    pub(crate) fn mixes_lines(&self) -> bool {
         matches!(self.enlarge, Enlarge::Down | Enlarge::Both)
     }
 
     /// Keeps the row of units before the current one.
-    pub fn keep_row_before(&mut self) {
+    pub(crate) fn keep_row_before(&mut self) {
         self.keeps = true;
         self.lines = vec![0; (2 * self.blocks[1] * self.points[1] + 1) * self.stride];
     }
 
     /// Goes on to the `row`-th row of units.
-    pub fn begin(&mut self, row: usize) {
+    pub(crate) fn begin(&mut self, row: usize) {
         let height = self.blocks[1] * self.points[1];
         let top = row * height;
         if self.keeps {
@@ -110,7 +110,7 @@ impl Plane {
     /// Makes pixels of a block, `x` and `y` counted in blocks within the row of units. `last` is the index of the last
     /// coefficient that is not zero; afterwards all are.
     #[inline(always)]
-    pub fn put(&mut self, coefficients: &mut Coefficients, last: usize, x: usize, y: usize) {
+    pub(crate) fn put(&mut self, coefficients: &mut Coefficients, last: usize, x: usize, y: usize) {
         let [rows, columns] = EXTENT[last & 63].map(usize::from);
         let start = self.start + y * self.points[1] * self.stride + x * self.points[0];
         (self.inverse)(coefficients, rows, columns, &mut self.lines[start..], self.stride);
@@ -118,7 +118,7 @@ impl Plane {
     }
 
     /// The channel for the picture's line `y`, enlarged in `scratch` where need be.
-    pub fn line<'a>(&'a self, y: usize, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+    pub(crate) fn line<'a>(&'a self, y: usize, scratch: &'a mut Vec<u8>) -> &'a [u8] {
         match self.enlarge {
             Enlarge::No => return self.samples(y, self.stride),
             Enlarge::Repeat([across, down]) => {

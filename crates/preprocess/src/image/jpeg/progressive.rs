@@ -5,25 +5,25 @@ use super::entropy::Bits;
 use super::huffman::{Huffman, Symbol};
 
 /// A block's coefficients in zigzag order.
-pub type Block = [i16; 64];
+pub(crate) type Block = [i16; 64];
 
 /// Zeros skipped at a time where there are more than a symbol can say.
 const LONG_RUN: usize = 15;
 
 /// First coefficients but for their `low` lowest bits.
-pub fn first_dc(bits: &mut Bits, dc: &Huffman, previous: &mut i32, low: u8, block: &mut Block) -> Option<()> {
+pub(crate) fn first_dc(bits: &mut Bits, dc: &Huffman, previous: &mut i32, low: u8, block: &mut Block) -> Option<()> {
     bits.refill();
     block[0] = (block::first(bits, dc, previous)? << low) as i16;
     Some(())
 }
 
 /// One bit more of a first coefficient.
-pub fn more_dc(bits: &mut Bits, low: u8, block: &mut Block) {
+pub(crate) fn more_dc(bits: &mut Bits, low: u8, block: &mut Block) {
     block[0] |= (bits.bit() as i16) << low;
 }
 
 /// Other coefficients: which of them, and how many blocks to come have none.
-pub struct Band<'a> {
+pub(crate) struct Band<'a> {
     /// Their codes.
     pub ac: &'a Huffman,
     /// In zigzag order.
@@ -38,7 +38,7 @@ pub struct Band<'a> {
 
 impl Band<'_> {
     /// Reads a block's coefficients but for their lowest bits.
-    pub fn first(&mut self, bits: &mut Bits, block: &mut Block) -> Option<()> {
+    pub(crate) fn first(&mut self, bits: &mut Bits, block: &mut Block) -> Option<()> {
         if self.empty_blocks > 0 {
             self.empty_blocks -= 1;
             return Some(());
@@ -66,7 +66,7 @@ impl Band<'_> {
     }
 
     /// Reads one bit more of a block's coefficients.
-    pub fn more(&mut self, bits: &mut Bits, block: &mut Block) -> Option<()> {
+    pub(crate) fn more(&mut self, bits: &mut Bits, block: &mut Block) -> Option<()> {
         let mut next = self.first;
         while self.empty_blocks == 0 && next <= self.last {
             bits.refill();

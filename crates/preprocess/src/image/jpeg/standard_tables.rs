@@ -1,16 +1,16 @@
 //! The Huffman codes that hold where a file brings none, as frames of motion JPEG do (ITU-T T.81, annex K.3).
 
 /// Counts of codes by length, and their symbols.
-pub type Table = ([u8; 16], &'static [u8]);
+pub(crate) type Table = ([u8; 16], &'static [u8]);
 
 /// For first coefficients: of luma, of chroma.
-pub const DC: [Table; 2] = [
+pub(crate) const DC: [Table; 2] = [
     ([0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
     ([0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),
 ];
 
 /// For all others: of luma, of chroma.
-pub const AC: [Table; 2] = [
+pub(crate) const AC: [Table; 2] = [
     (
         [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125],
         &[

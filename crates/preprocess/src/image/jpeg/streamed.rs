@@ -13,7 +13,7 @@ use super::{ImageError, Pixels, block, damaged};
 const LEAST_BLOCK_BITS: usize = 2;
 
 /// Whether the scan is all that makes up the picture.
-pub fn covers(headers: &Headers, scan: &Scan) -> bool {
+pub(crate) fn covers(headers: &Headers, scan: &Scan) -> bool {
     let in_order = scan.channels.iter().enumerate().all(|(index, channel)| channel.component == index);
     !headers.progressive && in_order && scan.channels.len() == headers.components.len()
 }
@@ -59,7 +59,7 @@ pub fn decode(headers: &Headers, scan: &Scan, bytes: &[u8], points: usize) -> Re
 }
 
 /// Whether the data can hold so much: a file of few bytes cannot claim many pixels.
-pub fn check_plausible(least_bits: usize, entropy: &Entropy) -> Result<(), ImageError> {
+pub(crate) fn check_plausible(least_bits: usize, entropy: &Entropy) -> Result<(), ImageError> {
     if least_bits <= entropy.bits() {
         return Ok(());
     }
@@ -71,7 +71,7 @@ pub fn check_plausible(least_bits: usize, entropy: &Entropy) -> Result<(), Image
 }
 
 /// Only the bits that fill up the last byte may be left, or bytes that fill up more.
-pub fn check_used_up(bits: &Bits) -> Result<(), ImageError> {
+pub(crate) fn check_used_up(bits: &Bits) -> Result<(), ImageError> {
     match bits.surplus() {
         Some(0) => Ok(()),
         Some(surplus) => Err(damaged(format_args!("{surplus} bytes of compressed data are left over"))),

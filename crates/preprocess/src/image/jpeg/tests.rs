@@ -7,7 +7,7 @@ use crate::pipeline::{Filter, Fit, ImageSettings};
 
 const LARGE: [&str; 5] = ["large-444.jpg", "large-422.jpg", "large-420.jpg", "large-restart.jpg", "large-grey.jpg"];
 
-pub fn fixture(name: &str) -> Vec<u8> {
+pub(crate) fn fixture(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -18,19 +18,19 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
 }
 
 /// Decoded with at least a `factor`-th of each side.
-pub fn reduced(bytes: &[u8], factor: usize) -> Result<Decoded, ImageError> {
+pub(crate) fn reduced(bytes: &[u8], factor: usize) -> Result<Decoded, ImageError> {
     decode_at_least(bytes, |width, height| (width / factor, height / factor), &|_| 0)
 }
 
 /// Mean and largest difference of two pictures' values.
-pub fn difference(a: &Pixels, b: &Pixels) -> (f64, u8) {
+pub(crate) fn difference(a: &Pixels, b: &Pixels) -> (f64, u8) {
     assert_eq!((a.width, a.height), (b.width, b.height));
     let differences = || std::iter::zip(&a.data, &b.data).map(|(a, b)| a.abs_diff(*b));
     (differences().map(f64::from).sum::<f64>() / a.data.len() as f64, differences().max().unwrap_or(0))
 }
 
 /// The reduced way and the long one, brought to one size.
-pub fn both_ways(bytes: &[u8], factor: usize, fit: Fit) -> (Pixels, Pixels) {
+pub(crate) fn both_ways(bytes: &[u8], factor: usize, fit: Fit) -> (Pixels, Pixels) {
     let full = decode(bytes).expect("a whole file");
     let (width, height) = (full.width / factor, full.height / factor);
     let settings = ImageSettings { width, height, fit, filter: Filter::Bilinear };
@@ -77,7 +77,7 @@ fn restart_markers_change_nothing() {
 }
 
 /// The file with a segment more, the first of all.
-pub fn with_segment(name: &str, marker: u8, segment: &[u8]) -> Vec<u8> {
+pub(crate) fn with_segment(name: &str, marker: u8, segment: &[u8]) -> Vec<u8> {
     let length = (segment.len() as u16 + 2).to_be_bytes();
     let bytes = fixture(name);
     [&bytes[..2], &[0xff, marker], &length, segment, &bytes[2..]].concat()

@@ -18,7 +18,7 @@ fn short() -> ImageError {
 ///
 /// # Errors
 /// It holds fewer, or is corrupt.
-pub fn unpack<'a>(
+pub(crate) fn unpack<'a>(
     layout: &Layout,
     data: &'a [u8],
     tables: Option<&[u8]>,

@@ -5,30 +5,30 @@ use std::collections::BTreeMap;
 
 /// Tags that are looked at, by their names in the specification.
 pub mod tag {
-    pub const IMAGE_WIDTH: u16 = 256;
-    pub const IMAGE_LENGTH: u16 = 257;
-    pub const BITS_PER_SAMPLE: u16 = 258;
-    pub const COMPRESSION: u16 = 259;
-    pub const PHOTOMETRIC: u16 = 262;
-    pub const FILL_ORDER: u16 = 266;
-    pub const STRIP_OFFSETS: u16 = 273;
-    pub const ORIENTATION: u16 = 274;
-    pub const SAMPLES_PER_PIXEL: u16 = 277;
-    pub const ROWS_PER_STRIP: u16 = 278;
-    pub const STRIP_BYTE_COUNTS: u16 = 279;
-    pub const PLANAR_CONFIGURATION: u16 = 284;
-    pub const PREDICTOR: u16 = 317;
-    pub const COLOR_MAP: u16 = 320;
-    pub const TILE_WIDTH: u16 = 322;
-    pub const TILE_LENGTH: u16 = 323;
-    pub const TILE_OFFSETS: u16 = 324;
-    pub const TILE_BYTE_COUNTS: u16 = 325;
-    pub const SUB_IFDS: u16 = 330;
-    pub const INK_SET: u16 = 332;
-    pub const EXTRA_SAMPLES: u16 = 338;
-    pub const SAMPLE_FORMAT: u16 = 339;
-    pub const JPEG_TABLES: u16 = 347;
-    pub const DNG_VERSION: u16 = 50706;
+    pub(crate) const IMAGE_WIDTH: u16 = 256;
+    pub(crate) const IMAGE_LENGTH: u16 = 257;
+    pub(crate) const BITS_PER_SAMPLE: u16 = 258;
+    pub(crate) const COMPRESSION: u16 = 259;
+    pub(crate) const PHOTOMETRIC: u16 = 262;
+    pub(crate) const FILL_ORDER: u16 = 266;
+    pub(crate) const STRIP_OFFSETS: u16 = 273;
+    pub(crate) const ORIENTATION: u16 = 274;
+    pub(crate) const SAMPLES_PER_PIXEL: u16 = 277;
+    pub(crate) const ROWS_PER_STRIP: u16 = 278;
+    pub(crate) const STRIP_BYTE_COUNTS: u16 = 279;
+    pub(crate) const PLANAR_CONFIGURATION: u16 = 284;
+    pub(crate) const PREDICTOR: u16 = 317;
+    pub(crate) const COLOR_MAP: u16 = 320;
+    pub(crate) const TILE_WIDTH: u16 = 322;
+    pub(crate) const TILE_LENGTH: u16 = 323;
+    pub(crate) const TILE_OFFSETS: u16 = 324;
+    pub(crate) const TILE_BYTE_COUNTS: u16 = 325;
+    pub(crate) const SUB_IFDS: u16 = 330;
+    pub(crate) const INK_SET: u16 = 332;
+    pub(crate) const EXTRA_SAMPLES: u16 = 338;
+    pub(crate) const SAMPLE_FORMAT: u16 = 339;
+    pub(crate) const JPEG_TABLES: u16 = 347;
+    pub(crate) const DNG_VERSION: u16 = 50706;
 }
 
 /// The most values of one tag that are read: a strip for each of so many rows.
@@ -43,7 +43,7 @@ struct Entry {
 }
 
 /// A directory: the description of one picture.
-pub struct Directory<'a> {
+pub(crate) struct Directory<'a> {
     bytes: &'a [u8],
     big_endian: bool,
     big_tiff: bool,
@@ -55,7 +55,7 @@ impl<'a> Directory<'a> {
     ///
     /// # Errors
     /// The file ends before them.
-    pub fn first(bytes: &'a [u8]) -> Result<Self, ImageError> {
+    pub(crate) fn first(bytes: &'a [u8]) -> Result<Self, ImageError> {
         let big_endian = bytes.starts_with(b"MM");
         let mut directory = Self { bytes, big_endian, big_tiff: false, entries: BTreeMap::new() };
         directory.big_tiff = directory.number_at(2, 2)? == 43;
@@ -65,23 +65,23 @@ impl<'a> Directory<'a> {
     }
 
     /// Another directory of the same file.
-    pub fn at(&self, start: u64) -> Result<Directory<'a>, ImageError> {
+    pub(crate) fn at(&self, start: u64) -> Result<Directory<'a>, ImageError> {
         let (bytes, big_endian, big_tiff) = (self.bytes, self.big_endian, self.big_tiff);
         Ok(Directory { bytes, big_endian, big_tiff, entries: self.entries_at(start)? })
     }
 
     /// Whether numbers have their most significant byte first.
-    pub fn is_big_endian(&self) -> bool {
+    pub(crate) fn is_big_endian(&self) -> bool {
         self.big_endian
     }
 
     /// Whether the tag is there.
-    pub fn has(&self, tag: u16) -> bool {
+    pub(crate) fn has(&self, tag: u16) -> bool {
         self.entries.contains_key(&tag)
     }
 
     /// The tag's first value.
-    pub fn number(&self, tag: u16) -> Result<Option<u64>, ImageError> {
+    pub(crate) fn number(&self, tag: u16) -> Result<Option<u64>, ImageError> {
         Ok(self.numbers(tag)?.and_then(|numbers| numbers.first().copied()))
     }
 
@@ -89,7 +89,7 @@ impl<'a> Directory<'a> {
     ///
     /// # Errors
     /// They lie beyond the end of the file, are too many, or no whole numbers.
-    pub fn numbers(&self, tag: u16) -> Result<Option<Vec<u64>>, ImageError> {
+    pub(crate) fn numbers(&self, tag: u16) -> Result<Option<Vec<u64>>, ImageError> {
         let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
         let size = match entry.kind {
             1 | 2 | 6 | 7 => 1,
@@ -108,7 +108,7 @@ impl<'a> Directory<'a> {
     }
 
     /// A tag's bytes as they are.
-    pub fn data(&self, tag: u16) -> Result<Option<&'a [u8]>, ImageError> {
+    pub(crate) fn data(&self, tag: u16) -> Result<Option<&'a [u8]>, ImageError> {
         let Some(entry) = self.entries.get(&tag) else { return Ok(None) };
         self.slice(entry.start, entry.count).map(Some)
     }
@@ -117,14 +117,14 @@ impl<'a> Directory<'a> {
     ///
     /// # Errors
     /// The file ends before.
-    pub fn slice(&self, start: u64, length: u64) -> Result<&'a [u8], ImageError> {
+    pub(crate) fn slice(&self, start: u64, length: u64) -> Result<&'a [u8], ImageError> {
         let range =
             usize::try_from(start).ok().zip(start.checked_add(length).and_then(|end| usize::try_from(end).ok()));
         range.and_then(|(start, end)| self.bytes.get(start..end)).ok_or_else(|| self.cut_short())
     }
 
     /// All bytes from `start` on.
-    pub fn rest(&self, start: u64) -> Result<&'a [u8], ImageError> {
+    pub(crate) fn rest(&self, start: u64) -> Result<&'a [u8], ImageError> {
         usize::try_from(start).ok().and_then(|start| self.bytes.get(start..)).ok_or_else(|| self.cut_short())
     }
 

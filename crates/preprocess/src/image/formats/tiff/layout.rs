@@ -5,7 +5,7 @@ use crate::image::ImageError;
 
 /// How the strips' or tiles' bytes are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
+pub(crate) enum Compression {
     None,
     /// Group 4 fax.
     Fax4,
@@ -17,7 +17,7 @@ pub enum Compression {
 
 /// What the numbers of a pixel mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Colour {
+pub(crate) enum Colour {
     /// 0 is black, or white.
     Grey {
         white_is_zero: bool,
@@ -33,7 +33,7 @@ pub enum Colour {
 
 /// What the channel after the colours is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Alpha {
+pub(crate) enum Alpha {
     /// None, or something that nobody defines.
     None,
     /// The colours are multiplied with it already.
@@ -43,7 +43,7 @@ pub enum Alpha {
 
 /// How numbers differ from those that are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Predictor {
+pub(crate) enum Predictor {
     None,
     /// Each is stored as the difference from its left neighbour.
     Horizontal,
@@ -131,22 +131,22 @@ impl Layout {
     }
 
     /// Numbers a pixel within one strip or tile.
-    pub fn part_samples(&self) -> usize {
+    pub(crate) fn part_samples(&self) -> usize {
         if self.planar { 1 } else { self.samples }
     }
 
     /// Bytes of a row of a strip or tile.
-    pub fn row_bytes(&self) -> usize {
+    pub(crate) fn row_bytes(&self) -> usize {
         (self.part[0] * self.part_samples() * self.bits).div_ceil(8)
     }
 
     /// Strips or tiles side by side, and one below the other.
-    pub fn grid(&self) -> [usize; 2] {
+    pub(crate) fn grid(&self) -> [usize; 2] {
         [self.width.div_ceil(self.part[0]), self.height.div_ceil(self.part[1])]
     }
 
     /// The most bytes that decoding takes: the picture, and one part of each plane, packed differently twice at most.
-    pub fn need(&self) -> u64 {
+    pub(crate) fn need(&self) -> u64 {
         let planes = if self.planar { self.samples } else { 1 };
         let part = self.row_bytes() as u64 * self.part[1].min(self.height) as u64 * planes as u64;
         let times = match self.compression {

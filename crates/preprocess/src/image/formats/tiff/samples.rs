@@ -5,7 +5,7 @@ use crate::image::ImageError;
 use std::cell::RefCell;
 
 /// Converts rows of one picture.
-pub struct Converter<'a> {
+pub(crate) struct Converter<'a> {
     layout: &'a Layout,
     big_endian: bool,
     /// Numbers of a row, in 8 bits (indices as they are), pixel by pixel.
@@ -13,7 +13,7 @@ pub struct Converter<'a> {
 }
 
 impl<'a> Converter<'a> {
-    pub fn new(layout: &'a Layout, big_endian: bool) -> Self {
+    pub(crate) fn new(layout: &'a Layout, big_endian: bool) -> Self {
         Self { layout, big_endian, levels: RefCell::new(vec![0; layout.part[0] * layout.samples]) }
     }
 
@@ -21,7 +21,7 @@ impl<'a> Converter<'a> {
     ///
     /// # Errors
     /// Floating-point numbers that are not from 0 to 1, or an index beyond the palette.
-    pub fn row(&self, planes: &[&[u8]], rgb: &mut [u8]) -> Result<(), ImageError> {
+    pub(crate) fn row(&self, planes: &[&[u8]], rgb: &mut [u8]) -> Result<(), ImageError> {
         let layout = self.layout;
         let mut levels = self.levels.borrow_mut();
         let within = layout.part_samples();
