@@ -1,15 +1,15 @@
 //! The second stage: Parquet shards in, models and their predictions out.
 //!
-//! The network, from the ground up: [`device`] is what is computed on, [`backend`] the seam between devices,
-//! [`feature_map`] holds activations in a layout of our own, [`ops`] compute on them and record their gradients on
-//! dfdx's tape through a [`pass`], [`layers`] own the parameters, [`architectures`] put layers together, [`optimizer`]
-//! moves the parameters, and [`average`] keeps a moving average of them.
+//! Its rooms, from the ground up; each imports those above it in this list alone, but for the edge between data and devices:
 //!
-//! The run: [`plan`] is what is to be trained, [`training_data`] and [`batches`] read the images, [`copies`] says
-//! which copy of each an epoch sees, [`feed`] brings them to the device, [`fit`] is the loop of [`step`]s, with the
-//! learning rates of its [`schedule`], [`early_stopping`] and [`checkpoint`], [`run`] does it for every model and
-//! publishes the [`model_directory`] with its [`history`] and [`predictions`]. [`predict`] and [`evaluate`] use a
-//! finished [`model`] on image files; [`profile`] says where the time of a step goes.
+//! - [`tensor`]: what an op is written in terms of: memory, feature maps, gradients, parameters;
+//! - [`data`]: from shards to batches on a device;
+//! - [`device`]: what is computed on: the processor, and GPUs by CUDA;
+//! - [`ops`]: what networks are made of, each with its kernels and its backward pass on dfdx's tape;
+//! - [`network`]: a description as data, and a network with weights that runs it;
+//! - [`model`]: a network with all it takes to be used on images, and its directory;
+//! - [`training`]: from batches to trained weights, epoch by epoch;
+//! - [`commands`]: what the sub-commands do.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
