@@ -114,7 +114,7 @@ pub struct ClassMetrics {
     pub class: String,
     /// Its scores.
     #[serde(flatten)]
-    pub scores: metrics::ClassScores,
+    pub scores: train::model::score::ClassScores,
 }
 
 /// The paired test between two models on one split.

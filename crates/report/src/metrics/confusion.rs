@@ -2,26 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use train::model::predictions::Prediction;
+use train::model::score::ClassScores;
 
 /// Counts of images by true class (row) and predicted class (column).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfusionMatrix {
     classes: usize,
     counts: Vec<usize>,
-}
-
-/// Scores of one class. Where a quotient has no denominator (a class never predicted has no precision, a class without
-/// images no recall) the score is 0, as with scikit-learn's `zero_division=0`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ClassScores {
-    /// Of the images predicted as this class, the fraction that are of it.
-    pub precision: f64,
-    /// Of the images of this class, the fraction predicted as it.
-    pub recall: f64,
-    /// Harmonic mean of precision and recall.
-    pub f1: f64,
-    /// Number of images of this class.
-    pub support: usize,
 }
 
 /// A mean over the classes.
@@ -113,13 +100,7 @@ impl ConfusionMatrix {
 
     /// Scores of one class.
     pub fn class_scores(&self, class: usize) -> ClassScores {
-        let (right, support, predicted) = (self.count(class, class), self.support(class), self.predicted(class));
-        ClassScores {
-            precision: ratio(right, predicted),
-            recall: ratio(right, support),
-            f1: ratio(2 * right, support + predicted),
-            support,
-        }
+        ClassScores::new(self.count(class, class), self.support(class), self.predicted(class))
     }
 
     /// The mean over the classes that have images, each counting alike. A class without images has no recall to

@@ -1,14 +1,11 @@
 //! Cross-entropy, also called log loss.
 
 use train::model::predictions::Prediction;
+use train::model::score::log_loss;
 
-/// Each image's cross-entropy in nats: `-ln p` of its true class. `p` is clipped to `[ε, 1 - ε]` with the machine
-/// epsilon of 64-bit floats, as scikit-learn's `log_loss` does, so that one impossible answer costs 36 nats and not
-/// infinity.
+/// Each image's cross-entropy in nats ([`log_loss`]).
 pub fn cross_entropy(rows: &[Prediction]) -> Vec<f64> {
-    rows.iter()
-        .map(|row| -f64::from(row.probabilities[row.label]).clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln())
-        .collect()
+    rows.iter().map(|row| log_loss(row.probabilities[row.label])).collect()
 }
 
 /// The arithmetic mean; 0 without values.

@@ -13,7 +13,7 @@ mod top_k;
 
 pub(crate) use bootstrap::macro_f1_interval;
 pub(crate) use calibration::expected_calibration_error;
-pub use confusion::{AverageScores, ClassScores, ConfusionMatrix};
+pub use confusion::{AverageScores, ConfusionMatrix};
 pub use groups::Groups;
 pub use interval::{
     Interval, accuracy_interval, difference_interval, mean_interval, normal_quantile, positive_mean_interval, wilson,

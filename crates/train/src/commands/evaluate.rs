@@ -4,7 +4,7 @@ use crate::commands::classify::classify;
 use crate::data::files;
 use crate::model::Model;
 use crate::model::inference::Inference;
-use crate::model::score::{self, ClassScores, Score};
+use crate::model::score::{ClassScores, class_scores, log_loss};
 use crate::ops::Backend;
 use crate::ops::cross_entropy::logits;
 use indexmap::IndexMap;
@@ -35,7 +35,7 @@ pub(crate) struct Evaluation {
     pub unreadable: usize,
     /// Fraction classified rightly.
     pub accuracy: f64,
-    /// Mean cross-entropy in nats.
+    /// Mean cross-entropy in nats ([`log_loss`]).
     pub loss: f64,
     /// By the model's class names, all of them.
     pub classes: IndexMap<String, ClassScores>,
@@ -60,11 +60,11 @@ pub(crate) fn evaluate<B: Backend>(directory: &Path, images: &Path, format: Form
 fn score<B: Backend>(directory: &Path, images: &Path, device: &B) -> Result<Evaluation> {
     let (model, config) = Model::load(directory, device)?;
     let (files, labels): (Vec<PathBuf>, Vec<usize>) = labelled_files(images, &config.label_names)?.into_iter().unzip();
-    let (mut score, mut pairs, mut unreadable) = (Score::default(), Vec::new(), 0);
+    let (mut losses, mut pairs, mut unreadable) = (Vec::new(), Vec::new(), 0);
     classify(&mut Inference::of(&model)?, &files, |at, logits| {
         match logits {
             Ok(logits) => {
-                score.add(logits, &labels[at..=at]);
+                losses.push(log_loss(logits::softmax(logits)[labels[at]]));
                 pairs.push((labels[at], logits::most_probable(logits)));
             }
             Err(error) => {
@@ -74,15 +74,17 @@ fn score<B: Backend>(directory: &Path, images: &Path, device: &B) -> Result<Eval
         }
         Ok(())
     })?;
-    if score.images == 0 {
+    if pairs.is_empty() {
         return Err(Error::new(format!("no image could be read in `{}`", images.display())));
     }
-    let scores = score::class_scores(config.num_classes, pairs.into_iter());
+    let images = pairs.len();
+    let right = pairs.iter().filter(|(label, predicted)| label == predicted).count();
+    let scores = class_scores(config.num_classes, pairs.into_iter());
     Ok(Evaluation {
-        images: score.images,
+        images,
         unreadable,
-        accuracy: score.accuracy(),
-        loss: score.loss(),
+        accuracy: right as f64 / images as f64,
+        loss: losses.iter().sum::<f64>() / images as f64,
         classes: config.label_names.into_iter().zip(scores).collect(),
     })
 }

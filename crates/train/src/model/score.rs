@@ -51,9 +51,17 @@ impl Score {
     }
 }
 
-/// How well one class is recognised. A score whose denominator is zero is 0, as scikit-learn's default.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub(crate) struct ClassScores {
+/// Cross-entropy of one image in nats, from the probability of its true class: `-ln p`, with `p` clipped to
+/// `[ε, 1 - ε]` by the machine epsilon of 64-bit floats, as scikit-learn's `log_loss` does, so that one impossible answer
+/// costs 36 nats and not infinity. What a model is judged by; while it is trained, losses come from the logits, unclipped.
+pub fn log_loss(probability: f32) -> f64 {
+    -f64::from(probability).clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()
+}
+
+/// How well one class is recognised. Where a quotient has no denominator (a class never predicted has no precision, a
+/// class without images no recall) the score is 0, as with scikit-learn's `zero_division=0`.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ClassScores {
     /// Of the images predicted to be of the class, the fraction that is.
     pub precision: f64,
     /// Of the images of the class, the fraction predicted to be.
@@ -64,6 +72,19 @@ pub(crate) struct ClassScores {
     pub support: usize,
 }
 
+impl ClassScores {
+    /// Of a class with `support` images, of which `right` were recognised, among `predicted` that were taken for it.
+    pub fn new(right: usize, support: usize, predicted: usize) -> Self {
+        let ratio = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        Self {
+            precision: ratio(right, predicted),
+            recall: ratio(right, support),
+            f1: ratio(2 * right, support + predicted),
+            support,
+        }
+    }
+}
+
 /// The scores of every class, from pairs of true and predicted class.
 pub(crate) fn class_scores(classes: usize, pairs: impl Iterator<Item = (usize, usize)>) -> Vec<ClassScores> {
     let (mut right, mut actual, mut predicted) = (vec![0; classes], vec![0; classes], vec![0; classes]);
@@ -72,15 +93,7 @@ pub(crate) fn class_scores(classes: usize, pairs: impl Iterator<Item = (usize, u
         predicted[prediction] += 1;
         right[label] += usize::from(label == prediction);
     }
-    let ratio = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-    (0..classes)
-        .map(|class| ClassScores {
-            precision: ratio(right[class], predicted[class]),
-            recall: ratio(right[class], actual[class]),
-            f1: ratio(2 * right[class], actual[class] + predicted[class]),
-            support: actual[class],
-        })
-        .collect()
+    (0..classes).map(|class| ClassScores::new(right[class], actual[class], predicted[class])).collect()
 }
 
 #[cfg(test)]
