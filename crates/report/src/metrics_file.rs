@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The version of `metrics.json` that this program writes and reads.
-pub(crate) const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 2;
 
 /// The significance level of every comparison.
 pub const SIGNIFICANCE: f64 = 0.05;

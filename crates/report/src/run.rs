@@ -1,7 +1,7 @@
 //! Writes the report.
 
 use crate::document::{Document, to_html, to_markdown};
-use crate::files::confusion_csv_name;
+use crate::files::{JUNIT, METRICS, confusion_csv_name};
 use crate::format::counted;
 use crate::metrics_file::Metrics;
 use crate::results::Results;
@@ -15,7 +15,7 @@ use preprocess::stage::names::csv_cell;
 use preprocess::stage::owned::{self, Owned};
 use preprocess::stage::sealed;
 use preprocess::stage::{files, interrupt};
-use preprocess::{Result, note};
+use preprocess::{ErrorKind, Result, note};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,7 +43,7 @@ pub fn write(pipeline: &Pipeline, allow_missing: bool) -> Result<Written> {
     let results = Results::load(pipeline, allow_missing)?;
     let metrics = Metrics::compute(&results);
     let picks = Picks::choose(&results);
-    let (pictures, mut notes) = read_pictures(&pipeline.shards_dir(), &results, picks.as_ref());
+    let (pictures, mut notes) = read_pictures(&pipeline.shards_dir(), &results, picks.as_ref())?;
     let material =
         Material { results: &results, metrics: &metrics, picks: picks.as_ref(), pictures: &pictures, notes: &notes };
     let document = sections::document(&material);
@@ -55,13 +55,18 @@ pub fn write(pipeline: &Pipeline, allow_missing: bool) -> Result<Written> {
 }
 
 /// The pictures; without shards (CI may keep only the models) the report does without, and says so.
-fn read_pictures(shards: &Path, results: &Results, picks: Option<&Picks>) -> (BTreeMap<String, Picture>, Vec<String>) {
-    let Some(picks) = picks else { return (BTreeMap::new(), Vec::new()) };
+fn read_pictures(
+    shards: &Path,
+    results: &Results,
+    picks: Option<&Picks>,
+) -> Result<(BTreeMap<String, Picture>, Vec<String>)> {
+    let Some(picks) = picks else { return Ok((BTreeMap::new(), Vec::new())) };
     match samples::read_pictures(shards, results, picks) {
-        Ok(pictures) => (pictures, Vec::new()),
+        Ok(pictures) => Ok((pictures, Vec::new())),
+        Err(error) if error.kind() == ErrorKind::Interrupted => Err(error),
         Err(error) => {
             note!("warning: the report goes without images: {}", error.message());
-            (BTreeMap::new(), vec![format!("The images are left out: {}.", error.message())])
+            Ok((BTreeMap::new(), vec![format!("The images are left out: {}.", error.message())]))
         }
     }
 }
@@ -89,10 +94,6 @@ fn write_files(output: &Path, document: &Document, metrics: &Metrics) -> Result<
     names.retain(|name| directory.join(name).is_file());
     owned.settle(&names)
 }
-
-const METRICS: &str = "metrics.json";
-/// Written by the gate.
-pub(crate) const JUNIT: &str = "junit.xml";
 
 /// All files but `metrics.json`, by their names within the report's directory.
 fn contents(document: &Document, metrics: &Metrics) -> Result<Vec<(String, Vec<u8>)>> {

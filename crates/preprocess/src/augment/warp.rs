@@ -8,7 +8,7 @@
 //! value = sum brightness / 16384 in single precision, at most 255, rounded
 //! ```
 
-use super::Transform;
+use super::transform::Transform;
 use crate::image::Pixels;
 use crate::pipeline::Fill;
 

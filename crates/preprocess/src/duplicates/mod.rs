@@ -6,61 +6,22 @@
 //! [`MIN_CORRELATION`]; both also with one of the two images mirrored. Groups are what these pairs connect.
 
 mod groups;
+mod kind;
+mod limits;
 mod search;
 mod signature;
 
 pub(crate) use groups::Groups;
+pub(crate) use kind::Kind;
+pub use limits::{MAX_DISTANCE, MIN_CORRELATION, MIN_DISTANCE};
 pub use signature::{Signature, Way};
 
 use crate::Result;
 use search::Search;
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Changes whenever some set's groups do, so that data sets made before are made anew.
 pub(crate) const DUPLICATES_VERSION: u32 = 2;
-
-/// The most bits, of 255, in which the hashes of near-copies differ, where the images of different classes look
-/// different.
-pub(crate) const MAX_DISTANCE: u32 = 48;
-
-/// The limit below which it is not lowered, see [`find`].
-pub(crate) const MIN_DISTANCE: u32 = 32;
-
-/// By how much the limit is lowered at a time.
-const STEP: u32 = 4;
-
-/// The limits that may come to be used, the strictest first.
-const LIMITS: [u32; 5] = [MIN_DISTANCE, 36, 40, 44, MAX_DISTANCE];
-
-/// The least correlation of the brightness of near-copies' 32x32 thumbnails.
-pub const MIN_CORRELATION: f64 = 0.90;
-
-/// By what an image hangs together with its group; the strongest where there are several.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Its decoded pixels equal another's.
-    Exact,
-    /// It is a near-copy of another.
-    Near,
-    /// It is a near-copy of another that is mirrored.
-    Mirrored,
-    /// The user says so (`preprocess.split.group_by`).
-    Given,
-}
-
-impl Kind {
-    /// As in `duplicates.csv`.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Exact => "exact",
-            Kind::Near => "near",
-            Kind::Mirrored => "mirrored",
-            Kind::Given => "given",
-        }
-    }
-}
 
 /// Which images are copies of which.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! Compares all images with all others.
 
+use super::groups::Groups;
+use super::kind::Kind;
+use super::limits::{LIMITS, MAX_DISTANCE, MIN_CORRELATION, MIN_DISTANCE, STEP};
 use super::signature::{Signature, Way, within};
-use super::{Groups, Kind, LIMITS, MAX_DISTANCE, MIN_CORRELATION, MIN_DISTANCE, STEP};
 use crate::Result;
 use crate::stage::interrupt;
 use rayon::prelude::*;

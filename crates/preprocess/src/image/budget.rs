@@ -6,7 +6,7 @@
 //! for files as they are read (a quarter) and one for decoding and resizing: a thread that holds of the first and
 //! waits for the second is in nobody's way who could give it some.
 
-use super::ImageError;
+use super::error::ImageError;
 use crate::pipeline::limits::DEFAULT_MEMORY;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;

@@ -9,8 +9,11 @@
 //! - an animation is its first frame; EXIF orientation is applied.
 
 use super::budget::Beside;
+use super::decoded::Decoded;
+use super::error::ImageError;
+use super::pixels::Pixels;
 use super::resize::{resizing_need, shown_size};
-use super::{Decoded, ImageError, Pixels, formats, jpeg};
+use super::{formats, jpeg};
 use crate::folder::{HEAD, format, name_of_other};
 use crate::pipeline::{Filter, ImageSettings};
 use crate::stage::contained::contained;
@@ -24,8 +27,8 @@ const LEAST_SIDE: usize = 128;
 /// Decodes `bytes` in whatever format they show themselves to be, at full size.
 ///
 /// # Errors
-/// No image or no supported one, cut short, corrupt, of more than [`MAX_PIXELS`] or a side of more than [`MAX_SIDE`],
-/// or one that takes more memory than [`budget`](super::budget) allows.
+/// No image or no supported one, cut short, corrupt, of more than [`MAX_PIXELS`](super::MAX_PIXELS) or a side of more
+/// than `MAX_SIDE`, or one that takes more memory than [`budget`](super::budget) allows.
 pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
     let format = recognise(bytes)?;
     without_panics(|| decode_as(bytes, format, &|_| 0)).map(|decoded| decoded.pixels)

@@ -1,6 +1,6 @@
 //! How large an image may be.
 
-use super::ImageError;
+use super::error::ImageError;
 
 /// The most pixels that a file may declare: 200 million, 600 MB of RGB. Checked before anything is allocated.
 pub(crate) const MAX_PIXELS: u64 = 200_000_000;

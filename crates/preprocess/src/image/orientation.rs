@@ -1,6 +1,7 @@
 //! How a camera was held, as EXIF says it.
 
-use super::{Area, Decoded, Pixels};
+use super::decoded::Decoded;
+use super::pixels::{Area, Pixels};
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, RgbImage};
 
@@ -52,6 +53,11 @@ pub(crate) fn of_exif(metadata: &[u8]) -> Option<Orientation> {
 pub(crate) fn swaps_sides(orientation: Orientation) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+/// Whether [`apply`] may make a second copy of the picture.
+pub(crate) fn turns(orientation: Option<Orientation>) -> bool {
+    orientation.is_some_and(swaps_sides)
 }
 
 /// Turns a decoded image upright.

@@ -4,7 +4,7 @@
 //! table, made for such data. On frames of 128x128 that takes 52 % of the pixels' bytes; the example `measure_pixels`
 //! gives the speed.
 
-use super::Pixels;
+use super::pixels::Pixels;
 use ::png::{BitDepth, ColorType, Decoder, DeflateCompression, Encoder, Filter};
 use std::io::Cursor;
 

@@ -7,7 +7,7 @@
 //! a call there is no image in between, and every source lies in the one that it checks. `nearest` is a loop of our
 //! own.
 
-use super::{Area, Pixels};
+use super::pixels::{Area, Pixels};
 use crate::pipeline::{Filter, Fit, ImageSettings};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, SrcCropping};

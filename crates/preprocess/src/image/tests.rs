@@ -1,4 +1,5 @@
 use super::*;
+use crate::pipeline::ImageSettings;
 use std::path::PathBuf;
 
 fn fixture(name: &str) -> Vec<u8> {

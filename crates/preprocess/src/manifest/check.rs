@@ -1,7 +1,7 @@
 //! Whether a manifest that is as it was written describes a data set that can be: a right checksum says nothing about
 //! who computed it, and its names become paths, its numbers indices and sizes.
 
-use super::{FORMAT, Manifest, ShardEntry};
+use super::contents::{FORMAT, Manifest, ShardEntry};
 use crate::pipeline::{Split, limits};
 use crate::shard;
 use std::collections::HashSet;

@@ -53,7 +53,7 @@ impl Examined {
     }
 
     /// What an earlier run found, if it was about the same `images` images.
-    pub(crate) fn load(place: &ShardsDirectory, key: &str, images: usize) -> Option<Self> {
+    pub fn load(place: &ShardsDirectory, key: &str, images: usize) -> Option<Self> {
         let path = place.state(FILE);
         let examined: Self = sealed::read(&path)
             .map_err(|unsealed| unsealed.note_of_a_cache(&path, "the images are decoded again"))

@@ -20,7 +20,7 @@ use crate::pipeline::{GroupBy, Pipeline, PreprocessSettings, Split};
 use crate::split::{self, Item, Keep, SPLIT_VERSION, given_groups};
 use crate::stage::fingerprint;
 use crate::stage::lock::OutputLock;
-use crate::{Error, Result, image, note, say};
+use crate::{Error, ErrorKind, Result, image, note, say};
 use contents::Contents;
 use directory::ShardsDirectory;
 use grouping::Grouping;
@@ -44,7 +44,8 @@ pub fn run(pipeline: &Pipeline) -> Result<()> {
     let place = ShardsDirectory::create(&pipeline.output)?;
     let inputs = Inputs::read(&folder, &place)?;
     let made = make(&folder, &inputs, settings, &place, started);
-    if made.is_err() && inputs.misled() {
+    let failed = made.as_ref().is_err_and(|error| error.kind() != ErrorKind::Interrupted);
+    if failed && inputs.misled() {
         note!("note: what earlier runs remembered of the images was wrong; all are read again");
         Inputs::forget(&place)?;
         return make(&folder, &Inputs::read(&folder, &place)?, settings, &place, started);

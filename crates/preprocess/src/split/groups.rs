@@ -5,7 +5,7 @@
 //! its single images are too few to fill the quota, its groups do. A class of groups alone is divided by itself in
 //! this way.
 
-use super::{Placing, Unit};
+use super::placing::{Placing, Unit};
 use crate::pipeline::Split;
 
 /// Places the units; `single` are the images that fill the quotas afterwards. Both are in the order of their places.

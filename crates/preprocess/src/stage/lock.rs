@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// The lock's file inside the output directory. It stays when the lock is released: removing it would race with the
 /// next process that opens it.
-pub(crate) const FILE_NAME: &str = ".lock";
+pub const FILE_NAME: &str = ".lock";
 
 /// An exclusive lock on an output directory. The system releases it when this is dropped and when the process ends in
 /// whatever way, `kill -9` included.

@@ -2,9 +2,9 @@
 
 use super::baseline::{Baseline, Present};
 use super::baseline_file;
+use super::settings::{FRESH_HINT, settings};
 use super::table::{changes, overview};
 use super::verified::verified_results;
-use super::{FRESH_HINT, settings};
 use crate::document::text_table;
 use preprocess::pipeline::Pipeline;
 use preprocess::stage::error::Context;

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The version of the baseline file that this program writes and reads.
-pub(crate) const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 2;
 
 /// The last format, whose files named no images.
 const WITHOUT_IMAGES: u64 = 1;

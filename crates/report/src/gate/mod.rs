@@ -13,6 +13,7 @@ mod decision;
 mod junit;
 mod pairing;
 mod record;
+mod settings;
 mod table;
 mod verified;
 
@@ -25,17 +26,16 @@ pub use table::table;
 pub use verified::verified_results;
 
 use crate::document::{markdown_table, text_table};
+use crate::files::JUNIT;
 use crate::format::counted;
-use crate::run::JUNIT;
-use preprocess::pipeline::{GateSettings, Pipeline, Undecidable};
+use preprocess::pipeline::{Pipeline, Undecidable};
 use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::error::Context;
 use preprocess::stage::owned::{self, Owned};
 use preprocess::{Error, Result, note, say};
+use settings::settings;
 use std::io::Write;
 use std::path::Path;
-
-const FRESH_HINT: &str = "run `train` and `report` with the same pipeline file again";
 
 /// Compares the results with the baseline and prints the table of it; also writes `junit.xml` beside the report, and
 /// where `GITHUB_STEP_SUMMARY` is set appends the table to that file.
@@ -129,15 +129,6 @@ fn summary(pipeline: &str, verdict: Verdict, table: &str, sentences: &[String], 
     let word = table::word(verdict).to_lowercase();
     let lines = sentences.iter().chain(notes).map(|line| format!("- {}\n", escape(line)));
     format!("### Accuracy gate of {}: {word}\n\n{table}\n{}\n", escape(pipeline), lines.collect::<String>())
-}
-
-fn settings(pipeline: &Pipeline) -> Result<&GateSettings> {
-    pipeline.report.gate.as_ref().ok_or_else(|| {
-        Error::new(format!("the pipeline `{}` has no gate: `report.gate` is not set", pipeline.name)).hint(format!(
-            "add `report: {{ gate: {{ baseline: baselines/{}.json }} }}` to the pipeline file",
-            pipeline.name
-        ))
-    })
 }
 
 fn append(file: &Path, text: &str) -> Result<()> {

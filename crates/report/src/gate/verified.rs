@@ -1,7 +1,7 @@
 //! The results behind `metrics.json`. Its numbers are not believed: they are computed again from the predictions, and
 //! a file that says something else is refused.
 
-use super::FRESH_HINT;
+use super::settings::FRESH_HINT;
 use crate::metrics_file::Metrics;
 use crate::results::Results;
 use preprocess::pipeline::Pipeline;

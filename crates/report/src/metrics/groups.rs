@@ -1,7 +1,7 @@
 //! Images that belong together (near-copies of one picture, images of one patient) say less than as many independent
 //! ones: whatever measures noise counts groups, not images.
 
-use super::interval::{Z, student};
+use super::quantiles::{Z, student};
 use std::collections::HashMap;
 
 /// Which images form a group. Most groups have one image.

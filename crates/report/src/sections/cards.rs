@@ -1,6 +1,6 @@
 //! Cards of images, for the panel and the mistakes.
 
-use super::Material;
+use super::material::Material;
 use crate::figure::{Bar, Guess, SampleCard};
 use crate::format::counted;
 use crate::samples::Picks;

@@ -1,6 +1,6 @@
 //! Which classes are taken for which: first the most frequent confusions, then the whole matrix.
 
-use super::Material;
+use super::material::Material;
 use crate::document::{Block, Drawing, Section, Table};
 use crate::figure::ConfusionFigure;
 use crate::files::confusion_csv_name;

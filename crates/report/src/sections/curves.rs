@@ -1,6 +1,6 @@
 //! Loss and accuracy against epochs.
 
-use super::Material;
+use super::material::Material;
 use crate::document::{Block, Drawing, Section};
 use crate::figure::{Line, LineChart};
 use train::model::history::EpochScores;

@@ -1,6 +1,6 @@
 //! What the models were trained and measured on.
 
-use super::{Material, capitalised};
+use super::material::{Material, capitalised};
 use crate::document::{Block, Cell, Column, Section, Table};
 use crate::format::{count, counted};
 use preprocess::manifest::Manifest;

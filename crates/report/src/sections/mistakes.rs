@@ -1,7 +1,7 @@
 //! Wrong answers that the models were surest of: often the data set's own mistakes.
 
-use super::Material;
 use super::cards::card;
+use super::material::Material;
 use crate::document::{Block, Drawing, Section};
 
 /// Bars of so many classes.

@@ -1,7 +1,7 @@
 //! Sample images, each beside the bar chart of its predicted distribution.
 
 use super::cards::card;
-use super::{Material, capitalised};
+use super::material::{Material, capitalised};
 use crate::document::{Block, Drawing, Section};
 
 /// Bars of so many classes at most; a chart of 50 could not be read.

@@ -1,6 +1,6 @@
 //! Precision, recall, F1 and support of every class.
 
-use super::{Material, capitalised};
+use super::material::{Material, capitalised};
 use crate::document::{Block, Cell, Drawing, Section, Table};
 use crate::figure::{Bar, BarChart};
 use crate::format::{count, counted, images_in_groups};

@@ -1,6 +1,6 @@
 //! Which inputs, settings and versions made this report.
 
-use super::Material;
+use super::material::Material;
 use crate::document::{Block, Cell, Column, Section, Table};
 use crate::format::counted;
 use crate::results::ModelResults;

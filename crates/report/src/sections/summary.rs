@@ -1,6 +1,6 @@
 //! The models side by side, and whether their difference means anything.
 
-use super::{Material, capitalised};
+use super::material::{Material, capitalised};
 use crate::document::{Block, Cell, Column, Section, Table};
 use crate::format::{
     count, counted, interval, number_in_groups, p_value, percent, percent_interval, points, points_interval, seconds,

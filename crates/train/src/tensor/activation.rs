@@ -18,7 +18,9 @@ impl Activation {
         match self {
             Self::None => value,
             Self::Relu => value.max(0.0),
-            Self::Relu6 => value.clamp(0.0, 6.0),
+            // `clamp` would keep what is no number.
+            #[allow(clippy::manual_clamp)]
+            Self::Relu6 => value.max(0.0).min(6.0),
         }
     }
 
@@ -39,6 +41,30 @@ impl Activation {
             Self::None => 0,
             Self::Relu => 1,
             Self::Relu6 => 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_pytorchs_and_what_is_no_number_becomes_zero() {
+        use Activation::{None, Relu, Relu6};
+        for (activation, value, result, passes) in [
+            (None, -3.0, -3.0, true),
+            (Relu, -3.0, 0.0, false),
+            (Relu, 0.0, 0.0, false),
+            (Relu, 7.0, 7.0, true),
+            (Relu, f32::NAN, 0.0, false),
+            (Relu6, -0.5, 0.0, false),
+            (Relu6, 5.5, 5.5, true),
+            (Relu6, 6.0, 6.0, false),
+            (Relu6, f32::INFINITY, 6.0, false),
+            (Relu6, f32::NAN, 0.0, false),
+        ] {
+            assert_eq!((activation.apply(value), activation.passes(value)), (result, passes), "{activation:?} {value}");
         }
     }
 }

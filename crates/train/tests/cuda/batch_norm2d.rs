@@ -47,7 +47,9 @@ impl Case {
         // A mean far from zero, as a network's activations have it.
         let x = noise(1, len).iter().map(|v| v + 30.0).collect();
         let op = Normalization { shape, options };
-        Self { op, x, weight: noise(2, shape[1]), bias: noise(3, shape[1]), dy: noise(4, len) }
+        // Wide enough to reach both limits of ReLU6.
+        let wide = |seed| noise(seed, shape[1]).iter().map(|v| 8.0 * v).collect();
+        Self { op, x, weight: wide(2), bias: wide(3), dy: noise(4, len) }
     }
 
     /// What slots and moving statistics hold before.

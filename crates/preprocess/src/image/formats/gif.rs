@@ -2,8 +2,8 @@
 //! that ends within a block has lost something all the same. Only the last byte, which says that nothing follows, may
 //! be missing, as for all viewers.
 
-use super::cut_short;
-use crate::image::ImageError;
+use super::failure::cut_short;
+use crate::image::error::ImageError;
 
 /// Width and height of the first frame.
 ///

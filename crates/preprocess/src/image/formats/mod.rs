@@ -1,6 +1,7 @@
 //! All formats but JPEG: what is cut short is refused here, where the decoders are lenient, and what they take is
 //! reserved before.
 
+mod failure;
 mod gif;
 mod png;
 #[cfg(test)]
@@ -9,10 +10,12 @@ mod tiff;
 mod webp;
 
 use super::budget::{Beside, Held, reserve};
-use super::colour::to_rgb;
+use super::decoded::Decoded;
+use super::error::ImageError;
 use super::limits::check_size;
-use super::{Decoded, ImageError, Pixels, orientation};
-use ::image::metadata::Orientation;
+use super::orientation;
+use super::pixels::Pixels;
+use super::rgb::to_rgb;
 use ::image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 
@@ -43,16 +46,6 @@ pub fn decode(bytes: &[u8], format: ImageFormat, beside: Beside) -> Result<Decod
         }
     };
     Ok(orientation::apply(Decoded::whole(pixels), orientation).holding(held))
-}
-
-/// Whether that may make a second copy of the picture.
-fn turns(orientation: Option<Orientation>) -> bool {
-    orientation.is_some_and(orientation::swaps_sides)
-}
-
-/// A cut that is told as one, whatever the decoder would say.
-fn cut_short(name: &str, bytes: &[u8]) -> ImageError {
-    ImageError::new(format_args!("the {name} is cut short: it ends after {} bytes", bytes.len()))
 }
 
 /// The crate's decoder, with `inner(width, height)` bytes for itself.

@@ -4,12 +4,13 @@
 //! pixels' chunks is whole for every viewer, and for us if the compressed data end properly; one that ends within
 //! another chunk is cut short.
 
-use super::{cut_short, turns};
+use super::failure::cut_short;
 use crate::image::budget::{Beside, Held, reserve};
-use crate::image::colour::over_white;
+use crate::image::error::ImageError;
 use crate::image::limits::check_size;
-use crate::image::orientation::of_exif;
-use crate::image::{ImageError, Pixels};
+use crate::image::orientation::{of_exif, turns};
+use crate::image::pixels::Pixels;
+use crate::image::rgb::over_white;
 use ::image::metadata::Orientation;
 use ::png::{BitDepth, ColorType, DecodeOptions, Decoder, Transformations};
 use std::borrow::Cow;

@@ -1,8 +1,8 @@
 //! The chunks of a WebP (RFC 9649). The decoder takes what is there of a file that lacks its last bytes; here the
 //! sizes that it declares are held against those that it has.
 
-use super::cut_short;
-use crate::image::ImageError;
+use super::failure::cut_short;
+use crate::image::error::ImageError;
 use std::borrow::Cow;
 
 /// Bits of the flags of an extended file.

@@ -1,6 +1,7 @@
 //! The compressed data as a stream of bits (ITU-T T.81, annex B.1.1.5 and F.2.2.5).
 
-use super::{ImageError, damaged};
+use super::failure::damaged;
+use crate::image::error::ImageError;
 
 /// Bytes that are searched at a time.
 const CHUNK: usize = 32;

@@ -1,7 +1,9 @@
 //! What a JPEG says around its compressed data (ITU-T T.81, annex B).
 
+use super::failure::{cut_short_or_damaged, damaged, unsupported};
 use super::huffman::Huffman;
-use super::{ImageError, cut_short_or_damaged, damaged, standard_tables, unsupported};
+use super::standard_tables;
+use crate::image::error::ImageError;
 use crate::image::orientation;
 use ::image::metadata::Orientation;
 

@@ -15,7 +15,7 @@ mod colour;
 #[cfg(test)]
 mod damage_tests;
 mod entropy;
-mod failures;
+mod failure;
 mod headers;
 mod huffman;
 mod inverse_dct;
@@ -23,6 +23,7 @@ mod inverse_dct;
 mod kinds_tests;
 mod picture;
 mod plane;
+mod plausible;
 mod progressive;
 mod standard_tables;
 mod stored;
@@ -31,9 +32,12 @@ mod streamed;
 mod tests;
 
 use super::budget::{Beside, Held, fits, reserve};
+use super::decoded::Decoded;
+use super::error::ImageError;
 use super::limits::check_size;
 use super::orientation::{apply, swaps_sides};
-use super::{Decoded, ImageError, Pixels};
+use super::pixels::Pixels;
+use failure::cut_short_or_damaged;
 use headers::Headers;
 
 /// Decodes at full size. `beside` says what the caller needs in memory besides the picture's size.
@@ -94,19 +98,4 @@ fn need(headers: &Headers, streamed: bool, turned: bool, points: usize) -> u64 {
     let coefficients = if streamed { 0 } else { across * down * blocks * 64 * size_of::<i16>() };
     let [width, height] = [headers.width, headers.height].map(|side| (side * points).div_ceil(8));
     (width * height * 3 * if turned { 2 } else { 1 } + coefficients) as u64
-}
-
-/// An intact file of a kind that this program cannot read.
-fn unsupported(what: impl std::fmt::Display) -> ImageError {
-    ImageError::new(format_args!("{what} are not supported"))
-}
-
-/// A file that breaks the rules of the format.
-fn damaged(what: impl std::fmt::Display) -> ImageError {
-    ImageError::new(format_args!("damaged JPEG: {what}"))
-}
-
-/// Something is missing, at the file's end or before.
-fn cut_short_or_damaged(at_end: bool, what: impl std::fmt::Display) -> ImageError {
-    if at_end { ImageError::new(format_args!("the JPEG is cut short: {what}")) } else { damaged(what) }
 }

@@ -3,7 +3,8 @@
 use super::colour::{cmyk_to_rgb, grey_to_rgb, rgb_to_rgb, ycc_to_rgb, ycck_to_rgb};
 use super::headers::{Colour, Headers};
 use super::plane::Plane;
-use super::{ImageError, Pixels};
+use crate::image::error::ImageError;
+use crate::image::pixels::Pixels;
 
 /// A picture that grows from top to bottom.
 pub(crate) struct Picture {

@@ -1,8 +1,9 @@
 //! One channel's pixels, a row of minimum coded units at a time.
 
+use super::failure::unsupported;
 use super::headers::Headers;
 use super::inverse_dct::{Coefficients, EXTENT, Inverse, inverse, places, scale};
-use super::{ImageError, unsupported};
+use crate::image::error::ImageError;
 
 /// How a channel with fewer samples than the picture has pixels is enlarged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

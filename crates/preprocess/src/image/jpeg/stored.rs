@@ -1,15 +1,17 @@
 //! Files of several scans: progressive ones, and those with channels in scans of their own. All coefficients are kept
 //! until the end.
 
+use super::block;
 use super::entropy::{Bits, Entropy};
-use super::failures::unreadable;
+use super::failure::{cut_short_or_damaged, damaged};
 use super::headers::{Colour, Headers, Scan};
 use super::huffman::Huffman;
 use super::inverse_dct::Coefficients;
 use super::picture::Picture;
+use super::plausible::{check_plausible, check_used_up, unreadable};
 use super::progressive::{Band, Block, first_dc, more_dc};
-use super::streamed::{check_plausible, check_used_up};
-use super::{ImageError, Pixels, block, cut_short_or_damaged, damaged};
+use crate::image::error::ImageError;
+use crate::image::pixels::Pixels;
 
 /// A channel's coefficients.
 struct Store {

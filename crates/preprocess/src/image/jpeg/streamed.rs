@@ -1,13 +1,15 @@
 //! Files with all channels in one scan: no more than a row of units is kept.
 
+use super::block;
 use super::entropy::{Bits, Entropy};
-use super::failures::unreadable;
 use super::headers::{Headers, Scan};
 use super::huffman::Huffman;
 use super::inverse_dct::Coefficients;
 use super::picture::Picture;
 use super::plane::Plane;
-use super::{ImageError, Pixels, block, damaged};
+use super::plausible::{check_plausible, check_used_up, unreadable};
+use crate::image::error::ImageError;
+use crate::image::pixels::Pixels;
 
 /// The fewest bits that a block takes: one for the first coefficient, one that ends it.
 const LEAST_BLOCK_BITS: usize = 2;
@@ -56,27 +58,6 @@ pub fn decode(headers: &Headers, scan: &Scan, bytes: &[u8], points: usize) -> Re
     }
     check_used_up(&bits)?;
     Ok(picture.finish())
-}
-
-/// Whether the data can hold so much: a file of few bytes cannot claim many pixels.
-pub(crate) fn check_plausible(least_bits: usize, entropy: &Entropy) -> Result<(), ImageError> {
-    if least_bits <= entropy.bits() {
-        return Ok(());
-    }
-    Err(damaged(format_args!(
-        "of at least {} bytes of compressed data it has {}",
-        least_bits.div_ceil(8),
-        entropy.bits() / 8
-    )))
-}
-
-/// Only the bits that fill up the last byte may be left, or bytes that fill up more.
-pub(crate) fn check_used_up(bits: &Bits) -> Result<(), ImageError> {
-    match bits.surplus() {
-        Some(0) => Ok(()),
-        Some(surplus) => Err(damaged(format_args!("{surplus} bytes of compressed data are left over"))),
-        None => Err(damaged("its compressed data end too early")),
-    }
 }
 
 /// A channel's codes and state.

@@ -1,7 +1,7 @@
 //! From the bytes of a strip or tile to rows of packed numbers.
 
 use super::layout::{Colour, Compression, Layout};
-use crate::image::ImageError;
+use crate::image::error::ImageError;
 use fax::decoder::{DecodeStatus, Group4Decoder};
 use std::borrow::Cow;
 use std::convert::Infallible;

@@ -1,6 +1,6 @@
 //! The first directory of a TIFF or BigTIFF: tags and their values (TIFF 6.0, section 2; the BigTIFF design).
 
-use crate::image::ImageError;
+use crate::image::error::ImageError;
 use std::collections::BTreeMap;
 
 /// Tags that are looked at, by their names in the specification.

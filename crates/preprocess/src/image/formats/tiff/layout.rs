@@ -1,7 +1,7 @@
 //! What the tags say of the picture, and whether it is of a kind that is read. What is not is told by name.
 
 use super::directory::{Directory, tag};
-use crate::image::ImageError;
+use crate::image::error::ImageError;
 
 /// How the strips' or tiles' bytes are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,9 @@ mod layout;
 mod samples;
 
 use crate::image::budget::{Beside, Held, reserve};
+use crate::image::error::ImageError;
 use crate::image::limits::check_size;
-use crate::image::{ImageError, Pixels};
+use crate::image::pixels::Pixels;
 use ::image::metadata::Orientation;
 use directory::{Directory, tag};
 use layout::{Compression, Layout};

@@ -1,7 +1,7 @@
 //! From packed numbers to 8-bit RGB.
 
 use super::layout::{Alpha, Colour, Layout, Predictor};
-use crate::image::ImageError;
+use crate::image::error::ImageError;
 use std::cell::RefCell;
 
 /// Converts rows of one picture.

@@ -18,7 +18,9 @@ fn fast_equals_reference() {
         let c = shape[1];
         // A mean far from zero, as a network's activations have it.
         let x: Vec<f32> = noise(1, shape.iter().product()).iter().map(|v| v + 30.0).collect();
-        let (weight, bias, dy) = (noise(2, c), noise(3, c), noise(4, x.len()));
+        // Wide enough to reach both limits of ReLU6.
+        let wide = |seed| noise(seed, c).iter().map(|v| 8.0 * v).collect::<Vec<f32>>();
+        let (weight, bias, dy) = (wide(2), wide(3), noise(4, x.len()));
         let op = Normalization { shape, options: NormOptions { activation, epsilon: 1e-3, momentum: 0.1 } };
         let vector = |values: &[f32]| device.try_tensor_from_vec(values.to_vec(), (c,)).unwrap();
         let [x_blocked, dy_blocked] = [&x, &dy].map(|values| device.upload(&pool, shape, values).unwrap());

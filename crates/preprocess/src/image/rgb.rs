@@ -1,7 +1,7 @@
-//! Any colours to 8-bit RGB.
+//! The one way to 8-bit RGB; `decode` says what it does with every kind of pixel.
 
-use super::Pixels;
-use image::DynamicImage;
+use super::pixels::Pixels;
+use ::image::DynamicImage;
 
 /// The documented conversion. RGBA of 8 bits stays where it is.
 pub(super) fn to_rgb(image: DynamicImage) -> Pixels {
