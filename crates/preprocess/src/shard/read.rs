@@ -78,7 +78,7 @@ fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes, copy:
     if !copies.is_some_and(is_of_copy) {
         return Err(format!("its rows are not of copy {copy}"));
     }
-    append_rows(rows, batch, content).ok_or_else(|| "its columns are others".to_owned())
+    append_rows(rows, batch, content).ok_or_else(|| "a column of its rows is missing, or of another type".to_owned())
 }
 
 fn append_rows(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Option<()> {

@@ -291,7 +291,11 @@ impl<B: Backend> Stepper<B> {
     /// What the training loop does with a batch.
     fn step(&mut self, batches: &mut impl Iterator<Item = Result<Batch<Pixels<B>>>>) -> Result<()> {
         let started = Instant::now();
-        let ended = || Err(Error::new("the images ended early"));
+        let ended = || {
+            Err(Error::new(
+                "there were fewer batches than steps: the data set changed meanwhile, or this is a mistake in this program",
+            ))
+        };
         let batch = self.wait.time(|| batches.next().unwrap_or_else(ended))?;
         self.learner.step(&batch, &mut self.score)?;
         drop(batch);

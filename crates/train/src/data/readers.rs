@@ -63,7 +63,7 @@ impl<M: DerefMut<Target = [u8]> + Send + 'static> Readers<M> {
             return None;
         }
         self.next += 1;
-        Some(received.unwrap_or_else(|_| Err(Error::new("the thread that reads images ended early"))))
+        Some(received.unwrap_or_else(|_| Err(Error::new("a thread that reads images stopped before its last batch"))))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Adam over all trainable parameters of a network, with decoupled weight decay if asked for.
 
 use crate::ops::Backend;
-use crate::ops::adam::{Moved, Step};
+use crate::ops::adam::{ParameterUpdate, Step};
 use crate::tensor::failure::device_error;
 use crate::tensor::memory::Slot;
 use crate::tensor::parameter::Parameter;
@@ -92,10 +92,10 @@ impl<B: Backend> Adam<B> {
     pub fn update(&mut self, parameters: Vec<&mut Parameter<B>>, gradients: &mut Gradients<f32, B>) -> Result<()> {
         self.step += 1;
         let trainable = parameters.into_iter().filter(|p| p.trainable);
-        let moved = |(parameter, moments)| moved(parameter, moments, self.weight_decay);
-        let moved = trainable.zip(&mut self.moments).map(moved).collect::<Result<_>>()?;
+        let update = |(parameter, moments)| parameter_update(parameter, moments, self.weight_decay);
+        let updates = trainable.zip(&mut self.moments).map(update).collect::<Result<_>>()?;
         let step = Step { count: self.step, learning_rate: self.learning_rate, betas: BETAS, epsilon: EPSILON };
-        self.device.adam(&self.pool, &step, moved, gradients).map_err(device_error("Adam's step"))
+        self.device.adam(&self.pool, &step, updates, gradients).map_err(device_error("Adam's step"))
     }
 
     /// Copies of all moments, in the order of the trainable parameters.
@@ -134,17 +134,17 @@ impl<B: Backend> Adam<B> {
 }
 
 /// What the step needs of a parameter. Only kernels and matrices decay.
-fn moved<'a, B: Backend>(
+fn parameter_update<'a, B: Backend>(
     parameter: &'a mut Parameter<B>,
     moments: &'a mut Moments<B>,
     weight_decay: f64,
-) -> Result<Moved<'a, B>> {
+) -> Result<ParameterUpdate<'a, B>> {
     if parameter.name != moments.name {
         return Err(Error::new(format!("Adam holds moments of `{}`, not of `{}`", moments.name, parameter.name)));
     }
     let weight_decay = if parameter.shape.len() > 1 { weight_decay } else { 0.0 };
     let Moments { first, second, .. } = moments;
-    Ok(Moved { parameter: &mut parameter.tensor, first, second, weight_decay })
+    Ok(ParameterUpdate { parameter: &mut parameter.tensor, first, second, weight_decay })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::common::{assert_close, device, noise, pool, slot, vector};
 use dfdx::tensor::Gradients;
 use preprocess::pipeline::Precision;
-use train::ops::adam::{AdamKernel, Moved, Step, reference};
+use train::ops::adam::{AdamKernel, ParameterUpdate, Step, reference};
 use train::tensor::memory::{Memory, Vector};
 
 #[test]
@@ -38,8 +38,12 @@ fn equals_the_reference_for_more_parameters_than_a_launch_takes() {
         }
         let moments = firsts.iter_mut().zip(&mut seconds).enumerate();
         let moved = parameters.iter_mut().zip(moments);
-        let moved =
-            moved.map(|(parameter, (at, (first, second)))| Moved { parameter, first, second, weight_decay: decay(at) });
+        let moved = moved.map(|(parameter, (at, (first, second)))| ParameterUpdate {
+            parameter,
+            first,
+            second,
+            weight_decay: decay(at),
+        });
         device.adam(&pool, &step, moved.collect(), &mut gradients).unwrap();
         for (at, [p, m, v]) in host.iter().enumerate() {
             let what = |what: &str| format!("{what} of parameter {at} after step {count}");

@@ -1,6 +1,6 @@
 //! The step on the CPU, through dfdx's kernel, a parameter at a time.
 
-use super::{AdamKernel, Moved, Step};
+use super::{AdamKernel, ParameterUpdate, Step};
 use crate::device::cpu::BufferPool;
 use dfdx::tensor::{Cpu, Gradients, HasErr};
 use dfdx::tensor_ops::{AdamConfig, WeightDecay};
@@ -10,10 +10,10 @@ impl AdamKernel for Cpu {
         &self,
         _: &BufferPool,
         step: &Step,
-        parameters: Vec<Moved<'_, Self>>,
+        parameters: Vec<ParameterUpdate<'_, Self>>,
         gradients: &mut Gradients<f32, Self>,
     ) -> Result<(), <Self as HasErr>::Err> {
-        for Moved { parameter, first, second, weight_decay } in parameters {
+        for ParameterUpdate { parameter, first, second, weight_decay } in parameters {
             let gradient = gradients.get_or_alloc_mut(parameter)?;
             let config = AdamConfig {
                 lr: step.learning_rate,

@@ -1,6 +1,6 @@
 //! The step on NVIDIA GPUs: one launch for up to 64 parameters.
 
-use super::{AdamKernel, Moved, Step};
+use super::{AdamKernel, ParameterUpdate, Step};
 use crate::device::cuda::{CudaPool, kernel_size, pointer};
 use cudarc::driver::{DevicePtr, DeviceRepr, DeviceSlice};
 use dfdx::shapes::HasShape;
@@ -50,7 +50,7 @@ impl AdamKernel for Cuda {
         &self,
         pool: &CudaPool,
         step: &Step,
-        mut parameters: Vec<Moved<'_, Self>>,
+        mut parameters: Vec<ParameterUpdate<'_, Self>>,
         gradients: &mut Gradients<f32, Self>,
     ) -> Result<(), CudaError> {
         for parameters in parameters.chunks_mut(TENSORS) {
@@ -78,7 +78,11 @@ fn arguments(step: &Step) -> Tensors {
     Tensors { of: [Tensor::default(); TENSORS], count: 0, learning_rate, betas, epsilon, corrections }
 }
 
-fn tensor(step: &Step, moved: &mut Moved<'_, Cuda>, gradients: &mut Gradients<f32, Cuda>) -> Result<Tensor, CudaError> {
+fn tensor(
+    step: &Step,
+    moved: &mut ParameterUpdate<'_, Cuda>,
+    gradients: &mut Gradients<f32, Cuda>,
+) -> Result<Tensor, CudaError> {
     let len = moved.parameter.shape().0;
     let gradient = gradients.get_or_alloc_mut(&*moved.parameter)?;
     let lengths = [gradient.len(), moved.first.len(), moved.second.len()];

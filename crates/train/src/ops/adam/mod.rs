@@ -28,7 +28,7 @@ pub struct Step {
 
 /// A parameter and the moving averages of its gradient.
 #[derive(Debug)]
-pub struct Moved<'a, B: Memory> {
+pub struct ParameterUpdate<'a, B: Memory> {
     /// p.
     pub parameter: &'a mut Vector<B>,
     /// m.
@@ -48,7 +48,7 @@ pub trait AdamKernel: Memory {
         &self,
         pool: &Self::Pool,
         step: &Step,
-        parameters: Vec<Moved<'_, Self>>,
+        parameters: Vec<ParameterUpdate<'_, Self>>,
         gradients: &mut Gradients<f32, Self>,
     ) -> Result<(), Self::Err>
     where

@@ -2,7 +2,7 @@
 //! image while it is in the cache: its normalisation, the convolution, its moments; in the backward pass both
 //! gradients.
 
-use super::direct::{Direct, Expansion, Extras, Residual, input_gradient_phases};
+use super::direct::{Addends, Direct, Expansion, Residual, input_gradient_phases};
 use super::images::Images;
 use super::winograd::Winograd;
 use super::{Conv2dKernel, ConvGradients, Epilogue, Geometry, Input, OutputGradient, dense, depthwise, plain};
@@ -92,14 +92,14 @@ enum Algorithm {
 }
 
 /// A convolution that is ready to be run on images.
-struct Prepared {
+struct PackedConvolution {
     level: Level,
     direct: Direct,
     algorithm: Algorithm,
     per_task: usize,
 }
 
-impl Prepared {
+impl PackedConvolution {
     /// For a batch of that many images. `weight` gives a weight by output, input, kernel row and column.
     fn new(
         (level, pool): (Level, &BufferPool),
@@ -122,26 +122,26 @@ impl Prepared {
         Self { level, direct, algorithm, per_task }
     }
 
-    /// Convolves one image; the bias in `extras` has a value for every lane.
-    fn run(&self, image: &[f32], extras: Extras<'_>, y: &mut [f32]) {
+    /// Convolves one image; the bias in `addends` has a value for every lane.
+    fn run(&self, image: &[f32], addends: Addends<'_>, y: &mut [f32]) {
         let plane = self.direct.target.size[0] * self.direct.target.size[1] * LANES;
         y.par_chunks_mut(self.per_task * plane).enumerate().for_each(|(part, y)| {
             let (first, count) = (part * self.per_task, y.len() / plane);
-            let residual = match extras.residual {
+            let residual = match addends.residual {
                 Residual::Map(map) => Residual::Map(&map[first * plane..][..y.len()]),
                 other => other,
             };
-            let bias = &extras.bias[first * LANES..][..count * LANES];
-            let extras = Extras { bias, residual, ..extras };
+            let bias = &addends.bias[first * LANES..][..count * LANES];
+            let addends = Addends { bias, residual, ..addends };
             let part_of = |stride: usize| first * stride..(first + count) * stride;
             match &self.algorithm {
                 Algorithm::Direct(plan, weights) => {
                     let part = part_of(plan.weight_rows() * LANES);
-                    self.direct.run(self.level, plan, image, &weights[part], extras, y);
+                    self.direct.run(self.level, plan, image, &weights[part], addends, y);
                 }
                 Algorithm::Winograd(winograd, weights) => {
                     let part = part_of(winograd.weights_len());
-                    winograd.run(self.level, image, &weights[part], extras, y);
+                    winograd.run(self.level, image, &weights[part], addends, y);
                 }
             }
         });
@@ -198,7 +198,7 @@ fn dense_forward(
     y: &mut [f32],
 ) {
     let weight = |o, c, u, v| weight[((o * g.c + c) * g.kernel_h + u) * g.kernel_w + v];
-    let prepared = Prepared::new(on, Direct::forward(g, layout), g.n, weight);
+    let prepared = PackedConvolution::new(on, Direct::forward(g, layout), g.n, weight);
     let mut lanes = vec![0.0; blocks(g.o) * LANES];
     if let Some(bias) = bias {
         lanes[..g.o].copy_from_slice(bias);
@@ -211,7 +211,7 @@ fn dense_forward(
     };
     y.par_chunks_mut(image).zip(taken).enumerate().for_each(|(n, (y, taken))| {
         let residual = epilogue.residual.map_or(Residual::None, |map| Residual::Map(&map[n * image..][..image]));
-        x.with(on.1, n, |x| prepared.run(x, Extras { bias: &lanes, residual, activation: epilogue.activation }, y));
+        x.with(on.1, n, |x| prepared.run(x, Addends { bias: &lanes, residual, activation: epilogue.activation }, y));
         for (y, taken) in y.chunks_exact(plane).zip(taken.into_iter().flat_map(|taken| taken.chunks_exact_mut(MOMENTS)))
         {
             moments(on.0, y, taken);
@@ -258,7 +258,7 @@ fn dense_gradient(
 
 /// The convolutions that the gradient by the input is made of.
 struct InputGradient {
-    phases: Vec<Prepared>,
+    phases: Vec<PackedConvolution>,
     /// Zeros.
     bias: Vec<f32>,
     accumulate: Accumulate,
@@ -274,7 +274,7 @@ impl InputGradient {
                 let (u, v) = (tap_y + (kernel_h - 1 - u) * g.stride, tap_x + (kernel_w - 1 - v) * g.stride);
                 weight[((o * g.c + c) * g.kernel_h + u) * g.kernel_w + v]
             };
-            Prepared::new(on, phase.direct, GROUPS.min(g.n), turned)
+            PackedConvolution::new(on, phase.direct, GROUPS.min(g.n), turned)
         });
         let phases: Vec<_> = phases.collect();
         let all_written = phases.len() == g.stride * g.stride;
@@ -290,8 +290,8 @@ impl InputGradient {
         if self.accumulate == Accumulate::Overwrite && !self.all_written {
             dx.fill(0.0);
         }
-        let extras = Extras { bias: &self.bias, residual, activation: Activation::None };
-        self.phases.iter().for_each(|phase| phase.run(dy, extras, dx));
+        let addends = Addends { bias: &self.bias, residual, activation: Activation::None };
+        self.phases.iter().for_each(|phase| phase.run(dy, addends, dx));
     }
 }
 

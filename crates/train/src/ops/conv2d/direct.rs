@@ -42,7 +42,7 @@ pub(super) struct Target {
 
 /// What is added to the products' sum.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Extras<'a> {
+pub(super) struct Addends<'a> {
     /// One for every lane of every output block.
     pub bias: &'a [f32],
     /// A map like the output.
@@ -203,7 +203,7 @@ impl Direct {
         plan: &Expansion,
         image: &[f32],
         weights: &[f32],
-        extras: Extras<'_>,
+        addends: Addends<'_>,
         y: &mut [f32],
     ) {
         let weights_stride = plan.weight_rows() * LANES;
@@ -211,11 +211,11 @@ impl Direct {
         let count = y.len() / block_stride;
         let ([out_h, out_w], Target { size, first, step }) = (self.out, self.target);
         assert_eq!(weights.len(), count * weights_stride);
-        assert_eq!(extras.bias.len(), count * LANES);
+        assert_eq!(addends.bias.len(), count * LANES);
         assert_eq!(y.len(), count * block_stride);
         assert!(first[0] + (out_h - 1) * step < size[0] && first[1] + (out_w - 1) * step < size[1]);
         let y_start = y.as_mut_ptr();
-        let residual = extras.residual.start(y_start, y.len());
+        let residual = addends.residual.start(y_start, y.len());
         self.for_each_band(plan, image, |x, rows| {
             assert!(plan.len() <= x.len() && rows.len() <= plan.band);
             for i in rows.clone() {
@@ -229,9 +229,9 @@ impl Direct {
                         runs: &plan.runs,
                         weights: weights.as_ptr(),
                         weights_stride,
-                        bias: extras.bias.as_ptr(),
+                        bias: addends.bias.as_ptr(),
                         residual: residual.map(|r| r.add(at)),
-                        activation: extras.activation,
+                        activation: addends.activation,
                         y: y_start.add(at),
                         pixels: out_w,
                         pixel_stride: step * LANES,

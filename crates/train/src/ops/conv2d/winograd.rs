@@ -11,7 +11,7 @@
 
 mod transforms;
 
-use super::direct::{Direct, Extras};
+use super::direct::{Addends, Direct};
 use super::tile::{Outer, Row, Run};
 use crate::device::cpu::activation::activate;
 use crate::device::cpu::layout::{LANES, blocks};
@@ -142,14 +142,14 @@ impl Winograd {
     }
 
     /// Some output blocks of one image: `weights` and `y` `[block][h][w][16]` hold these blocks alone.
-    pub(crate) fn run(&self, level: Level, image: &[f32], weights: &[f32], extras: Extras<'_>, y: &mut [f32]) {
+    pub(crate) fn run(&self, level: Level, image: &[f32], weights: &[f32], addends: Addends<'_>, y: &mut [f32]) {
         let block_stride = self.out[0] * self.out[1] * LANES;
         let count = y.len() / block_stride;
         assert_eq!(image.len(), self.blocks[0] * self.input[1] * self.input[2] * LANES);
         assert_eq!(weights.len(), count * self.weights_len());
-        assert_eq!((extras.bias.len(), y.len()), (count * LANES, count * block_stride));
+        assert_eq!((addends.bias.len(), y.len()), (count * LANES, count * block_stride));
         let y_start = y.as_mut_ptr();
-        let residual = extras.residual.start(y_start, y.len());
+        let residual = addends.residual.start(y_start, y.len());
         SCRATCH.with_borrow_mut(|[transformed, products]| {
             for band in self.bands(self.band) {
                 let transformed = sized(transformed, POINTS * band.point_len(self.blocks[0]));
@@ -160,9 +160,9 @@ impl Winograd {
                 let output = TransformOutput {
                     band: &band,
                     products,
-                    bias: extras.bias,
+                    bias: addends.bias,
                     residual,
-                    activation: extras.activation,
+                    activation: addends.activation,
                     y: y_start,
                 };
                 // SAFETY: `y` and the residual hold `count` blocks of the output's size.
