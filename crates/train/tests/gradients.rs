@@ -46,6 +46,15 @@ fn cases() -> Vec<Case> {
             flatten(&y, pass).unwrap()
         })
     };
+    // An op on a map that is still to be normalised.
+    let normed = |op: fn(&FeatureMap<Cpu>, &mut Pass<Cpu>) -> FeatureMap<Cpu>| -> Box<Run> {
+        Box::new(move |x, p, pass| {
+            let [weight, bias, running_mean, running_var] = p else { unreachable!("four parameters") };
+            let options = NormOptions { activation: Activation::Relu, epsilon: 1e-3, momentum: 0.1 };
+            let y = batch_norm2d(x, Parameters { weight, bias, running_mean, running_var }, options, pass).unwrap();
+            flatten(&op(&y, pass), pass).unwrap()
+        })
+    };
     let pool = |window| -> Box<Run> {
         Box::new(move |x, _, pass| {
             let y = max_pool2d("pool", x, window, pass).unwrap();
@@ -155,6 +164,18 @@ fn cases() -> Vec<Case> {
             input: [2, 17, 5, 6],
             parameters: &[],
             run: Box::new(|x, _, pass| global_avg_pool2d("mean", x, pass).unwrap()),
+        },
+        Case {
+            name: "max pooling of a normalised map",
+            input: [3, 17, 4, 5],
+            parameters: &[&[17], &[17], &[17], &[17]],
+            run: normed(|x, pass| max_pool2d("pool", x, Window { size: 3, stride: 2, padding: 1 }, pass).unwrap()),
+        },
+        Case {
+            name: "global average pooling of a normalised map",
+            input: [3, 17, 3, 4],
+            parameters: &[&[17], &[17], &[17], &[17]],
+            run: normed(|x, pass| global_avg_pool2d("mean", x, pass).unwrap()),
         },
         Case {
             name: "activation by itself",

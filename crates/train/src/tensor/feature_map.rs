@@ -115,6 +115,17 @@ impl<B: PendingKernel> FeatureMap<B> {
         }
     }
 
+    /// What lies in memory, and what an op that applies it on the way has to apply first.
+    ///
+    /// # Errors
+    /// They are images.
+    pub(crate) fn source(&self, op: &str) -> Result<(&B::Buffer, Option<&Affine<B>>)> {
+        match self.layout {
+            Layout::Activations => Ok((&self.data, self.affine.as_deref())),
+            Layout::Images => Err(images_unread(op)),
+        }
+    }
+
     /// The activations for an op that does not apply what is pending itself.
     pub(crate) fn activations(&self, op: &str, pass: &Pass<B>) -> Result<Rc<B::Buffer>> {
         self.applied(op, pass.device(), pass.pool())
@@ -128,11 +139,13 @@ impl<B: PendingKernel> FeatureMap<B> {
                 device.apply_affine(self.shape, affine, &self.data, &mut y).map_err(device_error(op))?;
                 Ok(Rc::new(y))
             }
-            (Layout::Images, _) => {
-                Err(Error::new(format!("{op} cannot read images directly: a convolution has to come first")))
-            }
+            (Layout::Images, _) => Err(images_unread(op)),
         }
     }
+}
+
+fn images_unread(op: &str) -> Error {
+    Error::new(format!("{op} cannot read images directly: a convolution has to come first"))
 }
 
 /// Flattened images `[n, features, 1, 1]` as dfdx' matrix `[n, features]`, on which its ops (the loss) go on. The

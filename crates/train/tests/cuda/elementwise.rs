@@ -9,7 +9,7 @@ use train::ops::flatten::FlattenKernel;
 use train::ops::global_avg_pool2d::{self, GlobalAvgPool2dKernel};
 use train::tensor::activation::Activation;
 use train::tensor::memory::{Accumulate, Memory};
-use train::tensor::pending::{AddKernel, Affine};
+use train::tensor::pending::{AddKernel, Affine, PendingKernel};
 
 /// One element, a part of a block, a block and one more, many blocks.
 const SHAPES: [[usize; 4]; 5] = [[1, 1, 1, 1], [2, 3, 5, 7], [1, 257, 1, 1], [1, 3, 61, 61], [3, 17, 30, 30]];
@@ -81,7 +81,7 @@ fn means_and_their_gradients() {
         let (x, dy) = (noise(1, shape.iter().product()), noise(2, n * c));
         let on_device = device.upload(&pool, shape, &x).unwrap();
         let mut y = not_a_number(&device, &pool, [n, c, 1, 1]);
-        device.global_avg_pool2d(shape, &on_device, &mut y).unwrap();
+        device.global_avg_pool2d(shape, &on_device, None, &mut y).unwrap();
         let expected = global_avg_pool2d::reference::forward(shape, &x);
         assert_close(&format!("{shape:?}"), &device.download([n, c, 1, 1], &y).unwrap(), &expected, 1e-6);
         let expected = global_avg_pool2d::reference::gradient(shape, &dy);
@@ -92,6 +92,28 @@ fn means_and_their_gradients() {
         let mut dx = not_a_number(&device, &pool, shape);
         device.global_avg_pool2d_gradient(shape, &dy, &mut dx, Accumulate::Overwrite).unwrap();
         assert_close(&format!("{shape:?}, overwritten"), &device.download(shape, &dx).unwrap(), &expected, 1e-6);
+    }
+}
+
+#[test]
+fn means_apply_what_is_pending() {
+    let device = device();
+    let pool = pool(&device, Precision::Fp32);
+    for shape @ [n, c, ..] in SHAPES {
+        let x = device.upload(&pool, shape, &noise(1, shape.iter().product())).unwrap();
+        for activation in [Activation::None, Activation::Relu, Activation::Relu6] {
+            let [scale, shift] = [2, 3].map(|seed| vector(&device, &noise(seed, c)));
+            let affine = Affine { scale, shift, activation };
+            let mut applied = not_a_number(&device, &pool, shape);
+            device.apply_affine(shape, &affine, &x, &mut applied).unwrap();
+            let of = |x, affine| {
+                let mut y = not_a_number(&device, &pool, [n, c, 1, 1]);
+                device.global_avg_pool2d(shape, x, affine, &mut y).unwrap();
+                device.download([n, c, 1, 1], &y).unwrap()
+            };
+            // The same bytes as if it had been written before.
+            assert_eq!(of(&x, Some(&affine)), of(&applied, None), "{shape:?}, {activation:?}");
+        }
     }
 }
 

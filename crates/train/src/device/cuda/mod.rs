@@ -11,6 +11,7 @@ mod feed;
 mod indices;
 mod open;
 pub mod peak;
+mod pending;
 mod pointer;
 
 pub use buffer::{CudaBuffer, CudaPool};
@@ -18,6 +19,7 @@ pub(crate) use context::{Context, blocks, kernel_size};
 pub use feed::{CudaPixels, CudaStore};
 pub use indices::Indices;
 pub use open::{open, set_precision};
+pub(crate) use pending::Pending;
 pub(crate) use pointer::pointer;
 
 use crate::tensor::memory::{Matrix, Memory, MemoryUse, Slot, Vector};

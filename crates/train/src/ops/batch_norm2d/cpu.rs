@@ -243,6 +243,47 @@ impl LaneAffine {
         // SAFETY: `level` is the machine's; both planes hold the same number of whole pixels.
         unsafe { dispatch(level, Apply { scale, shift, activation: self.activation, x, y }) };
     }
+
+    /// Adds the sum of a plane's values, applied, to `sums`: the number that
+    /// [`add_pixels`](crate::device::cpu::sums::add_pixels) gives of what [`apply`](Self::apply) writes.
+    pub(crate) fn add_pixels(&self, level: Level, block: usize, x: &[f32], sums: &mut [f32]) {
+        assert_eq!((x.len() % LANES, sums.len()), (0, LANES));
+        let mut total = [0.0; LANES];
+        // SAFETY: `level` is the machine's, and the plane holds whole pixels.
+        unsafe {
+            dispatch(level, Applied { of: &self.blocks[block], activation: self.activation, x, sum: &mut total })
+        };
+        sums.iter_mut().zip(total).for_each(|(sum, total)| *sum += total);
+    }
+}
+
+/// The sum of `f(scale · x + shift)` over a plane.
+struct Applied<'a> {
+    of: &'a [Lanes; 2],
+    activation: Activation,
+    x: &'a [f32],
+    sum: &'a mut Lanes,
+}
+
+impl Terms<1> for Applied<'_> {
+    #[inline(always)]
+    unsafe fn at<S: Simd>(&self, at: usize) -> [S::Block; 1] {
+        let [scale, shift] = self.of;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let x = S::load(self.x.as_ptr().add(at));
+            let value = S::multiply_add(x, S::load(scale.as_ptr()), S::load(shift.as_ptr()));
+            [activate::<S>(self.activation, value)]
+        }
+    }
+}
+
+impl Kernel for Applied<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's promise.
+        [*self.sum] = unsafe { sum::<S, 1>(self.x.len(), &self) };
+    }
 }
 
 struct Apply<'a> {

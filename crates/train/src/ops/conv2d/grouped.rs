@@ -1,10 +1,9 @@
 //! Convolution in groups on NVIDIA GPUs: kernels that read what they need when they need it.
 
 use super::{ConvGradients, Epilogue, Geometry, Input};
-use crate::device::cuda::{Context, CudaBuffer, blocks, pointer};
+use crate::device::cuda::{Context, CudaBuffer, Pending, blocks, pointer};
 use crate::ops::gemm::check_len;
 use crate::tensor::memory::{Accumulate, Vector};
-use crate::tensor::pending::Affine;
 use cudarc::driver::{DevicePtr, DeviceRepr};
 use dfdx::tensor::{Cuda, CudaError};
 
@@ -16,15 +15,6 @@ const THREADS: usize = 128;
 #[repr(C)]
 struct Sizes([i32; 13]);
 
-/// `Pending` in `cuda.cu`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Pending {
-    scale: u64,
-    shift: u64,
-    activation: i32,
-}
-
 /// `OutputGradient` in `cuda.cu`.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -35,8 +25,6 @@ struct Gradient {
 
 // SAFETY: plain numbers, laid out as in C.
 unsafe impl DeviceRepr for Sizes {}
-// SAFETY: as above.
-unsafe impl DeviceRepr for Pending {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for Gradient {}
 
@@ -50,16 +38,6 @@ impl Sizes {
         let sizes = [g.n, g.c, g.h, g.w, g.o, g.groups, g.kernel_h, g.kernel_w, g.stride, g.pad_top, g.pad_left];
         let all: Vec<i32> = sizes.into_iter().chain([g.out_h, g.out_w]).map(|size| size as i32).collect();
         Ok(Self(all.try_into().unwrap_or([0; 13])))
-    }
-}
-
-impl Pending {
-    fn new(affine: Option<&Affine<Cuda>>) -> Self {
-        affine.map_or(Self { scale: 0, shift: 0, activation: 0 }, |affine| Self {
-            scale: pointer(&affine.scale),
-            shift: pointer(&affine.shift),
-            activation: affine.activation.code(),
-        })
     }
 }
 
@@ -77,7 +55,7 @@ pub(super) fn forward(
     let parameters = (
         Sizes::new(geometry)?,
         x.data.pointer(),
-        Pending::new(x.affine),
+        Pending::new(x.affine, geometry.c),
         pointer(weight),
         bias.map_or(0, pointer),
         epilogue.residual.map_or(0, CudaBuffer::pointer),
@@ -104,7 +82,7 @@ pub(super) fn gradient(
     let weights = geometry.kernel().iter().product::<usize>();
     let biases = gradients.bias.as_ref().map_or(0, |_| geometry.o);
     let (dw, db) = (*gradients.weight.device_ptr(), gradients.bias.map_or(0, |bias| *bias.device_ptr()));
-    let parameters = (sizes, x.data.pointer(), Pending::new(x.affine), gradient, weights as i32, dw, db);
+    let parameters = (sizes, x.data.pointer(), Pending::new(x.affine, geometry.c), gradient, weights as i32, dw, db);
     let grid = [weights + biases, 1, 1];
     // SAFETY: the kernel's parameters; the slots have the tensors' lengths, and are borrowed exclusively.
     unsafe { context.launch("conv2d_grouped_weight_gradient", grid, THREADS, parameters) }?;

@@ -1,13 +1,14 @@
 // Means of planes of `[n, c, h, w]`, a block a plane; formulas are in mod.rs.
+#include "pending.cuh"
 #include "reduction.cuh"
 
 #define THREADS 128
 
 extern "C" __global__ void global_avg_pool2d_forward(
-    const float *__restrict__ x, unsigned plane, float *__restrict__ y) {
+    const float *__restrict__ x, Pending pending, unsigned c, unsigned plane, float *__restrict__ y) {
     const float *from = x + (size_t)blockIdx.x * plane;
     float sum = 0.0f;
-    for (unsigned at = threadIdx.x; at < plane; at += THREADS) sum += from[at];
+    for (unsigned at = threadIdx.x; at < plane; at += THREADS) sum += pending.of(from[at], blockIdx.x % c);
     sum = block_sum<THREADS>(sum);
     if (threadIdx.x == 0) y[blockIdx.x] = sum / plane;
 }

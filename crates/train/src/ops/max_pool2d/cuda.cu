@@ -1,14 +1,18 @@
 // Maxima over windows of planes of `[n, c, h, w]`, a block a plane; formulas are in mod.rs.
+#include "pending.cuh"
 
 // y [n, c, h/2, w/2]; `largest`, of the same shape, says of each window which of the four it was, in row order.
 extern "C" __global__ void max_pool2d_forward(
-    const float *__restrict__ x, unsigned h, unsigned w, float *__restrict__ y, unsigned char *__restrict__ largest) {
-    unsigned columns = w / 2, windows = h / 2 * columns;
+    const float *__restrict__ x, Pending pending, unsigned c, unsigned h, unsigned w, float *__restrict__ y,
+    unsigned char *__restrict__ largest) {
+    unsigned columns = w / 2, windows = h / 2 * columns, channel = blockIdx.x % c;
     const float *from = x + (size_t)blockIdx.x * h * w;
     size_t to = (size_t)blockIdx.x * windows;
     for (unsigned at = threadIdx.x; at < windows; at += blockDim.x) {
         const float *top = from + at / columns * 2 * w + at % columns * 2, *bottom = top + w;
-        float best = top[0], others[3] = {top[1], bottom[0], bottom[1]};
+        float best = pending.of(top[0], channel);
+        float others[3] = {
+            pending.of(top[1], channel), pending.of(bottom[0], channel), pending.of(bottom[1], channel)};
         unsigned char which = 0;
         // Not fmaxf: of equals the first wins, and NaN wins over numbers.
         for (int other = 0; other < 3; other++) {
@@ -49,7 +53,9 @@ struct Windows {
 // The same for any windows: `largest` says which of a window's pixels it was, in row order, those around the image
 // counted.
 extern "C" __global__ void max_pool2d_windows_forward(
-    const float *__restrict__ x, Windows of, float *__restrict__ y, unsigned char *__restrict__ largest) {
+    const float *__restrict__ x, Pending pending, unsigned c, Windows of, float *__restrict__ y,
+    unsigned char *__restrict__ largest) {
+    unsigned channel = blockIdx.x % c;
     const float *from = x + (size_t)blockIdx.x * of.h * of.w;
     int windows = of.out_h * of.out_w;
     size_t to = (size_t)blockIdx.x * windows;
@@ -60,7 +66,7 @@ extern "C" __global__ void max_pool2d_windows_forward(
             for (int v = 0; v < of.size; v++) {
                 int row = top + u, column = left + v;
                 if (row < 0 || row >= of.h || column < 0 || column >= of.w) continue;
-                float value = from[row * of.w + column];
+                float value = pending.of(from[row * of.w + column], channel);
                 if (which < 0 || value > best || value != value) {
                     best = value;
                     which = u * of.size + v;

@@ -1,8 +1,9 @@
 //! The pooling on NVIDIA GPUs: a block a plane.
 
 use super::{MaxPool2dKernel, Window};
-use crate::device::cuda::{CudaBuffer, CudaPool, kernel_size};
+use crate::device::cuda::{CudaBuffer, CudaPool, Pending, kernel_size};
 use crate::tensor::memory::Accumulate;
+use crate::tensor::pending::Affine;
 use cudarc::driver::DeviceRepr;
 use dfdx::tensor::{Cuda, CudaError};
 
@@ -31,20 +32,24 @@ impl MaxPool2dKernel for Cuda {
         window: Window,
         shapes @ [shape @ [n, c, h, w], out]: [[usize; 4]; 2],
         x: &CudaBuffer,
+        affine: Option<&Affine<Self>>,
         y: &mut CudaBuffer,
     ) -> Result<CudaBuffer, CudaError> {
         let windows = out.iter().product::<usize>();
         assert_eq!([x.len(), y.len()], [n * c * h * w, windows], "maps of other sizes than {shape:?}");
         assert_eq!(window.output_shape(shape), Some(out), "an output of other windows");
         let largest = pool.take(windows.div_ceil(size_of::<f32>()))?;
+        let (pending, channels) = (Pending::new(affine, c), kernel_size(c));
         if window != Window::HALVING {
-            let parameters = (x.pointer(), Windows::new(window, shapes), y.pointer(), largest.pointer());
+            let windows = Windows::new(window, shapes);
+            let parameters = (x.pointer(), pending, channels, windows, y.pointer(), largest.pointer());
             // SAFETY: as below.
             unsafe { pool.context().launch("max_pool2d_windows_forward", [n * c, 1, 1], THREADS, parameters) }?;
             return Ok(largest);
         }
         kernel_size(h * w);
-        let parameters = (x.pointer(), kernel_size(h), kernel_size(w), y.pointer(), largest.pointer());
+        let (h, w) = (kernel_size(h), kernel_size(w));
+        let parameters = (x.pointer(), pending, channels, h, w, y.pointer(), largest.pointer());
         // SAFETY: the kernel's parameters; lengths are checked, and `largest`, which is new, has a byte a window.
         unsafe { pool.context().launch("max_pool2d_forward", [n * c, 1, 1], THREADS, parameters) }?;
         Ok(largest)

@@ -6,7 +6,7 @@
 //! ```
 //! with windows of `k` x `k` pixels, a step of `s`, and `p` rows and columns around the image; divisions round down.
 //! The gradient goes to the first maximum of each window (in row order), which the forward pass remembers in a byte. A
-//! value that is no number is the largest, as in PyTorch.
+//! value that is no number is the largest, as in PyTorch. What is pending of `x` is applied on the way.
 
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -17,7 +17,7 @@ mod windows;
 use crate::tensor::feature_map::FeatureMap;
 use crate::tensor::memory::Accumulate;
 use crate::tensor::pass::Pass;
-use crate::tensor::pending::PendingKernel;
+use crate::tensor::pending::{Affine, PendingKernel};
 use preprocess::{Error, Result};
 
 /// The windows of a pooling.
@@ -57,15 +57,18 @@ impl Window {
 /// Kernels of the pooling.
 pub trait MaxPool2dKernel: PendingKernel {
     /// `y` from `x`, whose shapes are those of input and output, and for each output which of its window's pixels (in
-    /// row order, those around the image too) was largest.
+    /// row order, those around the image too) was largest. `affine` is applied to `x` first.
     fn max_pool2d(
         &self,
         pool: &Self::Pool,
         window: Window,
         shapes: [[usize; 4]; 2],
         x: &Self::Buffer,
+        affine: Option<&Affine<Self>>,
         y: &mut Self::Buffer,
-    ) -> Result<Self::Buffer, Self::Err>;
+    ) -> Result<Self::Buffer, Self::Err>
+    where
+        Self: Sized;
 
     /// The gradient by the input from that by the output.
     fn max_pool2d_gradient(
@@ -95,10 +98,10 @@ pub fn max_pool2d<B: MaxPool2dKernel>(
         return Err(Error::new(format!("{op}: a {size}x{size} window does not fit into {h}x{w} pixels"))
             .because(format!("there are {padding} around them")));
     };
-    let x_data = x.activations(op, pass)?;
+    let (x_data, affine) = x.source(op)?;
     let (y, largest) = pass.forward(op, |device| {
         let mut y = device.allocate(pass.pool(), out)?;
-        let largest = device.max_pool2d(pass.pool(), window, [shape, out], &x_data, &mut y)?;
+        let largest = device.max_pool2d(pass.pool(), window, [shape, out], x_data, affine, &mut y)?;
         Ok((y, largest))
     })?;
     let y = FeatureMap::new(out, y, pass);

@@ -2,6 +2,7 @@
 // as often as it is used, so there is nothing to gain from tiles: a thread an element, a block a weight.
 #include "activation.cuh"
 #include "each.cuh"
+#include "pending.cuh"
 #include "reduction.cuh"
 
 #define THREADS 128
@@ -11,24 +12,12 @@ struct Grouped {
     int n, c, h, w, o, groups, kernel_h, kernel_w, stride, pad_top, pad_left, out_h, out_w;
 };
 
-// f(scale · x + shift) of the input's channels; null: as it is.
-struct Pending {
-    const float *scale, *shift;
-    int activation;
-};
-
 // The gradient by the output: `dy`, where `y` is positive if there is one.
 struct OutputGradient {
     const float *dy, *y;
 
     __device__ float at(size_t index) const { return !y || y[index] > 0.0f ? dy[index] : 0.0f; }
 };
-
-static __device__ float input_at(const float *x, const Pending &pending, int channel, size_t index) {
-    float value = x[index];
-    if (!pending.scale) return value;
-    return activate(pending.activation, fmaf(value, pending.scale[channel], pending.shift[channel]));
-}
 
 // y = f(b + r + w * x)
 extern "C" __global__ void conv2d_grouped_forward(
@@ -48,7 +37,7 @@ extern "C" __global__ void conv2d_grouped_forward(
                 for (int v = 0; v < g.kernel_w; v++) {
                     int row = top + u, column = left + v;
                     if (row < 0 || row >= g.h || column < 0 || column >= g.w) continue;
-                    float value = input_at(x, pending, channel, ((n * g.c + channel) * g.h + row) * g.w + column);
+                    float value = pending.of(x[((n * g.c + channel) * g.h + row) * g.w + column], channel);
                     sum = fmaf(w[(c * g.kernel_h + u) * g.kernel_w + v], value, sum);
                 }
             }
@@ -101,7 +90,7 @@ extern "C" __global__ void conv2d_grouped_weight_gradient(
             sum += gradient;
         } else if (row >= 0 && row < g.h && column >= 0 && column < g.w) {
             size_t from = (((size_t)n * g.c + channel) * g.h + row) * g.w + column;
-            sum = fmaf(input_at(x, pending, channel, from), gradient, sum);
+            sum = fmaf(pending.of(x[from], channel), gradient, sum);
         }
     }
     sum = block_sum<THREADS>(sum);
