@@ -4,7 +4,7 @@ use super::limits::{
     self, BATCH_SIZE, COPIES, EPOCHS, IMAGE_SIDE, LOSS_TOLERANCE, MEMORY, MINIMUM_IMAGES, PATIENCE, SEED,
 };
 use super::problem::{KeyPath, Problem};
-use super::{AugmentSettings, CopyOrder, GroupBy, ImageSettings, ModelSettings, Pipeline, SplitSettings};
+use super::{AugmentSettings, CopyOrder, GroupBy, ImageSettings, ModelSettings, Pipeline, SplitSettings, Tune};
 use crate::stage::names;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -82,6 +82,7 @@ pub(crate) fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
                 "set `augmented: true`, or remove `copies`",
             );
         }
+        checks.pretrained(name, model);
         if model.warmup_epochs > model.epochs as f64 {
             let key = model_key(name, "warmup_epochs");
             checks.add(
@@ -250,6 +251,25 @@ impl Checks {
         self.require(brightens, key("brightness"), format!("[{low}, {high}]"), must);
     }
 
+    /// What only says something about pretrained weights, and what only about training more than the head.
+    fn pretrained(&mut self, name: &str, model: &ModelSettings) {
+        let tuning = [
+            ("tune", model.tune.is_some()),
+            ("backbone_rate", model.backbone_rate.is_some()),
+            ("layer_decay", model.layer_decay.is_some()),
+        ];
+        let without_weights = model.pretrained.is_none();
+        for (key, _) in tuning.into_iter().filter(|&(key, given)| given && (without_weights || key != "tune")) {
+            let key = model_key(name, key);
+            let (why, hint) = match (without_weights, model.tuned()) {
+                (true, _) => ("the weights are not pretrained", "set `pretrained`, or remove the key"),
+                (false, Tune::Head) => ("only the head is trained", "set `tune: all`, or remove the key"),
+                (false, _) => continue,
+            };
+            self.add(key.clone(), format!("`{key}` has no effect: {why}"), hint);
+        }
+    }
+
     fn model(&mut self, name: &str, model: &ModelSettings) {
         self.name(KeyPath::of(&["train", "models", name]), name);
         self.within(model_key(name, "epochs"), model.epochs, EPOCHS);
@@ -269,6 +289,18 @@ impl Checks {
         let (decay, most) = (model.weight_decay, limits::WEIGHT_DECAY);
         let must = format!("from 0 to {most}; 0.05 is usual");
         self.require((0.0..=most).contains(&decay), model_key(name, "weight_decay"), decay, must);
+        if let Some(weights) = &model.pretrained {
+            self.path(&["train", "models", name, "pretrained"], Path::new(weights));
+        }
+        if let Some(Tune::Last(stages)) = model.tune {
+            self.within(KeyPath::of(&["train", "models", name, "tune", "last"]), stages, limits::STAGES);
+        }
+        for (key, value) in [("backbone_rate", model.backbone_rate), ("layer_decay", model.layer_decay)] {
+            if let Some(value) = value {
+                let must = "above 0 and at most 1";
+                self.require(value > 0.0 && value <= 1.0, model_key(name, key), value, must);
+            }
+        }
         self.fraction(&["train", "models", name, "label_smoothing"], model.label_smoothing);
         self.fraction(&["train", "models", name, "ema_decay"], model.ema_decay);
     }

@@ -31,6 +31,8 @@ pub(crate) const LEARNING_RATE: f64 = 100.0;
 pub(crate) const WEIGHT_DECAY: f64 = 100.0;
 /// The highest factor of brightness: it makes the darkest grey white.
 pub(crate) const BRIGHTNESS: f64 = 255.0;
+/// Stages of a network that are trained: no network has more.
+pub(crate) const STAGES: RangeInclusive<usize> = 1..=100;
 /// Worker threads: more than any machine has cores. Each costs memory for its stack and an image.
 pub(crate) const THREADS: RangeInclusive<usize> = 1..=1024;
 /// The number of a GPU.
@@ -53,6 +55,7 @@ pub(super) fn whole_number_in_words(key: &KeyPath) -> String {
         Some("batch_size") => &BATCH_SIZE,
         Some("epochs") => &EPOCHS,
         Some("patience") => &PATIENCE,
+        Some("last") => &STAGES,
         Some("minimum_images") => &MINIMUM_IMAGES,
         Some("seed") => return format!("a whole number from {} to {}", SEED.start(), SEED.end()),
         _ => return "a whole number, 0 or more".to_owned(),

@@ -19,8 +19,10 @@ mod reader;
 mod settings;
 mod sources;
 mod split;
+mod tune;
 
 pub use device::{DeviceChoice, Precision};
 pub(crate) use group_by::{GROUP, GroupBy};
 pub use settings::*;
 pub use split::Split;
+pub use tune::Tune;

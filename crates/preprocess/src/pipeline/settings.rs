@@ -2,6 +2,7 @@
 
 use super::device::{DeviceChoice, Precision};
 use super::limits::DEFAULT_MEMORY;
+use super::tune::Tune;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -213,6 +214,19 @@ pub struct TrainSettings {
 pub struct ModelSettings {
     /// Which network.
     pub architecture: Architecture,
+    /// Weights to begin with: a safetensors file with the architecture's parameters under timm's names, or a name on the
+    /// Hugging Face hub (`timm/tf_efficientnet_lite0.in1k`). Default: none; the first weights are random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<String>,
+    /// What of a pretrained network is trained. Default `head`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tune: Option<Tune>,
+    /// The backbone's learning rate as a fraction of the head's. Default 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backbone_rate: Option<f64>,
+    /// What each stage's learning rate is of that of the stage above. Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_decay: Option<f64>,
     /// Train on the augmented copies, as `copies` says. Default false: copy 0, the images themselves.
     #[serde(default)]
     pub augmented: bool,
@@ -252,6 +266,10 @@ impl ModelSettings {
     pub fn new(architecture: Architecture) -> Self {
         Self {
             architecture,
+            pretrained: None,
+            tune: None,
+            backbone_rate: None,
+            layer_decay: None,
             augmented: false,
             copies: CopyOrder::default(),
             epochs: default_epochs(),
@@ -265,6 +283,34 @@ impl ModelSettings {
         }
     }
 }
+
+/// What only a pretrained network has.
+impl ModelSettings {
+    /// What is trained: everything, unless the weights are pretrained and the settings do not say otherwise.
+    pub fn tuned(&self) -> Tune {
+        match self.pretrained {
+            Some(_) => self.tune.unwrap_or(Tune::Head),
+            None => Tune::All,
+        }
+    }
+
+    /// The learning rate of a parameter, as a fraction of the head's, whose stage lies so many below the head.
+    pub fn rate_at(&self, stages_below: usize) -> f64 {
+        match (&self.pretrained, stages_below) {
+            (None, _) | (_, 0) => 1.0,
+            (Some(_), below) => {
+                let decay = self.layer_decay.unwrap_or(DEFAULT_LAYER_DECAY);
+                self.backbone_rate.unwrap_or(DEFAULT_BACKBONE_RATE) * decay.powi(below as i32 - 1)
+            }
+        }
+    }
+}
+
+/// Of `backbone_rate`.
+const DEFAULT_BACKBONE_RATE: f64 = 0.1;
+
+/// Of `layer_decay`.
+const DEFAULT_LAYER_DECAY: f64 = 1.0;
 
 /// Which copy of each training image an epoch of an augmented model sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -303,6 +349,12 @@ pub enum Architecture {
     Resnet34,
     /// ResNet-50, likewise, the stride of a bottleneck in its 3x3 convolution.
     Resnet50,
+    /// EfficientNet-Lite0, as timm's `tf_efficientnet_lite0`.
+    #[serde(rename = "efficientnet-lite0")]
+    EfficientnetLite0,
+    /// MobileNetV4-Conv-S, as timm builds it.
+    #[serde(rename = "mobilenetv4-conv-small")]
+    Mobilenetv4ConvSmall,
 }
 
 impl Architecture {
@@ -314,6 +366,8 @@ impl Architecture {
             Self::Resnet18 => "resnet18",
             Self::Resnet34 => "resnet34",
             Self::Resnet50 => "resnet50",
+            Self::EfficientnetLite0 => "efficientnet-lite0",
+            Self::Mobilenetv4ConvSmall => "mobilenetv4-conv-small",
         }
     }
 }

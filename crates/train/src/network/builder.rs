@@ -12,15 +12,29 @@ use preprocess::{Error, Result};
 #[derive(Debug)]
 pub struct GraphBuilder {
     graph: Graph,
+    /// Of the nodes to come.
+    stage: usize,
 }
 
 impl GraphBuilder {
     /// For images of `input` `[channels, height, width]`; the node of these. `architecture` is named in errors.
     pub fn new(architecture: &str, input: [usize; 3], initialization: Initialization) -> (Self, NodeId) {
-        let images = Node { name: "images".into(), layer: Layer::Input, inputs: Vec::new(), output: Shape::Map(input) };
+        let images = Node {
+            name: "images".into(),
+            layer: Layer::Input,
+            inputs: Vec::new(),
+            output: Shape::Map(input),
+            stage: 0,
+        };
         let name = architecture.to_owned();
         let standardization = Standardization::default();
-        (Self { graph: Graph { name, standardization, initialization, nodes: vec![images] } }, NodeId(0))
+        let graph = Graph { name, standardization, initialization, nodes: vec![images] };
+        (Self { graph, stage: 0 }, NodeId(0))
+    }
+
+    /// The nodes to come are of the next stage: those of one are tuned together. The head is a stage of its own.
+    pub fn next_stage(&mut self) {
+        self.stage += 1;
     }
 
     /// The images' bytes become numbers in this way.
@@ -106,6 +120,16 @@ impl GraphBuilder {
         Ok(self.push(name, Layer::GlobalAvgPool2d, vec![x], Shape::Features(channels)))
     }
 
+    /// The mean over all pixels, as a map of one pixel: for convolutions after it.
+    ///
+    /// # Errors
+    /// `x` is no map.
+    pub fn global_avg_pool_map(&mut self, name: impl Into<String>, x: NodeId) -> Result<NodeId> {
+        let name = name.into();
+        let [channels, ..] = self.map(&name, x)?;
+        Ok(self.push(name, Layer::GlobalAvgPool2d, vec![x], Shape::Map([channels, 1, 1])))
+    }
+
     /// The sum of two.
     ///
     /// # Errors
@@ -153,7 +177,7 @@ impl GraphBuilder {
     }
 
     fn push(&mut self, name: String, layer: Layer, inputs: Vec<NodeId>, output: Shape) -> NodeId {
-        self.graph.nodes.push(Node { name, layer, inputs, output });
+        self.graph.nodes.push(Node { name, layer, inputs, output, stage: self.stage });
         NodeId(self.graph.nodes.len() - 1)
     }
 

@@ -165,6 +165,8 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
     /// Of the result, an image.
     pub output: Shape,
+    /// Which of the stages that a network is tuned by, counted from the images.
+    pub stage: usize,
 }
 
 /// A parameter before there are values.
@@ -210,10 +212,19 @@ impl Graph {
         }
     }
 
-    /// Length of the vector that the last dense layer turns into logits.
+    /// Length of the vector that the head turns into logits.
     pub(crate) fn features(&self) -> usize {
-        let last = self.nodes.iter().rev().find(|node| matches!(node.layer, Layer::Dense(_)));
-        last.and_then(|node| self.input_of(node).checked_len()).unwrap_or_default()
+        self.head().and_then(|node| self.input_of(node).checked_len()).unwrap_or_default()
+    }
+
+    /// The last dense layer, which turns features into logits.
+    pub(crate) fn head(&self) -> Option<&Node> {
+        self.nodes.iter().rev().find(|node| matches!(node.layer, Layer::Dense(_)))
+    }
+
+    /// How many stages there are before the head.
+    pub(crate) fn stages(&self) -> usize {
+        self.head().map_or(0, |head| head.stage)
     }
 
     /// A node's parameters, in the order of PyTorch's `state_dict`.

@@ -20,6 +20,9 @@ impl Standardization {
     /// Of the images of ImageNet, as torchvision and timm have it.
     pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
+    /// From -1 to 1, as TensorFlow's networks have it.
+    pub const INCEPTION: Self = Self { mean: [0.5; 3], std: [0.5; 3] };
+
     /// Factor and summand of each channel's bytes.
     pub(crate) fn factors(&self) -> [[f32; 2]; 3] {
         let of = |channel: usize| {

@@ -30,11 +30,13 @@ pub(super) fn graph(input: [usize; 3], classes: usize) -> Result<Graph> {
             x = network.relu(x);
         }
         x = network.max_pool(format!("pool{pool}"), x, Window::HALVING)?;
+        network.next_stage();
     }
     x = network.flatten(x)?;
     x = network.dense("dense1", x, HIDDEN)?;
     x = network.relu(x);
     x = network.dropout("dropout", x, DROPOUT)?;
+    network.next_stage();
     network.dense("dense2", x, classes)?;
     Ok(network.finish())
 }

@@ -2,6 +2,8 @@
 //! in [`graph`].
 
 mod baseline_cnn;
+mod efficientnet_lite;
+mod mobilenetv4;
 mod resnet;
 mod resnets;
 
@@ -29,6 +31,8 @@ pub fn graph(architecture: Architecture, classes: usize, [width, height]: [usize
         Architecture::Resnet => resnet::graph(input, classes),
         Architecture::Resnet18 => resnets::graph("resnet18", Basic, [2, 2, 2, 2], input, classes),
         Architecture::Resnet34 => resnets::graph("resnet34", Basic, [3, 4, 6, 3], input, classes),
+        Architecture::EfficientnetLite0 => efficientnet_lite::graph(input, classes),
+        Architecture::Mobilenetv4ConvSmall => mobilenetv4::graph(input, classes),
         Architecture::Resnet50 => resnets::graph("resnet50", Bottleneck, [3, 4, 6, 3], input, classes),
     }
 }

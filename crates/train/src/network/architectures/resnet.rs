@@ -21,10 +21,13 @@ const LAST_FILTERS: usize = 64;
 pub(super) fn graph(input: [usize; 3], classes: usize) -> Result<Graph> {
     let (mut network, x) = GraphBuilder::new("resnet", input, Initialization::Keras);
     let x = network.conv("conv1", x, Conv::new(FILTERS, 7, Padding::Valid).stride(2))?;
+    network.next_stage();
     let x = unit(&mut network, "unit1", x, FILTERS)?;
+    network.next_stage();
     let x = network.conv("conv2", x, Conv::new(FILTERS, 3, Padding::Valid).stride(2))?;
     let x = unit(&mut network, "unit2", x, LAST_FILTERS)?;
     let x = network.flatten(x)?;
+    network.next_stage();
     network.dense("dense", x, classes)?;
     Ok(network.finish())
 }

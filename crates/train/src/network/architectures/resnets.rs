@@ -39,12 +39,14 @@ pub(super) fn graph(
     let x = network.relu(x);
     let mut x = network.max_pool("maxpool", x, Window { size: 3, stride: 2, padding: 1 })?;
     for (group, (blocks, filters)) in blocks.into_iter().zip([64, 128, 256, 512]).enumerate() {
+        network.next_stage();
         for at in 0..blocks {
             let stride = if group > 0 && at == 0 { 2 } else { 1 };
             x = residual(&mut network, &format!("layer{}.{at}", group + 1), x, (block, filters, stride))?;
         }
     }
     let x = network.global_avg_pool("avgpool", x)?;
+    network.next_stage();
     network.dense("fc", x, classes)?;
     Ok(network.finish())
 }

@@ -1,12 +1,14 @@
 use super::*;
 use crate::network::summary::{ParameterCounts, table};
 
-const ALL: [Architecture; 5] = [
+const ALL: [Architecture; 7] = [
     Architecture::BaselineCnn,
     Architecture::Resnet,
     Architecture::Resnet18,
     Architecture::Resnet34,
     Architecture::Resnet50,
+    Architecture::EfficientnetLite0,
+    Architecture::Mobilenetv4ConvSmall,
 ];
 
 fn counts(architecture: Architecture, classes: usize, width: usize, height: usize) -> ParameterCounts {
@@ -14,7 +16,7 @@ fn counts(architecture: Architecture, classes: usize, width: usize, height: usiz
 }
 
 #[test]
-fn parameter_counts_are_the_notebooks_and_torchvisions() {
+fn parameter_counts_are_the_notebooks_and_timms() {
     let count = |trainable, non_trainable| ParameterCounts { trainable, non_trainable };
     assert_eq!(counts(Architecture::BaselineCnn, 19, 128, 128), count(3_491_603, 0));
     assert_eq!(counts(Architecture::Resnet, 19, 128, 128), count(1_157_011, 256));
@@ -22,6 +24,8 @@ fn parameter_counts_are_the_notebooks_and_torchvisions() {
         (Architecture::Resnet18, 11_689_512),
         (Architecture::Resnet34, 21_797_672),
         (Architecture::Resnet50, 25_557_032),
+        (Architecture::EfficientnetLite0, 4_652_008),
+        (Architecture::Mobilenetv4ConvSmall, 3_774_024),
     ] {
         assert_eq!(counts(architecture, 1000, 224, 224).trainable, trainable, "{architecture:?}");
     }
