@@ -27,6 +27,21 @@ impl Listener for Console {
                 if epochs_count { " (under a schedule, `epochs` too)" } else { "" }
             ),
             Event::Resumed { epochs } => say!("{model}: resuming after epoch {epochs}"),
+            Event::HeadFitted { passes, penalty, last } => {
+                let validation = match last.validation.images {
+                    0 => String::new(),
+                    _ => format!(
+                        "  val_loss {:.4}  val_accuracy {:.1} %",
+                        last.validation.loss(),
+                        100.0 * last.validation.accuracy()
+                    ),
+                };
+                say!(
+                    "{model}: head fitted in {passes} passes, penalty {penalty}: loss {:.4}  accuracy {:.1} %{validation}",
+                    last.training.loss(),
+                    100.0 * last.training.accuracy(),
+                );
+            }
             Event::Began { parameters, images, batch_size, validation_images } => say!(
                 "{model}: {parameters} parameters, {images} training images in {} steps of at most {batch_size}, \
                  {validation_images} validation images",

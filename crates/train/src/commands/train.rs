@@ -7,7 +7,6 @@ use crate::model::history::{self, HISTORY_FILE};
 use crate::model::inference::Inference;
 use crate::model::predictions::predictions_file;
 use crate::model::score::Score;
-use crate::network::architectures;
 use crate::network::summary::ParameterCounts;
 use crate::ops::Backend;
 use crate::training::early_stopping::Stop;
@@ -15,8 +14,9 @@ use crate::training::fit::{Fitted, fit};
 use crate::training::ownership;
 use crate::training::plan::{self, ModelPlan};
 use crate::training::succession::Succession;
+use crate::training::tuning::{fit_head, kept_features};
 use indexmap::IndexMap;
-use preprocess::pipeline::{Pipeline, Split};
+use preprocess::pipeline::{Pipeline, Split, Tune};
 use preprocess::stage::lock::OutputLock;
 use preprocess::{Result, say};
 use std::path::Path;
@@ -35,8 +35,7 @@ pub(crate) fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B)
     for plan in &plans {
         ownership::claim(&pipeline.output, &plan.name)?;
         // An image size that the last model cannot take should not come out after hours of training the first.
-        architectures::graph(plan.settings.architecture, plan.classes.len(), [plan.image.width, plan.image.height])
-            .map_err(|error| error.while_doing(format!("`train.models.{}` cannot be built", plan.name)))?;
+        plan.graph()?;
     }
     for plan in &plans {
         train(plan, &data, device)?;
@@ -56,7 +55,11 @@ fn train<B: Backend>(plan: &ModelPlan, data: &TrainingData, device: &B) -> Resul
     if !is_up_to_date(plan, succession.next())? {
         let growing = succession.begin()?;
         let grown = ModelPlan { directory: growing.to_owned(), ..plan.clone() };
-        let fitted = fit(&grown, succession.other_than(growing), data, device, &mut Console::new(&plan.name))?;
+        let listener = &mut Console::new(&plan.name);
+        let fitted = match (&plan.pretrained, plan.settings.tuned()) {
+            (Some(_), Tune::Head) => fit_head(&grown, data, device, listener)?,
+            _ => fit(&grown, succession.other_than(growing), data, device, listener)?,
+        };
         publish(&grown, data, fitted)?;
     }
     succession.take_place()?;
@@ -83,7 +86,10 @@ fn publish<B: Backend>(plan: &ModelPlan, data: &TrainingData, fitted: Fitted<B>)
     let splits = [(Split::Validation, data.validation()), (Split::Test, data.test())];
     let mut scores = Vec::new();
     for (split, rows) in splits {
-        let (predictions, score) = inference.predict(rows, plan.batch_size, &plan.classes)?;
+        let (predictions, score) = match kept_features(plan, split, rows, &mut inference)? {
+            Some(features) => inference.predict_features(rows, &features.values, &plan.classes)?,
+            None => inference.predict(rows, plan.batch_size, &plan.classes)?,
+        };
         predictions.write(&predictions_file(directory, split))?;
         scores.push((split, score));
     }
@@ -114,6 +120,7 @@ fn config<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>) -> Result<Config> {
         non_trainable_parameters: counts.non_trainable,
         best_epoch: fitted.best_epoch,
         settings: plan.settings.clone(),
+        pretrained: plan.pretrained.as_ref().map(|weights| weights.record.clone()),
         dataset_fingerprint: plan.dataset_fingerprint.clone(),
         run: RunRecord {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -129,6 +136,7 @@ fn config<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>) -> Result<Config> {
 fn print_outcome<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>, scores: &[(Split, Score)]) {
     let why = match fitted.stop {
         Stop::AllEpochs => String::new(),
+        Stop::Converged => ", at which the head has converged".to_owned(),
         Stop::NoImprovement(patience) => format!(", stopped after {patience} epochs without a better validation loss"),
     };
     let best = fitted.best_epoch;

@@ -13,6 +13,11 @@ pub trait Images: Send + Sync + 'static {
     /// Index of the image's class.
     fn label(&self, image: usize) -> usize;
 
+    /// Number of the image's group of near-copies; different images of no group have different numbers.
+    fn group(&self, image: usize) -> u64 {
+        image as u64
+    }
+
     /// Reads the image: 8-bit RGB `[height, width, 3]`.
     ///
     /// # Errors
@@ -37,6 +42,10 @@ impl Images for Rows {
 
     fn label(&self, image: usize) -> usize {
         Rows::label(self, image)
+    }
+
+    fn group(&self, image: usize) -> u64 {
+        Rows::group(self, image) as u64
     }
 
     fn read_pixels(&self, image: usize, pixels: &mut [u8]) -> Result<()> {

@@ -7,7 +7,9 @@
 use crate::model::ecosystem;
 use crate::model::history::{HISTORY_FILE, TIMINGS_CHECKSUM_FILE, TIMINGS_FILE};
 use crate::model::predictions::predictions_file;
+use crate::model::pretrained::PretrainedRecord;
 use crate::network::architectures;
+use crate::network::graph::Graph;
 use crate::tensor::arrays::{self, Array};
 use indexmap::IndexMap;
 use preprocess::pipeline::{Architecture, ImageSettings, ModelSettings, Split, limits};
@@ -57,6 +59,9 @@ pub struct Config {
     pub best_epoch: usize,
     /// The model's section of the pipeline file.
     pub settings: ModelSettings,
+    /// Where its first weights came from, if they were not random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<PretrainedRecord>,
     /// Fingerprint of the data set it was trained on.
     pub dataset_fingerprint: String,
     /// How it was trained.
@@ -111,13 +116,23 @@ impl Config {
         }
     }
 
+    /// The network's description.
+    ///
+    /// # Errors
+    /// The images are too small for it.
+    pub(crate) fn graph(&self) -> Result<Graph> {
+        let size = [self.image.width, self.image.height];
+        let graph = architectures::graph(self.architecture, self.num_classes, size)?;
+        Ok(graph.standardized(self.pretrained.as_ref().and_then(PretrainedRecord::standardization)))
+    }
+
     /// Writes `preprocessor_config.json` and then `config.json`, with the checksums of the directory's files of these
     /// names.
     ///
     /// # Errors
     /// One of the files is missing; the disk refuses.
     pub fn write(&self, model_directory: &Path, files: &[String]) -> Result<()> {
-        let graph = architectures::graph(self.architecture, self.num_classes, [self.image.width, self.image.height])?;
+        let graph = self.graph()?;
         write_json(&model_directory.join(PREPROCESSOR_FILE), &ecosystem::preprocessor(&self.image, &graph))?;
         let mut config = self.clone();
         for name in files {
@@ -314,6 +329,7 @@ mod tests {
             trainable_parameters: 14,
             non_trainable_parameters: 0,
             best_epoch: 2,
+            pretrained: None,
             settings: ModelSettings { augmented: true, epochs: 5, ..ModelSettings::new(Architecture::Resnet) },
             dataset_fingerprint: "d".into(),
             run: RunRecord {

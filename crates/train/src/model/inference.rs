@@ -77,6 +77,30 @@ impl<'a, B: Backend> Inference<'a, B> {
         Ok(())
     }
 
+    /// Runs over all images in their order, handing what the head would see of each batch `[images, features]`, and
+    /// its labels, to `take`.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(crate) fn run_features<I: Images>(
+        &mut self,
+        images: &Arc<I>,
+        feed: &mut Feed<B::Store>,
+        mut take: impl FnMut(&[f32], &[usize]),
+    ) -> Result<()> {
+        let ImageSettings { height, width, .. } = self.model.image;
+        let of = self.network.graph().standardization();
+        for batch in feed.epoch(images, (0..images.count()).collect())? {
+            interrupt::check()?;
+            let batch = batch?;
+            let mut pass = Pass::infer(&self.model.device, &self.model.pool);
+            let pixels = batch_to_feature_map(&batch, height, width, of, &pass)?;
+            let features = self.network.features(pixels, &mut pass)?;
+            take(&features.to_nchw(&self.model.device)?, &batch.labels);
+        }
+        Ok(())
+    }
+
     /// Loss and accuracy over all images.
     ///
     /// # Errors
@@ -97,25 +121,53 @@ impl<'a, B: Backend> Inference<'a, B> {
         batch_size: usize,
         classes: &[String],
     ) -> Result<(Predictions, Score)> {
-        let (mut predictions, mut score) = (Vec::with_capacity(rows.len()), Score::default());
+        let mut all = Vec::with_capacity(rows.len() * classes.len());
         let mut feed = self.model.feed(0, batch_size)?;
-        self.run(rows, &mut feed, |logits, labels| {
-            score.add(logits, labels);
-            for (logits, &label) in logits.chunks_exact(classes.len()).zip(labels) {
-                let row = predictions.len();
-                predictions.push(Prediction {
-                    path: rows.source(row).to_owned(),
-                    content: rows.content(row).to_owned(),
-                    group: rows.group(row),
-                    label,
-                    prediction: logits::most_probable(logits),
-                    probabilities: logits::softmax(logits),
-                });
-            }
-        })?;
-        if let Some(row) = predictions.iter().find(|row| row.probabilities.iter().any(|p| !p.is_finite())) {
-            return Err(no_numbers(&row.path));
-        }
-        Ok((Predictions { classes: classes.to_vec(), rows: predictions }, score))
+        self.run(rows, &mut feed, |logits, _| all.extend_from_slice(logits))?;
+        predictions_of(rows, &all, classes)
     }
+
+    /// The same from the features of the rows, in their order, that [`run_features`](Self::run_features) gave.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict).
+    pub(crate) fn predict_features(
+        &mut self,
+        rows: &Rows,
+        features: &[f32],
+        classes: &[String],
+    ) -> Result<(Predictions, Score)> {
+        let dim = self.network.graph().features().max(1);
+        let mut all = Vec::with_capacity(rows.len() * classes.len());
+        for features in features.chunks(ROWS * dim) {
+            let mut pass = Pass::infer(&self.model.device, &self.model.pool);
+            let features = FeatureMap::from_nchw(features, [features.len() / dim, dim, 1, 1], &pass)?;
+            all.extend(self.network.head(features, &mut pass)?.to_nchw(&self.model.device)?);
+        }
+        predictions_of(rows, &all, classes)
+    }
+}
+
+/// Features that the head sees at once.
+const ROWS: usize = 4096;
+
+/// The predictions for all rows, whose logits are `[rows, classes]`, and their score.
+fn predictions_of(rows: &Rows, logits: &[f32], classes: &[String]) -> Result<(Predictions, Score)> {
+    let (mut predictions, mut score) = (Vec::with_capacity(rows.len()), Score::default());
+    for (row, logits) in logits.chunks_exact(classes.len()).enumerate() {
+        let label = rows.label(row);
+        score.add(logits, &[label]);
+        predictions.push(Prediction {
+            path: rows.source(row).to_owned(),
+            content: rows.content(row).to_owned(),
+            group: rows.group(row),
+            label,
+            prediction: logits::most_probable(logits),
+            probabilities: logits::softmax(logits),
+        });
+    }
+    if let Some(row) = predictions.iter().find(|row| row.probabilities.iter().any(|p| !p.is_finite())) {
+        return Err(no_numbers(&row.path));
+    }
+    Ok((Predictions { classes: classes.to_vec(), rows: predictions }, score))
 }

@@ -6,9 +6,11 @@ pub mod history;
 pub mod inference;
 pub mod input;
 pub mod predictions;
+pub(crate) mod pretrained;
 pub mod score;
 
 use crate::data::feed::Feed;
+use crate::network::graph::Graph;
 use crate::network::{Network, architectures};
 use crate::ops::Backend;
 use crate::tensor::arrays::Array;
@@ -16,6 +18,7 @@ use crate::tensor::failure::device_error;
 use directory::Config;
 use preprocess::pipeline::{Architecture, ImageSettings};
 use preprocess::{Error, Result};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// A network, its device, and the memory that is kept from pass to pass.
@@ -45,7 +48,14 @@ impl<B: Backend> Model<B> {
         seed: u64,
         device: &B,
     ) -> Result<Self> {
-        let graph = architectures::graph(architecture, classes, [image.width, image.height])?;
+        Self::of(architectures::graph(architecture, classes, [image.width, image.height])?, classes, image, seed, device)
+    }
+
+    /// The same of a graph for these classes and images.
+    ///
+    /// # Errors
+    /// The device has no memory left.
+    pub(crate) fn of(graph: Graph, classes: usize, image: &ImageSettings, seed: u64, device: &B) -> Result<Self> {
         Self::with(Network::new(graph, seed, usize::MAX, device)?, classes, image, device)
     }
 
@@ -64,7 +74,8 @@ impl<B: Backend> Model<B> {
         let weights = directory::read_weights(directory, &config)?;
         let (classes, image) = (config.num_classes, &config.image);
         let most_values = weights.iter().map(|array| array.values.len()).sum();
-        let network = architectures::graph(config.architecture, classes, [image.width, image.height])
+        let network = config
+            .graph()
             .and_then(|graph| Network::new(graph, 0, most_values, device))
             .map_err(|error| directory::misfit_while(directory, error))?;
         let mut model = Self::with(network, classes, image, device)?;
@@ -100,6 +111,21 @@ impl<B: Backend> Model<B> {
             values: p.values(),
         };
         self.network.parameters().iter().map(copy).collect()
+    }
+
+    /// Overwrites the parameters of these arrays' names; the others stay.
+    ///
+    /// # Errors
+    /// An array of another shape.
+    pub(crate) fn set_some_weights<'a>(&mut self, weights: impl IntoIterator<Item = &'a Array>) -> Result<()> {
+        let mut parameters: HashMap<_, _> =
+            self.network.parameters_mut().into_iter().map(|parameter| (parameter.name.clone(), parameter)).collect();
+        for array in weights {
+            if let Some(parameter) = parameters.get_mut(&array.name) {
+                parameter.set_values(&array.values)?;
+            }
+        }
+        Ok(())
     }
 
     /// Overwrites all parameters, given in the order of the layers.

@@ -66,7 +66,7 @@ impl<B: Backend> Network<B> {
             }
             of_node.push(first..parameters.len());
         }
-        Ok(Self { steps: super::fusion::steps(&graph), graph, parameters, of_node })
+        Ok(Self { steps: super::fusion::steps(&graph), graph, parameters, of_node, frozen: 0 })
     }
 
     /// Weight and bias of a convolution (`own`) with the normalisation `norm`.

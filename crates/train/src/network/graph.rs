@@ -204,6 +204,11 @@ impl Graph {
         self.standardization
     }
 
+    /// The same for images that become numbers in another way, if one is given.
+    pub(crate) fn standardized(self, standardization: Option<Standardization>) -> Self {
+        Self { standardization: standardization.unwrap_or(self.standardization), ..self }
+    }
+
     /// `[channels, height, width]` of the images.
     pub(crate) fn input(&self) -> [usize; 3] {
         match self.nodes.first().map(|node| node.output) {

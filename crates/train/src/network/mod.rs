@@ -40,6 +40,8 @@ pub struct Network<B: Backend> {
     parameters: Vec<Parameter<B>>,
     /// Where each node's are among them.
     of_node: Vec<Range<usize>>,
+    /// Stages, from the images on, that training leaves as they are.
+    frozen: usize,
 }
 
 impl<B: Backend> Network<B> {
@@ -75,7 +77,7 @@ impl<B: Backend> Network<B> {
             }
             of_node.push(first..parameters.len());
         }
-        Ok(Self { steps: fusion::steps(&graph), graph, parameters, of_node })
+        Ok(Self { steps: fusion::steps(&graph), graph, parameters, of_node, frozen: 0 })
     }
 
     /// What it is made after.
@@ -93,11 +95,62 @@ impl<B: Backend> Network<B> {
         self.parameters.iter_mut().collect()
     }
 
+    /// Leaves the first `stages` as they are from now on: their normalisations take the moving statistics, and no
+    /// gradient is computed for them.
+    pub(crate) fn freeze(&mut self, stages: usize) {
+        self.frozen = stages;
+        for (node, parameters) in self.graph.nodes().iter().zip(&self.of_node) {
+            if node.stage < stages {
+                self.parameters[parameters.clone()].iter_mut().for_each(|parameter| parameter.trainable = false);
+            }
+        }
+    }
+
+    /// The stage of each parameter, in their order.
+    pub(crate) fn parameter_stages(&self) -> impl Iterator<Item = (&Parameter<B>, usize)> {
+        let stages = self.graph.nodes().iter().zip(&self.of_node);
+        let stages = stages.flat_map(|(node, parameters)| parameters.clone().map(move |at| (at, node.stage)));
+        stages.map(|(at, stage)| (&self.parameters[at], stage))
+    }
+
+    /// What the head turns into logits: `[images, features, 1, 1]`.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub(crate) fn features(&mut self, images: FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
+        let features = self.graph.head().and_then(|head| head.inputs.first().copied());
+        self.run(images, features, pass)
+    }
+
+    /// Logits of what [`features`](Self::features) gave.
+    ///
+    /// # Errors
+    /// Features of another length, or a failure of the device.
+    pub(crate) fn head(&mut self, features: FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
+        let at = self.graph.nodes().iter().rposition(|node| matches!(node.layer, Layer::Dense(_)));
+        let head = at.map(|at| &mut self.parameters[self.of_node[at].clone()]);
+        match head {
+            Some([weight, bias]) => dense(&features, weight, bias, false, pass),
+            _ => Err(Error::new(format!("`{}` has no head", self.graph.name))),
+        }
+    }
+
     /// Logits `[images, classes, 1, 1]`, of which the [loss](crate::ops::cross_entropy) is taken.
     ///
     /// # Errors
     /// Images of another size than the network was built for, or a failure of the device.
     pub fn forward(&mut self, images: FeatureMap<B>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
+        let last = self.graph.nodes().len().checked_sub(1).map(NodeId);
+        self.run(images, last, pass)
+    }
+
+    /// The result of the node `until`.
+    fn run(
+        &mut self,
+        images: FeatureMap<B>,
+        until: Option<NodeId>,
+        pass: &mut Pass<B>,
+    ) -> Result<FeatureMap<B>> {
         let [_, shape @ ..] = images.shape();
         if shape != self.graph.input() {
             return Err(Error::new(format!("the network is for images of shape {:?}", self.graph.input()))
@@ -105,14 +158,22 @@ impl<B: Backend> Network<B> {
         }
         let mut results: Vec<Option<FeatureMap<B>>> = vec![None; self.graph.nodes().len()];
         results[0] = Some(images);
-        let Self { graph, steps, parameters, of_node } = self;
+        let Self { graph, steps, parameters, of_node, frozen } = self;
         for step in steps.iter() {
             let run = Run { graph, step, results: &results };
-            let result = run.apply(&mut parameters[of_node[step.node.0].clone()], pass)?;
+            let parameters = &mut parameters[of_node[step.node.0].clone()];
+            let stands_still = graph.nodes()[step.node.0].stage < *frozen;
+            let result = match stands_still {
+                true => pass.standing_still(|pass| run.apply(parameters, pass))?,
+                false => run.apply(parameters, pass)?,
+            };
+            if until == Some(step.result) {
+                return Ok(result);
+            }
             step.last_read.iter().for_each(|&NodeId(read)| results[read] = None);
             results[step.result.0] = Some(result);
         }
-        results.pop().flatten().ok_or_else(|| Error::new("the network has no layers"))
+        Err(Error::new("the network has no layers"))
     }
 }
 

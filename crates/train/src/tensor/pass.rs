@@ -43,6 +43,14 @@ impl<B: Memory> Pass<B> {
         Self { device, pool, tape: None, training: false, randomness: Randomness::default(), profile: None }
     }
 
+    /// Runs `run` as part of an inference pass: nothing of it is changed by training, and no gradient goes there.
+    pub(crate) fn standing_still<R>(&mut self, run: impl FnOnce(&mut Self) -> R) -> R {
+        let (tape, training) = (self.tape.take(), std::mem::replace(&mut self.training, false));
+        let result = run(self);
+        (self.tape, self.training) = (tape, training);
+        result
+    }
+
     /// Records in `profile` what each op takes, forward and backward.
     pub(crate) fn with_profile(mut self, profile: &Profile) -> Self {
         self.profile = Some(profile.clone());

@@ -9,6 +9,8 @@ use preprocess::pipeline::{EarlyStopping, ModelSettings};
 pub(crate) enum Stop {
     /// All epochs were trained.
     AllEpochs,
+    /// Nothing gets better any more: a fit that has one answer has found it.
+    Converged,
     /// The validation loss has not become better for this many epochs.
     NoImprovement(usize),
 }

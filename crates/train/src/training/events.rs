@@ -1,6 +1,7 @@
 //! What happens while a model is trained. The loop trains; who listens prints, draws, records.
 
 use crate::model::history::{EpochScores, EpochTiming};
+use crate::training::head::Passed;
 
 /// Something that happened.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,6 +15,15 @@ pub(crate) enum Event<'a> {
     Resumed {
         /// Epochs done.
         epochs: usize,
+    },
+    /// The head of a pretrained network has been fitted to the features of the rest.
+    HeadFitted {
+        /// Passes over the features.
+        passes: usize,
+        /// λ that was chosen.
+        penalty: f64,
+        /// What the last pass saw.
+        last: Passed,
     },
     /// All is ready for the first step.
     Began {

@@ -18,6 +18,7 @@ use crate::training::optimizer::SavedMoments;
 use crate::training::plan::ModelPlan;
 use crate::training::schedule::LearningRates;
 use crate::training::step::Learner;
+use crate::training::tuning;
 use preprocess::pipeline::Schedule;
 use preprocess::stage::interrupt;
 use preprocess::{Error, Result};
@@ -54,6 +55,7 @@ pub(crate) fn fit<B: Backend, D: Data>(
 ) -> Result<Fitted<B>> {
     let mut trainer = Trainer::new(plan, data, device, listener)?;
     trainer.resume(earlier)?;
+    trainer.begin()?;
     let images = EpochImages::of(data, plan.copies(), plan.seed, trainer.scores.len())?;
     trainer.describe(&images);
     let mut feeds = trainer.feeds(&images)?;
@@ -144,6 +146,16 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         self.learner.optimizer.restore(checkpoint.step, &saved)?;
         (self.scores, self.timings) = (checkpoint.scores, checkpoint.timings);
         Ok(())
+    }
+
+    /// A run that does not go on from a checkpoint begins with the head, if the weights are pretrained.
+    fn begin(&mut self) -> Result<()> {
+        match &self.plan.pretrained {
+            Some(_) if self.scores.is_empty() => {
+                tuning::fit_first_head(self.plan, self.data, &mut self.learner.model, self.listener)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn describe(&mut self, images: &EpochImages<D::Images>) {

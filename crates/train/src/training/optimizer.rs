@@ -33,6 +33,8 @@ struct Moments<B: Backend> {
     name: String,
     first: Slot<B>,
     second: Slot<B>,
+    /// The parameter's learning rate, as a fraction of the step's.
+    rate: f64,
 }
 
 /// The moving averages of one parameter's gradient, on the host: for checkpoints.
@@ -58,7 +60,7 @@ impl<B: Backend> Adam<B> {
         let moments = parameters
             .iter()
             .filter(|p| p.trainable)
-            .map(|p| Ok(Moments { name: p.name.clone(), first: zeros(p)?, second: zeros(p)? }))
+            .map(|p| Ok(Moments { name: p.name.clone(), first: zeros(p)?, second: zeros(p)?, rate: 1.0 }))
             .collect::<Result<_>>()?;
         let pool = device.pool().map_err(device_error("allocate Adam's moments"))?;
         Ok(Self { device: device.clone(), pool, learning_rate, weight_decay: 0.0, step: 0, moments })
@@ -67,6 +69,12 @@ impl<B: Backend> Adam<B> {
     /// Takes `learning rate · weight_decay` of the kernels and matrices away with each step.
     pub(crate) fn with_weight_decay(mut self, weight_decay: f64) -> Self {
         self.weight_decay = weight_decay;
+        self
+    }
+
+    /// Gives each parameter a learning rate of its own, as a fraction of the step's, by its name.
+    pub(crate) fn with_rates(mut self, rate: impl Fn(&str) -> f64) -> Self {
+        self.moments.iter_mut().for_each(|moments| moments.rate = rate(&moments.name));
         self
     }
 
@@ -143,8 +151,8 @@ fn parameter_update<'a, B: Backend>(
         return Err(Error::new(format!("Adam holds moments of `{}`, not of `{}`", moments.name, parameter.name)));
     }
     let weight_decay = if parameter.shape.len() > 1 { weight_decay } else { 0.0 };
-    let Moments { first, second, .. } = moments;
-    Ok(ParameterUpdate { parameter: &mut parameter.tensor, first, second, weight_decay })
+    let Moments { first, second, rate, .. } = moments;
+    Ok(ParameterUpdate { parameter: &mut parameter.tensor, first, second, weight_decay, rate: *rate })
 }
 
 #[cfg(test)]

@@ -2,17 +2,24 @@
 
 use crate::data::shards::TrainingData;
 use crate::device::cpu::simd;
+use crate::model::pretrained::Pretrained;
+use crate::network::architectures;
+use crate::network::graph::Graph;
 use preprocess::manifest::Manifest;
 use preprocess::pipeline::{CopyOrder, ImageSettings, ModelSettings, Pipeline, Schedule, Split};
 use preprocess::stage::fingerprint;
 use preprocess::{Error, Result};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Changed whenever the same inputs and settings train to other weights than before.
 const TRAINING_VERSION: u32 = 2;
 
+/// The same for what begins with pretrained weights.
+const TUNING_VERSION: u32 = 1;
+
 /// One model to be trained.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ModelPlan {
     /// Its key in the pipeline file.
     pub name: String,
@@ -30,6 +37,10 @@ pub struct ModelPlan {
     pub image: ImageSettings,
     /// Fingerprint of the data set.
     pub dataset_fingerprint: String,
+    /// Weights to begin with, if they are not random.
+    pub(crate) pretrained: Option<Arc<Pretrained>>,
+    /// The pipeline's output directory.
+    pub output: PathBuf,
     /// Where the model goes.
     pub directory: PathBuf,
 }
@@ -62,8 +73,21 @@ impl ModelPlan {
             classes: manifest.classes.clone(),
             image: manifest.settings.image.clone(),
             dataset_fingerprint: manifest.fingerprint.clone(),
+            pretrained: pretrained(name, settings)?,
+            output: pipeline.output.clone(),
             directory: pipeline.model_dir(name),
         })
+    }
+
+    /// The network's description.
+    ///
+    /// # Errors
+    /// Images that are too small for it.
+    pub(crate) fn graph(&self) -> Result<Graph> {
+        let size = [self.image.width, self.image.height];
+        let graph = architectures::graph(self.settings.architecture, self.classes.len(), size)
+            .map_err(|error| error.while_doing(format!("`train.models.{}` cannot be built", self.name)))?;
+        Ok(graph.standardized(self.pretrained.as_ref().and_then(|weights| weights.record.standardization())))
     }
 
     /// The augmented copies to train on, and how they take turns.
@@ -81,15 +105,29 @@ impl ModelPlan {
         let settings = &self.settings;
         let schedule = (settings.schedule, settings.warmup_epochs);
         let epochs = (settings.schedule != Schedule::Constant).then_some(settings.epochs);
-        fingerprint::of_value(&(
+        let from_random = fingerprint::of_value(&(
             (env!("CARGO_PKG_VERSION"), TRAINING_VERSION, simd::is_reference()),
             (settings.architecture, settings.augmented, settings.copies),
             (settings.learning_rate, schedule, epochs),
             (settings.weight_decay, settings.label_smoothing, settings.ema_decay),
             (self.seed, self.batch_size),
             (&self.classes, &self.image, &self.dataset_fingerprint),
-        ))
+        ))?;
+        let Some(weights) = &self.pretrained else { return Ok(from_random) };
+        let tuning = (settings.tuned(), settings.rate_at(1), settings.rate_at(2));
+        fingerprint::of_value(&(from_random, TUNING_VERSION, tuning, &weights.record))
     }
+}
+
+/// The weights that a model begins with.
+fn pretrained(name: &str, settings: &ModelSettings) -> Result<Option<Arc<Pretrained>>> {
+    let read = |source: &String| Pretrained::read(source, settings.architecture).map(Arc::new);
+    settings
+        .pretrained
+        .as_ref()
+        .map(read)
+        .transpose()
+        .map_err(|error| error.while_doing(format!("`train.models.{name}.pretrained` cannot be used")))
 }
 
 /// The models named, or all of them if none is; in the order of the pipeline file.
@@ -136,6 +174,8 @@ mod tests {
             classes: vec!["cat".into(), "dog".into()],
             image: ImageSettings::default(),
             dataset_fingerprint: "d".into(),
+            pretrained: None,
+            output: ".".into(),
             directory: "models/resnet".into(),
         }
     }

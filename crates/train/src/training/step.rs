@@ -17,8 +17,9 @@ use crate::training::optimizer::Adam;
 use crate::training::plan::ModelPlan;
 use dfdx::tensor::Synchronize;
 use dfdx::tensor_ops::Backward;
-use preprocess::pipeline::ImageSettings;
+use preprocess::pipeline::{ImageSettings, Tune};
 use preprocess::{Error, ErrorKind, Result};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// A network in training, and all that a step changes.
@@ -46,11 +47,14 @@ impl<B: Backend> Learner<B> {
     /// Images too small for the architecture; the device has no memory left.
     pub(crate) fn new(plan: &ModelPlan, device: &B) -> Result<Self> {
         let settings = &plan.settings;
-        let model = Model::new(settings.architecture, plan.classes.len(), &plan.image, plan.seed, device)
-            .map_err(|error| error.while_doing(format!("`train.models.{}` cannot be built", plan.name)))?;
-        let parameters = model.network.parameters();
-        let optimizer = Adam::new(settings.learning_rate, &parameters, device)?;
-        let optimizer = optimizer.with_weight_decay(settings.weight_decay);
+        let model = first_model(plan, device)?;
+        let (parameters, head) = (model.network.parameters(), model.network.graph().stages());
+        let stages: HashMap<&str, usize> =
+            model.network.parameter_stages().map(|(parameter, stage)| (parameter.name.as_str(), stage)).collect();
+        let below = |name: &str| head - stages.get(name).map_or(head, |&stage| stage.min(head));
+        let optimizer = Adam::new(settings.learning_rate, &parameters, device)?
+            .with_weight_decay(settings.weight_decay)
+            .with_rates(|name| settings.rate_at(below(name)));
         let average = (settings.ema_decay > 0.0).then(|| Average::new(settings.ema_decay, &parameters, device));
         let average = average.transpose()?;
         drop(parameters);
@@ -147,6 +151,23 @@ impl<B: Backend> Learner<B> {
         self.learn(upload, &labels, &mut Score::default()).ok()?;
         self.model.device.memory_use(&self.model.pool).ok()
     }
+}
+
+/// The network before its first step. Of a pretrained one the backbone is as it came; the stages that are not tuned
+/// stand still.
+pub(crate) fn first_model<B: Backend>(plan: &ModelPlan, device: &B) -> Result<Model<B>> {
+    let graph = plan.graph()?;
+    let (stages, head) = (graph.stages(), graph.head().map(|head| head.name.clone()).unwrap_or_default());
+    let mut model = Model::of(graph, plan.classes.len(), &plan.image, plan.seed, device)?;
+    if let Some(weights) = &plan.pretrained {
+        model.set_some_weights(weights.backbone(&model.shapes(), &head)?)?;
+        match plan.settings.tuned() {
+            Tune::All => {}
+            Tune::Head => model.network.freeze(stages),
+            Tune::Last(tuned) => model.network.freeze(stages.saturating_sub(tuned)),
+        }
+    }
+    Ok(model)
 }
 
 /// Runs a part of a step and adds its time, until the device is done with it if it is to be waited for.

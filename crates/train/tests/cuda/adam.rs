@@ -26,6 +26,7 @@ fn equals_the_reference_for_more_parameters_than_a_launch_takes() {
         let step = Step { count, learning_rate: 3e-3, betas: [0.9, 0.999], epsilon: 1e-7 };
         let mut gradients = Gradients::leaky();
         let decay = |at: usize| if at % 2 == 1 { 0.05 } else { 0.0 };
+        let rate = |at: usize| [1.0, 0.1][at / 2 % 2];
         for (at, (host, parameter)) in host.iter_mut().zip(&parameters).enumerate() {
             // One parameter has no gradient: as if that were zero.
             let gradient = if at == 3 { vec![0.0; host[0].len()] } else { noise(at as u64 + 50, host[0].len()) };
@@ -34,6 +35,7 @@ fn equals_the_reference_for_more_parameters_than_a_launch_takes() {
                 device.storage_from_host(slot, &gradient).unwrap();
             }
             let [p, m, v] = host;
+            let step = Step { learning_rate: step.learning_rate * rate(at), ..step };
             reference::step(&step, decay(at), &gradient, p, m, v);
         }
         let moments = firsts.iter_mut().zip(&mut seconds).enumerate();
@@ -43,6 +45,7 @@ fn equals_the_reference_for_more_parameters_than_a_launch_takes() {
             first,
             second,
             weight_decay: decay(at),
+            rate: rate(at),
         });
         device.adam(&pool, &step, moved.collect(), &mut gradients).unwrap();
         for (at, [p, m, v]) in host.iter().enumerate() {

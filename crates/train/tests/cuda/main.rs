@@ -18,8 +18,8 @@ mod moving_average;
 mod pytorch;
 #[path = "../pytorch_ops.rs"]
 mod pytorch_ops;
-#[path = "../timm_resnets.rs"]
-mod timm_resnets;
+#[path = "../timm_networks.rs"]
+mod timm_networks;
 
 #[test]
 fn a_step_is_pytorchs_on_a_gpu_too() {
@@ -30,7 +30,7 @@ fn a_step_is_pytorchs_on_a_gpu_too() {
 #[test]
 fn a_resnet_is_timms_on_a_gpu_too() {
     let device = common::device();
-    timm_resnets::the_smallest_is_timms_on(&device, &common::pool(&device, preprocess::pipeline::Precision::Fp32));
+    timm_networks::the_smallest_is_timms_on(&device, &common::pool(&device, preprocess::pipeline::Precision::Fp32));
 }
 
 #[test]

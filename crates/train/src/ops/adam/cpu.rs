@@ -13,10 +13,10 @@ impl AdamKernel for Cpu {
         parameters: Vec<ParameterUpdate<'_, Self>>,
         gradients: &mut Gradients<f32, Self>,
     ) -> Result<(), <Self as HasErr>::Err> {
-        for ParameterUpdate { parameter, first, second, weight_decay } in parameters {
+        for ParameterUpdate { parameter, first, second, weight_decay, rate } in parameters {
             let gradient = gradients.get_or_alloc_mut(parameter)?;
             let config = AdamConfig {
-                lr: step.learning_rate,
+                lr: step.learning_rate * rate,
                 betas: step.betas,
                 eps: step.epsilon,
                 weight_decay: (weight_decay > 0.0).then_some(WeightDecay::Decoupled(weight_decay)),

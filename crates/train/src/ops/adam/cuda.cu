@@ -14,7 +14,8 @@ struct AdamTensor {
     unsigned len;
     // The first block that works on this parameter.
     unsigned block;
-    unsigned spare;
+    // Its learning rate, as a fraction of the step's.
+    float rate;
 };
 
 struct AdamTensors {
@@ -35,7 +36,7 @@ extern "C" __global__ void adam_step(const AdamTensors all) {
         float gradient = of.gradient[at], weight = of.parameter[at];
         float m = of.first[at] * all.beta1 + gradient * (1.0f - all.beta1);
         float v = of.second[at] * all.beta2 + gradient * gradient * (1.0f - all.beta2);
-        float change = all.learning_rate * (m * all.correction1) / (sqrtf(v * all.correction2) + all.epsilon);
+        float change = all.learning_rate * of.rate * (m * all.correction1) / (sqrtf(v * all.correction2) + all.epsilon);
         change += of.decay * weight;
         of.first[at] = m;
         of.second[at] = v;

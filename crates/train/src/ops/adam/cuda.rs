@@ -27,7 +27,8 @@ struct Tensor {
     len: u32,
     /// The first block that works on it.
     block: u32,
-    spare: u32,
+    /// Its learning rate, as a fraction of the step's.
+    rate: f32,
 }
 
 /// `AdamTensors` in `cuda.cu`.
@@ -92,7 +93,8 @@ fn tensor(
         gradient: *gradient.device_ptr(),
         first: *moved.first.device_ptr(),
         second: *moved.second.device_ptr(),
-        decay: (moved.weight_decay * step.learning_rate) as f32,
+        decay: (moved.weight_decay * step.learning_rate * moved.rate) as f32,
+        rate: moved.rate as f32,
         len: kernel_size(len),
         ..Tensor::default()
     })

@@ -37,6 +37,8 @@ pub struct ParameterUpdate<'a, B: Memory> {
     pub second: &'a mut Slot<B>,
     /// λ; 0 for none.
     pub weight_decay: f64,
+    /// This parameter's learning rate, as a fraction of the step's.
+    pub rate: f64,
 }
 
 /// Kernels of the step.

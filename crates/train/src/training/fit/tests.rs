@@ -73,6 +73,8 @@ fn plan(architecture: Architecture, epochs: usize, directory: &Path) -> ModelPla
         classes: vec!["left".into(), "right".into()],
         image: ImageSettings { width: SIDE, height: SIDE, ..ImageSettings::default() },
         dataset_fingerprint: "halves".into(),
+        pretrained: None,
+        output: directory.to_owned(),
         directory: directory.to_owned(),
     }
 }

@@ -1,7 +1,7 @@
-//! ResNet-18, -34 and -50 against timm's (`fixtures/timm_resnets.py`, in double precision): names and shapes of the
+//! The networks that timm has too against timm's own (`fixtures/timm_networks.py`, in double precision): names and shapes of the
 //! parameters, logits in inference and in training, and the gradients of one training step.
 //!
-//! `TIMM_RESNETS=DIR` takes instead what `timm_resnets.py --full DIR` wrote: the same with timm's own random weights.
+//! `TIMM_WEIGHTS=DIR` takes instead what `timm_networks.py --full DIR` wrote: the same with timm's own random weights.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -18,7 +18,7 @@ use train::ops::cross_entropy::cross_entropy;
 use train::tensor::memory::Memory;
 use train::tensor::pass::Pass;
 
-const FIXTURE: &[u8] = include_bytes!("fixtures/timm_resnets.safetensors");
+const FIXTURE: &[u8] = include_bytes!("fixtures/timm_networks.safetensors");
 
 /// Of the largest magnitude of what is compared.
 const TOLERANCE: f32 = 1e-4;
@@ -36,11 +36,13 @@ const fn case(architecture: Architecture, model: &'static str, [images, height, 
     Case { architecture, model, images, height, width, classes }
 }
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 6] = [
     case(Architecture::Resnet18, "resnet18", [8, 32, 32, 3]),
     case(Architecture::Resnet18, "resnet18", [4, 64, 72, 7]),
     case(Architecture::Resnet34, "resnet34", [6, 40, 40, 5]),
     case(Architecture::Resnet50, "resnet50", [12, 32, 32, 6]),
+    case(Architecture::EfficientnetLite0, "tf_efficientnet_lite0", [8, 33, 40, 3]),
+    case(Architecture::Mobilenetv4ConvSmall, "mobilenetv4_conv_small", [8, 48, 33, 4]),
 ];
 
 /// Where the fixture comes from.
@@ -61,24 +63,24 @@ impl Source {
 }
 
 #[test]
-fn resnets_are_timms() {
+fn networks_are_timms() {
     let device = Cpu::default();
     let pool = device.pool().unwrap();
-    CASES.iter().for_each(|case| a_resnet_is_timms_on(case, &device, &pool));
+    CASES.iter().for_each(|case| a_network_is_timms_on(case, &device, &pool));
 }
 
 /// The smallest of them; the CUDA tests ask for the same on a GPU.
 #[allow(dead_code)]
 pub fn the_smallest_is_timms_on<B: Backend>(device: &B, pool: &B::Pool) {
-    a_resnet_is_timms_on(&CASES[0], device, pool);
+    a_network_is_timms_on(&CASES[0], device, pool);
 }
 
-fn a_resnet_is_timms_on<B: Backend>(case: &Case, device: &B, pool: &B::Pool) {
+fn a_network_is_timms_on<B: Backend>(case: &Case, device: &B, pool: &B::Pool) {
     let source =
-        std::env::var_os("TIMM_RESNETS").map_or(Source::Formula, |directory| Source::Directory(directory.into()));
+        std::env::var_os("TIMM_WEIGHTS").map_or(Source::Formula, |directory| Source::Directory(directory.into()));
     let bytes = match &source {
         Source::Formula => FIXTURE.to_vec(),
-        Source::Directory(directory) => std::fs::read(directory.join("timm_resnets.safetensors")).unwrap(),
+        Source::Directory(directory) => std::fs::read(directory.join("timm_networks.safetensors")).unwrap(),
     };
     let fixture = SafeTensors::deserialize(&bytes).unwrap();
     let &Case { architecture, model, images, height, width, classes } = case;
@@ -156,9 +158,12 @@ fn formula(name: &str, shape: &[usize]) -> Vec<f32> {
     let start = u64::from(fnv) << 32;
     let noise = |at: usize| (mix(start + at as u64) >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
     let value = |noise: f32| match shape {
+        [_, 1, h, w] => noise * (6.0 / (h * w) as f64).sqrt() as f32,
         [out, _, h, w] => noise * (6.0 / (out * h * w) as f64).sqrt() as f32,
-        _ if name.starts_with("fc.") => noise * 0.05,
-        _ if name.ends_with(".bn2.weight") || name.ends_with(".bn3.weight") => 0.25 + 0.125 * noise,
+        _ if name.starts_with("fc.") || name.starts_with("classifier.") => noise * 0.05,
+        _ if [".bn2.weight", ".bn3.weight", "pw_proj.bn.weight"].iter().any(|end| name.ends_with(end)) => {
+            0.25 + 0.125 * noise
+        }
         _ if name.ends_with("weight") || name.ends_with("running_var") => 1.0 + 0.5 * noise,
         _ => 0.25 * noise,
     };

@@ -1,0 +1,160 @@
+//! What a backbone makes of the images of a data set, computed once and kept beside the shards.
+//!
+//! The files are caches: `features/<fingerprint>/<split>-<copy>.safetensors` in a pipeline's output directory. What does
+//! not have its checksum is computed again. The fingerprint is that of all that decides about the values.
+
+use crate::data::images::Images;
+use crate::device::cpu::simd;
+use crate::model::inference::Inference;
+use crate::ops::Backend;
+use crate::tensor::arrays::{self, Array};
+use preprocess::stage::atomic_file::write_atomically;
+use preprocess::stage::error::Context;
+use preprocess::stage::progress::Progress;
+use preprocess::stage::{files, fingerprint, random};
+use preprocess::{Result, note};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Directory of the caches, in a pipeline's output directory.
+pub(crate) const FEATURES_DIRECTORY: &str = "features";
+
+/// Changed whenever the same weights and images give other features.
+const FEATURES_VERSION: u32 = 1;
+
+/// Characters of a fingerprint in a directory's name.
+const NAME: usize = 16;
+
+/// Features of some images, in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Features {
+    /// Of each image.
+    pub dim: usize,
+    /// `[images, dim]`.
+    pub values: Vec<f32>,
+    /// Class of each image.
+    pub labels: Vec<usize>,
+    /// Images of one group are near-copies of each other.
+    pub groups: Vec<u64>,
+}
+
+impl Features {
+    /// Those of all of `parts`, one after another.
+    pub(crate) fn joined(parts: Vec<Self>) -> Self {
+        let dim = parts.first().map_or(0, |part| part.dim);
+        let mut all = Self { dim, values: Vec::new(), labels: Vec::new(), groups: Vec::new() };
+        for part in parts {
+            all.values.extend(part.values);
+            all.labels.extend(part.labels);
+            all.groups.extend(part.groups);
+        }
+        all
+    }
+
+    /// All but a fifth of the images, and that fifth. Groups stay whole: which fifth one belongs to follows from its
+    /// number alone.
+    pub(crate) fn without_a_fifth(&self) -> (Self, Self) {
+        let in_fifth = |group: u64| random::stream(group, "fifth", &[]).below(5) == 0;
+        let part = |wanted: bool| {
+            let rows = (0..self.labels.len()).filter(|&row| in_fifth(self.groups[row]) == wanted);
+            let mut part = Self { dim: self.dim, values: Vec::new(), labels: Vec::new(), groups: Vec::new() };
+            for row in rows {
+                part.values.extend_from_slice(&self.values[row * self.dim..(row + 1) * self.dim]);
+                part.labels.push(self.labels[row]);
+                part.groups.push(self.groups[row]);
+            }
+            part
+        };
+        (part(false), part(true))
+    }
+}
+
+/// Where the features of one backbone and data set are kept.
+#[derive(Debug)]
+pub(crate) struct FeatureCache {
+    directory: PathBuf,
+    fingerprint: String,
+}
+
+impl FeatureCache {
+    /// For a backbone and data set that `decides` tells from all others. `output` is the pipeline's.
+    ///
+    /// # Errors
+    /// The directory cannot be made; something of somebody else's is in its place.
+    pub(crate) fn open(output: &Path, decides: &impl serde::Serialize) -> Result<Self> {
+        let fingerprint = fingerprint::of_value(&(FEATURES_VERSION, simd::is_reference(), decides))?;
+        let name = &fingerprint[..NAME.min(fingerprint.len())];
+        let directory = files::make_directories(output, &[FEATURES_DIRECTORY, name])?;
+        Ok(Self { directory, fingerprint })
+    }
+
+    /// The features of `images`, a copy of a split, from their file or computed and kept.
+    ///
+    /// # Errors
+    /// An image cannot be read, the device fails, the disk is full, or the run is interrupted.
+    pub(crate) fn get<B: Backend, I: Images>(
+        &self,
+        split: &str,
+        copy: usize,
+        images: &Arc<I>,
+        inference: &mut Inference<'_, B>,
+        batch_size: usize,
+    ) -> Result<Features> {
+        let file = self.directory.join(format!("{split}-{copy:05}.safetensors"));
+        let name = if copy == 0 { format!("{split} images") } else { format!("{split} images, copy {copy}") };
+        let (labels, groups) = (0..images.count()).map(|image| (images.label(image), images.group(image))).unzip();
+        let dim = inference.model.network.graph().features();
+        let values = match self.read(&file, [images.count(), dim]) {
+            Some(values) => values,
+            None => {
+                if file.exists() {
+                    note!("`{}` is damaged or of another run: computed again", file.display());
+                }
+                let values = compute(&name, images, inference, batch_size)?;
+                self.write(&file, [images.count(), dim], &values)?;
+                values
+            }
+        };
+        Ok(Features { dim, values, labels, groups })
+    }
+
+    fn read(&self, file: &Path, shape: [usize; 2]) -> Option<Vec<f32>> {
+        let (mut arrays, metadata) = arrays::decode(&files::read(file).ok()?).ok()?;
+        let array = arrays.pop().filter(|array| arrays.is_empty() && array.shape == shape)?;
+        let is_whole = metadata.get(SEAL) == Some(&self.seal(&array)) && array.is_finite();
+        is_whole.then_some(array.values)
+    }
+
+    fn write(&self, file: &Path, shape: [usize; 2], values: &[f32]) -> Result<()> {
+        let array = Array { name: "features".into(), shape: shape.to_vec(), values: values.to_vec() };
+        let bytes = arrays::encode([(array.name.as_str(), &array)], &[(SEAL, self.seal(&array))]);
+        let bytes = bytes.context(|| format!("cannot encode `{}`", file.display()))?;
+        write_atomically(file, |writer| writer.write_all(&bytes))
+    }
+
+    /// Of what the values are of, and of the values.
+    fn seal(&self, array: &Array) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.fingerprint.as_bytes()).update(&arrays::little_endian(&array.values));
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// Key of the checksum in a file's metadata.
+const SEAL: &str = "blake3";
+
+fn compute<B: Backend, I: Images>(
+    name: &str,
+    images: &Arc<I>,
+    inference: &mut Inference<'_, B>,
+    batch_size: usize,
+) -> Result<Vec<f32>> {
+    let progress = Progress::new(format!("features of {name}"), images.count() as u64, "images");
+    let mut values = Vec::new();
+    let mut feed = inference.model.feed(0, batch_size)?;
+    inference.run_features(images, &mut feed, |features, labels| {
+        values.extend_from_slice(features);
+        progress.advance(labels.len() as u64);
+    })?;
+    Ok(values)
+}
