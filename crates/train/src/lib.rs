@@ -6,7 +6,7 @@
 //! - [`data`]: from shards to batches on a device;
 //! - [`device`]: what is computed on: the processor, and GPUs by CUDA;
 //! - [`ops`]: what networks are made of, each with its kernels and its backward pass on dfdx's tape;
-//! - [`weights`]: weights from elsewhere;
+//! - [`weights`]: files of weights from elsewhere;
 //! - [`network`]: a description as data, and a network with weights that runs it;
 //! - [`model`]: a network with all it takes to be used on images, and its directory;
 //! - [`training`]: from batches to trained weights, epoch by epoch;

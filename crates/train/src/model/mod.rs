@@ -48,7 +48,13 @@ impl<B: Backend> Model<B> {
         seed: u64,
         device: &B,
     ) -> Result<Self> {
-        Self::of(architectures::graph(architecture, classes, [image.width, image.height])?, classes, image, seed, device)
+        Self::of(
+            architectures::graph(architecture, classes, [image.width, image.height])?,
+            classes,
+            image,
+            seed,
+            device,
+        )
     }
 
     /// The same of a graph for these classes and images.

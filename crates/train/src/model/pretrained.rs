@@ -66,8 +66,11 @@ impl Pretrained {
             && let Some(known) = known_architecture(told)
             && known != architecture
         {
-            return Err(Error::new(format!("the weights `{source}` are of `{told}`, not of `{}`", architecture.name()))
-                .hint(format!("set `architecture: {}`, or name other weights", known.name())));
+            return Err(Error::new(format!(
+                "the weights `{source}` are of `{told}`, not of `{}`",
+                architecture.name()
+            ))
+            .hint(format!("set `architecture: {}`, or name other weights", known.name())));
         }
         let WeightsConfig { license, mean_and_std, .. } = &config;
         let record = PretrainedRecord {
@@ -125,13 +128,18 @@ impl Pretrained {
         }
         let extra: Vec<String> = found.keys().map(|name| format!("`{name}`")).collect();
         let kinds = [("missing", missing), ("of another shape", misshapen), ("not the network's", extra)];
-        let problems: Vec<String> =
-            kinds.into_iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| listed(kind, &names)).collect();
+        let problems: Vec<String> = kinds
+            .into_iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(kind, names)| listed(kind, &names))
+            .collect();
         match problems.is_empty() {
             true => Ok(picked),
             false => Err(Error::new(format!("the weights `{}` are not those of the architecture", self.record.source))
                 .because(problems.join("; "))
-                .hint("the names and shapes must be timm's: name other weights, or the `architecture` that these are of")),
+                .hint(
+                    "the names and shapes must be timm's: name other weights, or the `architecture` that these are of",
+                )),
         }
     }
 }

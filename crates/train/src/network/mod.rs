@@ -145,12 +145,7 @@ impl<B: Backend> Network<B> {
     }
 
     /// The result of the node `until`.
-    fn run(
-        &mut self,
-        images: FeatureMap<B>,
-        until: Option<NodeId>,
-        pass: &mut Pass<B>,
-    ) -> Result<FeatureMap<B>> {
+    fn run(&mut self, images: FeatureMap<B>, until: Option<NodeId>, pass: &mut Pass<B>) -> Result<FeatureMap<B>> {
         let [_, shape @ ..] = images.shape();
         if shape != self.graph.input() {
             return Err(Error::new(format!("the network is for images of shape {:?}", self.graph.input()))

@@ -74,12 +74,7 @@ impl Head {
 ///
 /// # Errors
 /// The device failed, the features overflow, or the run is interrupted.
-pub(crate) fn fit<B: Backend>(
-    training: &Features,
-    validation: &Features,
-    classes: usize,
-    device: &B,
-) -> Result<Head> {
+pub(crate) fn fit<B: Backend>(training: &Features, validation: &Features, classes: usize, device: &B) -> Result<Head> {
     let scaling = Scaling::of(training);
     let held_back = if validation.labels.is_empty() { Some(training.without_a_fifth()) } else { None };
     let penalty = match &held_back {

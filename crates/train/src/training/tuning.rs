@@ -37,11 +37,8 @@ pub(crate) fn fit_head<B: Backend, D: Data>(
     let seconds = started.elapsed().as_secs_f64() / head.path.len().max(1) as f64;
     let scores: Vec<EpochScores> = head.path.iter().zip(1..).map(|(passed, epoch)| row(passed, epoch)).collect();
     let images = head.path.first().map_or(0, |passed| passed.training.images);
-    let timing = |row: &EpochScores| EpochTiming {
-        epoch: row.epoch,
-        seconds,
-        images_per_second: images as f64 / seconds,
-    };
+    let timing =
+        |row: &EpochScores| EpochTiming { epoch: row.epoch, seconds, images_per_second: images as f64 / seconds };
     let timings = scores.iter().map(timing).collect();
     let best_epoch = scores.len();
     Ok(Fitted { model, scores, timings, best_epoch, stop: Stop::Converged })

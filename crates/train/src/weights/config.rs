@@ -35,7 +35,8 @@ impl WeightsConfig {
         let cannot = || format!("cannot read `{}`, which describes the pretrained weights beside it", file.display());
         let refuse = |reason: String| {
             let error = Error::new(cannot()).of_kind(ErrorKind::Damaged).because(reason);
-            Err(error.hint("copy the file again as a whole, or move it away: then the architecture's own values are used"))
+            Err(error
+                .hint("copy the file again as a whole, or move it away: then the architecture's own values are used"))
         };
         if std::fs::metadata(file).context(cannot)?.len() > MAXIMUM_BYTES {
             return refuse(format!("it is larger than {MAXIMUM_BYTES} bytes"));
@@ -114,7 +115,10 @@ mod tests {
     #[test]
     fn impossible_values_are_refused_by_name() {
         for (value, says) in [
-            (json!({"mean": [0.5], "std": [0.5, 0.5, 0.5]}), "`mean` must be three numbers, one a channel; it is 1 values"),
+            (
+                json!({"mean": [0.5], "std": [0.5, 0.5, 0.5]}),
+                "`mean` must be three numbers, one a channel; it is 1 values",
+            ),
             (json!({"mean": [0.5, 0.5, "x"], "std": [1, 1, 1]}), "`mean` must be three numbers"),
             (json!({"mean": 0.5, "std": [1, 1, 1]}), "it is 0.5"),
             (json!({"mean": [0.5, 0.5, 0.5]}), "one of `mean` and `std`"),

@@ -33,10 +33,12 @@ pub(crate) fn read(file: &Path) -> Result<Foreign> {
 
 fn decode(bytes: &[u8], file: &Path) -> Result<Vec<Array>> {
     let refused = |why: String| Error::new(format!("cannot use the weights in `{}`", file.display())).because(why);
-    let tensors = SafeTensors::deserialize(bytes).map_err(|cause| no_safetensors(bytes, file, &cause))?;
+    let broken = |cause| no_safetensors(bytes, file, &cause);
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
     let mut arrays = Vec::new();
-    for name in tensors.names() {
-        let view = tensors.tensor(name).map_err(|cause| no_safetensors(bytes, file, &cause))?;
+    for name in header.offset_keys() {
+        let view = tensors.tensor(&name).map_err(broken)?;
         let float = match view.dtype() {
             Dtype::F16 => Float::F16,
             Dtype::BF16 => Float::Bf16,
@@ -50,7 +52,7 @@ fn decode(bytes: &[u8], file: &Path) -> Result<Vec<Array>> {
             }
         };
         let values = float.decode(view.data(), ByteOrder::Little);
-        arrays.push(Array { name: name.to_owned(), shape: view.shape().to_vec(), values });
+        arrays.push(Array { name, shape: view.shape().to_vec(), values });
     }
     match numbers::fault(&arrays) {
         Some(fault) => Err(refused(fault).hint("use other weights: a network cannot compute with these")),
@@ -90,12 +92,11 @@ fn missing_bytes(bytes: &[u8], cause: &SafeTensorError) -> Option<u64> {
             let json = bytes.get(8..8 + usize::try_from(header).ok()?)?;
             let entries: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).ok()?;
             let ends = entries.values().filter_map(|entry| entry.get("data_offsets")?.get(1)?.as_u64());
-            (8 + header).checked_add(ends.max()?)?.checked_sub(length).filter(|missing| *missing > 0)
+            header.checked_add(8)?.checked_add(ends.max()?)?.checked_sub(length).filter(|missing| *missing > 0)
         }
         _ => None,
     }
 }
 
 #[cfg(test)]
-#[path = "foreign_tests.rs"]
 mod tests;

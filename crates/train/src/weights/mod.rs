@@ -1,4 +1,4 @@
-//! Weights from elsewhere.
+//! Weights from elsewhere: safetensors files of other programs, and what is said beside them.
 
 pub(crate) mod config;
 pub(crate) mod foreign;
