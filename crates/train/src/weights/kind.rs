@@ -56,7 +56,9 @@ impl Kind {
                 .because("it is an HDF5 file, as Keras writes")
                 .hint("save the weights as safetensors or with `torch.save`"),
             Self::Safetensors => error.because("it is a safetensors file").hint("use it as it is"),
-            Self::Unknown => error.because("its first bytes are those of no format for weights that is known here"),
+            Self::Unknown => error
+                .because("its first bytes are those of no format for weights that is known here")
+                .hint("name a safetensors file; one of PyTorch becomes one by `train weights import`"),
         }
     }
 }
