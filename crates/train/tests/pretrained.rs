@@ -189,7 +189,7 @@ fn weights_that_cannot_be_used_are_named_with_what_to_do() {
         ("text", b"hello".to_vec(), config.clone(), &["no safetensors file"]),
         ("cut short", whole[..whole.len() - 5].to_vec(), config.clone(), &["cut short", "5 more are missing"]),
         ("a header of 2^60 bytes", huge, config.clone(), &["model.safetensors"]),
-        ("not a number", not_finite, config.clone(), &["not finite"]),
+        ("not a number", not_finite, config.clone(), &["no finite"]),
         (
             "other names",
             renamed(&whole, other),

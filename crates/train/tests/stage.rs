@@ -9,7 +9,7 @@ use runs::{CLASSES, IMAGES_PER_CLASS, Run, fail, image, results, succeed, text, 
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use train::model::directory::Config;
 use train::model::history::read_scores;

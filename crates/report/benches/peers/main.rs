@@ -1,6 +1,6 @@
 //! `make bench-peers`: ours and what a user would run instead, in turn on the same machine, in one table of ratios.
 //!
-//! `PEERS_PYTHON` is a Python that has the peers (torch, torchvision, tensorflow-cpu, opencv-python-headless,
+//! `PEERS_PYTHON` is a Python that has the peers (torch, torchvision, timm, tensorflow-cpu, opencv-python-headless,
 //! albumentations, pillow, safetensors, numpy); a peer that it lacks is named in the table. `IMAGES=DIR` takes the
 //! photographs from class directories, `ONLY='resnet memory'` some of the sections, `TRAIN_SIMD=avx2` limits both
 //! sides to AVX2, `ROUNDS` says how often each has its turn. Built with CUDA, the networks and their memory are
@@ -12,6 +12,7 @@
 #[path = "../shared/mod.rs"]
 mod shared;
 
+mod backbones;
 mod contest;
 #[cfg(feature = "cuda")]
 mod gpu;
@@ -47,7 +48,7 @@ const PHOTOS_A_TURN: usize = 768;
 const MEMORY_STEPS: &str = "12";
 const MEGABYTE: f64 = 1e6;
 
-const SECTIONS: [&str; 6] = ["resnet", "baseline", "images", "preprocess", "batches", "memory"];
+const SECTIONS: [&str; 7] = ["resnet", "baseline", "backbones", "images", "preprocess", "batches", "memory"];
 
 fn main() -> ExitCode {
     #[cfg(feature = "cuda")]
@@ -71,6 +72,7 @@ fn run() -> Result<()> {
     for (section, measure) in SECTIONS.into_iter().zip([
         Bench::resnet as fn(&Bench, &mut Ratios) -> Result<()>,
         Bench::baseline,
+        Bench::backbones,
         Bench::images,
         Bench::preprocess,
         Bench::batches,
@@ -135,6 +137,10 @@ impl Bench {
         let goals =
             [Goal::more("baseline CNN, training step", 2.0, 3.0), Goal::more("baseline CNN, inference", 1.5, 2.0)];
         self.network("baseline", "baseline-cnn", &goals, ratios)
+    }
+
+    fn backbones(&self, ratios: &mut Ratios) -> Result<()> {
+        backbones::race(self.photos.directory(), self.rounds, |goal, outcome| ratios.add(goal, outcome))
     }
 
     /// One model, named in the pipeline and by the peers; goals of training and of inference.

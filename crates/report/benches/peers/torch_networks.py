@@ -1,7 +1,7 @@
 """Training steps and inference in PyTorch: `torch_networks.py contiguous|channels-last [cuda fp32|tf32]`.
 
 A step is forward, loss, backward and Adam on a batch that is in memory already, on the GPU's with `cuda`. The networks are those of the
-interoperability tests. Answers `NETWORK train|infer RUNS [IMAGES]`.
+interoperability tests, or timm's by name. Answers `NETWORK train|infer RUNS [IMAGES [SIDE]]`.
 """
 
 import sys
@@ -36,12 +36,20 @@ def use_gpu(precision):
     return f", CUDA {torch.version.cuda}, cuDNN {cudnn}, {precision}, {torch.cuda.get_device_name()}"
 
 
+def network(name):
+    if name in pytorch_twin.TWINS:
+        return pytorch_twin.TWINS[name][0](CLASSES, FEATURES[name])
+    import timm
+
+    return timm.create_model(name, num_classes=CLASSES)
+
+
 class Bench:
-    def __init__(self, name, batch):
+    def __init__(self, name, batch, side):
         torch.manual_seed(1)
-        self.model = pytorch_twin.TWINS[name][0](CLASSES, FEATURES[name]).to(DEVICE, memory_format=FORMAT)
+        self.model = network(name).to(DEVICE, memory_format=FORMAT)
         self.optimizer = torch.optim.Adam(self.model.parameters())
-        self.images = torch.rand(batch, 3, SIDE, SIDE).to(DEVICE).contiguous(memory_format=FORMAT)
+        self.images = torch.rand(batch, 3, side, side).to(DEVICE).contiguous(memory_format=FORMAT)
         self.labels = torch.randint(0, CLASSES, (batch,)).to(DEVICE)
         # On a GPU, some more: cuDNN tries its algorithms, memory is fetched.
         for _ in range(2 if DEVICE == "cpu" else 10):
@@ -70,9 +78,11 @@ benches = {}
 
 
 def measure(line):
-    name, what, runs, *batch = line.split()
-    key = name, int(batch[0]) if batch else BATCH
+    name, what, runs, *sizes = line.split()
+    batch, side = [int(size) for size in sizes] + [BATCH, SIDE][len(sizes) :]
+    key = name, batch, side
     if key not in benches:
+        benches.clear()
         benches[key] = Bench(*key)
     return images_per_second(getattr(benches[key], what), key[1], int(runs), benches[key].wait)
 

@@ -43,6 +43,8 @@ pub fn name(architecture: Architecture) -> &'static str {
         Architecture::Resnet => "train, ResNet",
         Architecture::BaselineCnn => "train, baseline CNN",
         Architecture::Resnet18 | Architecture::Resnet34 | Architecture::Resnet50 => "train, torchvision's ResNet",
+        Architecture::EfficientnetLite0 => "train, EfficientNet-Lite0",
+        Architecture::Mobilenetv4ConvSmall => "train, MobileNetV4-Conv-S",
     }
 }
 
