@@ -182,3 +182,78 @@ fn known_architecture(name: &str) -> Option<Architecture> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pretrained(arrays: &[(&str, &[usize])]) -> Pretrained {
+        let array = |&(name, shape): &(&str, &[usize])| Array {
+            name: name.into(),
+            shape: shape.to_vec(),
+            values: vec![1.0; shape.iter().product()],
+        };
+        Pretrained {
+            record: PretrainedRecord {
+                source: "file".into(),
+                checksum: String::new(),
+                license: None,
+                mean_and_std: None,
+            },
+            config: WeightsConfig::default(),
+            arrays: arrays.iter().map(array).collect(),
+        }
+    }
+
+    fn expected() -> Vec<(String, Vec<usize>)> {
+        let shapes: [(&str, &[usize]); 4] =
+            [("conv.weight", &[4, 3, 3, 3]), ("conv.bias", &[4]), ("fc.weight", &[2, 4]), ("fc.bias", &[2])];
+        shapes.map(|(name, shape)| (name.to_owned(), shape.to_vec())).into()
+    }
+
+    #[test]
+    fn the_backbone_is_matched_strictly_and_the_head_is_left_alone() {
+        let whole: [(&str, &[usize]); 4] =
+            [("fc.bias", &[1000]), ("conv.bias", &[4]), ("conv.weight", &[4, 3, 3, 3]), ("fc.weight", &[1000, 4])];
+        for arrays in [&whole[..], &whole[1..3]] {
+            let weights = pretrained(arrays);
+            let picked = weights.backbone(&expected(), "fc").unwrap();
+            let names: Vec<&str> = picked.iter().map(|array| array.name.as_str()).collect();
+            assert_eq!(names, ["conv.weight", "conv.bias"]);
+        }
+        let wrong = pretrained(&[("conv.weight", &[4, 3, 5, 5]), ("fc2.weight", &[1]), ("fc.weight", &[2, 4])]);
+        let error = wrong.backbone(&expected(), "fc").unwrap_err().to_string();
+        for says in [
+            "1 missing (`conv.bias`)",
+            "1 of another shape (`conv.weight` [4, 3, 5, 5] instead of [4, 3, 3, 3])",
+            "1 not the network's (`fc2.weight`)",
+            "hint",
+        ] {
+            assert!(error.contains(says), "no `{says}` in: {error}");
+        }
+    }
+
+    #[test]
+    fn long_lists_are_cut_short() {
+        let names: Vec<String> = (0..9).map(|at| format!("`a{at}`")).collect();
+        assert_eq!(listed("missing", &names), "9 missing (`a0`, `a1`, `a2`, `a3`, `a4`, …)");
+        assert_eq!(listed("missing", &names[..1]), "1 missing (`a0`)");
+    }
+
+    #[test]
+    fn every_architecture_goes_by_its_own_name_and_by_timms() {
+        for architecture in [
+            Architecture::BaselineCnn,
+            Architecture::Resnet,
+            Architecture::Resnet18,
+            Architecture::Resnet34,
+            Architecture::Resnet50,
+            Architecture::EfficientnetLite0,
+            Architecture::Mobilenetv4ConvSmall,
+        ] {
+            assert_eq!(known_architecture(architecture.name()), Some(architecture));
+        }
+        assert_eq!(known_architecture("tf_efficientnet_lite0.in1k"), Some(Architecture::EfficientnetLite0));
+        assert_eq!(known_architecture("vit_base_patch16_224"), None);
+    }
+}

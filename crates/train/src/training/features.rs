@@ -158,3 +158,51 @@ fn compute<B: Backend, I: Images>(
     })?;
     Ok(values)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn array(values: [f32; 4]) -> Array {
+        Array { name: "features".into(), shape: vec![2, 2], values: values.into() }
+    }
+
+    #[test]
+    fn a_cache_gives_back_what_is_whole_and_of_the_same_run_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = |decides: &str| FeatureCache::open(directory.path(), &decides).unwrap();
+        let (cache, other) = (open("these weights"), open("other weights"));
+        let file = cache.directory.join("train-00000.safetensors");
+        let values = [1.0, -2.5, 0.0, 3.0];
+        cache.write(&file, [2, 2], &values).unwrap();
+        assert_eq!(cache.read(&file, [2, 2]), Some(values.to_vec()));
+        assert_ne!(cache.directory, other.directory);
+        assert_eq!(cache.read(&file, [4, 1]), None, "another shape");
+        assert_eq!(other.read(&file, [2, 2]), None, "of other weights");
+        assert_ne!(cache.seal(&array(values)), cache.seal(&array([1.0, -2.5, 0.0, 3.5])));
+        let whole = std::fs::read(&file).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&file, &whole[..length]).unwrap();
+            assert_eq!(cache.read(&file, [2, 2]), None, "cut to {length} bytes");
+        }
+        for at in whole.len() - 16..whole.len() {
+            let mut altered = whole.clone();
+            altered[at] ^= 1;
+            std::fs::write(&file, altered).unwrap();
+            assert_eq!(cache.read(&file, [2, 2]), None, "byte {at} altered");
+        }
+    }
+
+    #[test]
+    fn parts_are_joined_in_their_order() {
+        let part = |value: f32, labels: &[usize]| Features {
+            dim: 2,
+            values: vec![value; 2 * labels.len()],
+            labels: labels.to_vec(),
+            groups: labels.iter().map(|&label| label as u64).collect(),
+        };
+        let all = Features::joined(vec![part(1.0, &[0, 1]), part(2.0, &[1])]);
+        assert_eq!((all.dim, all.labels, all.groups), (2, vec![0, 1, 1], vec![0, 1, 1]));
+        assert_eq!(all.values, [1.0, 1.0, 1.0, 1.0, 2.0, 2.0]);
+    }
+}

@@ -81,7 +81,19 @@ pub(crate) fn fit<B: Backend>(training: &Features, validation: &Features, classe
         Some((most, fifth)) => choose(&scaling, most, fifth, classes, device)?,
         None => choose(&scaling, training, validation, classes, device)?,
     };
-    let (images, unseen) = (Rows::new(&scaling, training, device)?, Rows::new(&scaling, validation, device)?);
+    fit_with(penalty, &scaling, training, validation, classes, device)
+}
+
+/// The head of one λ.
+fn fit_with<B: Backend>(
+    penalty: f64,
+    scaling: &Scaling,
+    training: &Features,
+    validation: &Features,
+    classes: usize,
+    device: &B,
+) -> Result<Head> {
+    let (images, unseen) = (Rows::new(scaling, training, device)?, Rows::new(scaling, validation, device)?);
     let mut objective = HeadObjective::new(images, classes, penalty, device)?;
     let mut path = Vec::new();
     let point = lbfgs::minimize(&mut objective, vec![0.0; classes * (training.dim + 1)], |objective, point, step| {
@@ -265,3 +277,6 @@ impl<B: Backend> Objective for HeadObjective<'_, B> {
         Ok((score.loss() + self.penalty / 2.0 * square, gradient))
     }
 }
+
+#[cfg(test)]
+mod tests;
