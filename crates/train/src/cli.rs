@@ -2,7 +2,7 @@
 
 use crate::commands::evaluate::{self, evaluate};
 use crate::commands::predict::{self, predict};
-use crate::commands::{profile, train};
+use crate::commands::{profile, train, weights};
 use crate::device::Device;
 use crate::network::{architectures, summary};
 use crate::training::plan;
@@ -45,6 +45,24 @@ enum Command {
     Predict(PredictArgs),
     /// Scores a model on class directories, matched to its classes by name
     Evaluate(EvaluateArgs),
+    /// Works on files of weights
+    #[command(subcommand)]
+    Weights(WeightsCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum WeightsCommand {
+    /// Makes a safetensors file of PyTorch's `.pth`, `.pt` or `.bin`
+    ///
+    /// Reads a state dict that `torch.save` wrote, or the one in a checkpoint. Nothing in the file is executed.
+    Import {
+        /// The file that `torch.save` wrote
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// What to write; must not exist [default: FILE with the ending .safetensors]
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -157,6 +175,7 @@ pub fn main() -> ExitCode {
             limit_memory(memory.memory);
             on_device!(open(&device, None)?, |device| evaluate(&model, &images, format, &device))
         }
+        Command::Weights(WeightsCommand::Import { file, output }) => weights::import(&file, output.as_deref()),
     })
 }
 

@@ -6,3 +6,4 @@ pub(crate) mod evaluate;
 pub(crate) mod predict;
 pub mod profile;
 pub(crate) mod train;
+pub(crate) mod weights;

@@ -23,6 +23,15 @@ pub(super) enum ByteOrder {
 }
 
 impl Float {
+    /// Bytes of one.
+    pub(super) const fn size(self) -> usize {
+        match self {
+            Self::F16 | Self::Bf16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+
     /// The numbers in `bytes`, whose length must be a multiple of a number's; those of 64 bits rounded to nearest, so
     /// that what is too large becomes an infinity.
     pub(super) fn decode(self, bytes: &[u8], order: ByteOrder) -> Vec<f32> {
