@@ -10,6 +10,7 @@ pub(crate) mod config;
 mod container;
 pub(crate) mod foreign;
 pub(crate) mod hub;
+mod hub_settings;
 mod kind;
 mod numbers;
 mod pickle;
