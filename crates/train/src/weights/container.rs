@@ -1,5 +1,5 @@
-//! What a file of `torch.save` consists of: a pickle, and the memory of the tensors that it describes. Since PyTorch 1.6
-//! they are entries of a zip archive; before, they stood one after another.
+//! What a file of `torch.save` consists of: a pickle, and the memory of the tensors that it describes. Since PyTorch
+//! 1.6 they are entries of a zip archive; before, they stood one after another.
 
 use super::damaged;
 use super::numbers::ByteOrder;

@@ -267,7 +267,9 @@ impl<'a> Machine<'a> {
             }
             // With arguments by keyword, which nothing that is known takes.
             0x92 => {
-                (self.pop()?, self.pop()?, self.pop()?);
+                for _callable_arguments_keywords in 0..3 {
+                    self.pop()?;
+                }
                 self.stack.push(OPAQUE);
             }
             b'Q' => {
@@ -318,7 +320,7 @@ impl<'a> Machine<'a> {
         let top = self.top()?;
         match self.values.get_mut(top.0 as usize) {
             Some(Value::List(list)) => list.extend(items),
-            Some(Value::Dict(dict)) if items.len() % 2 == 0 => {
+            Some(Value::Dict(dict)) if items.len().is_multiple_of(2) => {
                 dict.extend(items.as_chunks::<2>().0.iter().map(|[key, value]| (*key, *value)));
             }
             Some(Value::Opaque) => {}

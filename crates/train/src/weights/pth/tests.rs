@@ -77,7 +77,8 @@ fn what_is_left_out_is_said() {
             &[
                 "left out: 6 arrays of integers: `int64`, `int32`, `int16`, `int8`, `uint8`, …",
                 "left out: 4 entries that are no arrays of floats: `complex`, `eighth`, `note`, `number`",
-                "named in the file, passed over and not executed: `torch.float8_e5m2`, `torch._utils._rebuild_tensor_v3`",
+                "named in the file, passed over and not executed: \
+                 `torch.float8_e5m2`, `torch._utils._rebuild_tensor_v3`",
             ],
         ),
         (
