@@ -27,9 +27,13 @@ impl Pipeline {
     /// # Errors
     /// The file cannot be read or is no YAML; or all that is wrong with it, in one error.
     pub fn load(file: &Path, overrides: &[String]) -> Result<Self> {
-        let text = read_text(file)?;
-        let mut sources = Sources { file, lines: Lines::index(&text), overrides: Vec::new() };
-        let mut document = parse(&text, &sources)?;
+        Self::of_text(&read_text(file)?, file, overrides)
+    }
+
+    /// The same of a file's content; `file` is named in errors.
+    pub(crate) fn of_text(text: &str, file: &Path, overrides: &[String]) -> Result<Self> {
+        let mut sources = Sources { file, lines: Lines::index(text), overrides: Vec::new() };
+        let mut document = parse(text, &sources)?;
         let mut problems = Vec::new();
         merge::apply(&mut document, &KeyPath::default(), &mut problems);
         for given in overrides {

@@ -221,7 +221,7 @@ pub struct ModelSettings {
     /// What of a pretrained network is trained. Default `head`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tune: Option<Tune>,
-    /// The backbone's learning rate as a fraction of the head's. Default 0.1.
+    /// The backbone's learning rate as a fraction of the head's. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backbone_rate: Option<f64>,
     /// What each stage's learning rate is of that of the stage above. Default 1.
@@ -306,8 +306,8 @@ impl ModelSettings {
     }
 }
 
-/// Of `backbone_rate`.
-const DEFAULT_BACKBONE_RATE: f64 = 0.1;
+/// Of `backbone_rate`: docs/train.md has the measurements.
+const DEFAULT_BACKBONE_RATE: f64 = 1.0;
 
 /// Of `layer_decay`.
 const DEFAULT_LAYER_DECAY: f64 = 1.0;

@@ -7,13 +7,13 @@ pub const MISTAKES: &[Mistake] = &[
         "a misspelt key",
         "epochs: 40",
         "epohs: 40",
-        "error: unknown key `train.models.resnet.epohs` (FILE, line 17)\n  hint: did you mean `epochs`? the keys of `train.models.resnet` are `architecture`, `augmented`, `copies`, `epochs`, `early_stopping`, `learning_rate`, `schedule`, `warmup_epochs`, `weight_decay`, `label_smoothing`, `ema_decay`",
+        "error: unknown key `train.models.resnet.epohs` (FILE, line 17)\n  hint: did you mean `epochs`? the keys of `train.models.resnet` are `architecture`, `pretrained`, `tune`, `backbone_rate`, `layer_decay`, `augmented`, `copies`, `epochs`, `early_stopping`, `learning_rate`, `schedule`, `warmup_epochs`, `weight_decay`, `label_smoothing`, `ema_decay`",
     ),
     in_file(
         "a key in the wrong section",
         "epochs: 40",
         "batch_size: 40",
-        "error: unknown key `train.models.resnet.batch_size` (FILE, line 17)\n  hint: the keys of `train.models.resnet` are `architecture`, `augmented`, `copies`, `epochs`, `early_stopping`, `learning_rate`, `schedule`, `warmup_epochs`, `weight_decay`, `label_smoothing`, `ema_decay`",
+        "error: unknown key `train.models.resnet.batch_size` (FILE, line 17)\n  hint: the keys of `train.models.resnet` are `architecture`, `pretrained`, `tune`, `backbone_rate`, `layer_decay`, `augmented`, `copies`, `epochs`, `early_stopping`, `learning_rate`, `schedule`, `warmup_epochs`, `weight_decay`, `label_smoothing`, `ema_decay`",
     ),
     in_file(
         "a misspelt section",
@@ -115,7 +115,7 @@ pub const MISTAKES: &[Mistake] = &[
         "an architecture nobody knows",
         "architecture: resnet",
         "architecture: transformer",
-        "error: `train.models.resnet.architecture` cannot be `transformer` (FILE, line 15)\n  hint: the values are `baseline-cnn`, `resnet`, `resnet18`, `resnet34`, `resnet50`",
+        "error: `train.models.resnet.architecture` cannot be `transformer` (FILE, line 15)\n  hint: the values are `baseline-cnn`, `resnet`, `resnet18`, `resnet34`, `resnet50`, `efficientnet-lite0`, `mobilenetv4-conv-small`",
     ),
     in_file(
         "a missing key at the top",

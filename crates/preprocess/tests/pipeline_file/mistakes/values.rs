@@ -138,7 +138,7 @@ pub const MISTAKES: &[Mistake] = &[
         "a network without a name",
         "architecture: resnet\n",
         "architecture:\n",
-        "error: `train.models.resnet.architecture` has no value (FILE, line 15)\n  hint: the values are `baseline-cnn`, `resnet`, `resnet18`, `resnet34`, `resnet50`; it has no default",
+        "error: `train.models.resnet.architecture` has no value (FILE, line 15)\n  hint: the values are `baseline-cnn`, `resnet`, `resnet18`, `resnet34`, `resnet50`, `efficientnet-lite0`, `mobilenetv4-conv-small`; it has no default",
     ),
     in_file(
         "a choice without a value",
@@ -199,6 +199,42 @@ pub const MISTAKES: &[Mistake] = &[
         "epochs: 40",
         "label_smoothing: 1",
         "error: `train.models.resnet.label_smoothing` is 1; it must be at least 0 and below 1 (FILE, line 17)",
+    ),
+    in_file(
+        "tuning without pretrained weights",
+        "epochs: 40",
+        "tune: head",
+        "error: `train.models.resnet.tune` has no effect: the weights are not pretrained (FILE, line 17)\n  hint: set `pretrained`, or remove the key",
+    ),
+    in_file(
+        "a rate of a backbone that stands still",
+        "epochs: 40",
+        "pretrained: weights.safetensors\n      backbone_rate: 0.5",
+        "error: `train.models.resnet.backbone_rate` has no effect: only the head is trained (FILE, line 18)\n  hint: set `tune: all`, or remove the key",
+    ),
+    in_file(
+        "a rate above the head's",
+        "epochs: 40",
+        "pretrained: weights.safetensors\n      tune: all\n      backbone_rate: 2",
+        "error: `train.models.resnet.backbone_rate` is 2; it must be above 0 and at most 1 (FILE, line 19)",
+    ),
+    in_file(
+        "a part of a network that has no name",
+        "epochs: 40",
+        "pretrained: weights.safetensors\n      tune: tail",
+        "error: `train.models.resnet.tune` cannot be `tail` (FILE, line 18)\n  hint: the values are `head`, `all`, `last`",
+    ),
+    in_file(
+        "no stages",
+        "epochs: 40",
+        "pretrained: weights.safetensors\n      tune: { last: 0 }",
+        "error: `train.models.resnet.tune.last` is 0; it must be from 1 to 100 (FILE, line 18)",
+    ),
+    in_file(
+        "pretrained by nothing",
+        "epochs: 40",
+        "pretrained: ''",
+        "error: `train.models.resnet.pretrained` is empty; it must be the path of a file or directory (FILE, line 17)",
     ),
     in_file(
         "an average that never moves",

@@ -1,0 +1,154 @@
+//! The pipeline file, with the reason of each choice beside it.
+
+use super::look::Look;
+use super::quote::{in_comment, value};
+use super::weights::Weights;
+use crate::pipeline::{Filter, Split};
+use std::fmt::Write;
+
+/// Shorter sides, in pixels, below which pretrained networks see the images at 128 instead of 224 pixels: enlarging
+/// them twice and more only costs time.
+const SMALL: usize = 100;
+
+/// Images of the smallest class below which a larger part is kept for the test: a tenth of them would be a handful.
+const FEW: usize = 100;
+
+/// The whole file.
+pub(super) fn pipeline_file(name: &str, source: &str, look: &Look, weights: Option<&Weights>) -> String {
+    let mut text = findings(source, look);
+    let _ = write!(
+        text,
+        "\nname: {}\npreprocess:\n  source: {}\n{}{}{}{}train:\n  models:\n{}",
+        value(name),
+        value(source),
+        image(look, weights),
+        split(look),
+        augmentation(weights.is_some()),
+        if look.damaged.is_empty() {
+            ""
+        } else {
+            "  unreadable: skip   # or fail: stop at the first file that cannot be read\n"
+        },
+        models(weights),
+    );
+    text += &format!(
+        "# A gate for CI: `make accept PIPELINE=…` writes the file, `make check PIPELINE=…` compares with it.\n\
+         # report:\n#   gate: {{ baseline: {} }}\n",
+        value(&format!("baselines/{name}.json"))
+    );
+    text
+}
+
+/// What was found, as comments.
+fn findings(source: &str, look: &Look) -> String {
+    let [(least_name, least), (most_name, most)] = look.extremes();
+    let of_all =
+        if look.decoded == look.images() { String::new() } else { format!(" (of {} looked at)", look.decoded) };
+    let [width, height] = look.median;
+    let mut text = format!(
+        "# {} images of {} classes in {}: {least} ({}) to {most} ({}) a class.\n\
+         # Sizes{of_all}: {width}x{height} pixels in the median, sides from {} to {}.\n",
+        look.images(),
+        look.classes.len(),
+        in_comment(source),
+        in_comment(least_name),
+        in_comment(most_name),
+        look.sides[0],
+        look.sides[1],
+    );
+    if !look.damaged.is_empty() {
+        let named: Vec<String> = look.damaged.iter().take(3).map(|(name, _)| in_comment(name)).collect();
+        let more = if look.damaged.len() > named.len() { ", …" } else { "" };
+        let _ = writeln!(
+            text,
+            "# {} cannot be read{of_all} and will be left out: {}{more}",
+            counted(look.damaged.len(), "file"),
+            named.join(", ")
+        );
+    }
+    if look.copies > 0 {
+        let _ = writeln!(
+            text,
+            "# {} the same content as another one{of_all}; `preprocess` keeps copies and near-copies on one side of the split.",
+            if look.copies == 1 { "1 file has".to_owned() } else { format!("{} files have", look.copies) }
+        );
+    }
+    if *most >= 5 * *least {
+        text += "# The classes are far from balanced: look at each class's recall in the report, not only at the accuracy.\n";
+    }
+    text + "# Every key is described in docs/pipeline-file.md.\n"
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// The size that images are brought to.
+fn image(look: &Look, weights: Option<&Weights>) -> String {
+    let shorter = look.median[0].min(look.median[1]);
+    let Some(weights) = weights else {
+        return "  image: { width: 128, height: 128 }   # larger shows more and takes longer, in proportion to the area\n".into();
+    };
+    let (side, why) = match shorter < SMALL {
+        true => (128, "the images are small, so that 224, as the weights were trained, would only take longer"),
+        false => (224, "as the weights were trained; 128 takes a third of the time"),
+    };
+    let filter = match weights.filter {
+        Some(Filter::Bilinear) => "bilinear",
+        _ => "bicubic",
+    };
+    format!("  image: {{ width: {side}, height: {side}, filter: {filter} }}   # {why}\n")
+}
+
+/// The split's fractions, where the directories do not give it.
+fn split(look: &Look) -> String {
+    if let Some(given) = &look.given {
+        let counts: Vec<String> = given.iter().map(|(split, count)| format!("{} {count}", split.name())).collect();
+        let mut text = format!("  # The directories give the split: {} images.\n", counts.join(", "));
+        if given.iter().any(|(split, count)| *split == Split::Test && *count == 0) {
+            text += "  # Without test/ the report has nothing to measure on: divide the training images, or add one.\n";
+        }
+        return text;
+    }
+    let [(_, least), _] = look.extremes();
+    let (validation, test) = if *least < FEW { (0.15, 0.2) } else { (0.2, 0.1) };
+    let why = match *least < FEW {
+        true => "of few images a larger part is needed to measure with",
+        false => "the rest, 70 %, is trained on",
+    };
+    format!("  split: {{ validation: {validation}, test: {test} }}   # {why}; near-copies stay together\n")
+}
+
+/// Copies for what trains more than a head.
+fn augmentation(is_pretrained: bool) -> String {
+    let copies = if is_pretrained { 4 } else { 8 };
+    let why = match is_pretrained {
+        true => "for models with `augmented: true`; without flips where left and right matter (text, numbers)",
+        false => "without flips where left and right matter (text, numbers)",
+    };
+    format!(
+        "  # {why}\n  augment: {{ copies: {copies}, rotation: 10, shift: [0.1, 0.1], zoom: 0.1, brightness: [0.8, 1.2], \
+         horizontal_flip: true }}\n"
+    )
+}
+
+/// The models: what fits, and what is one uncomment away.
+fn models(weights: Option<&Weights>) -> String {
+    let recipe = "augmented: true, schedule: cosine, warmup_epochs: 1, weight_decay: 0.05, label_smoothing: 0.1";
+    let Some(weights) = weights else {
+        return format!(
+            "    # From random weights. Pretrained ones are nearly always better and faster: `preprocess init --pretrained`.\n    \
+             resnet: {{ architecture: resnet, epochs: 40, augmented: true, schedule: cosine, warmup_epochs: 1, weight_decay: 0.05 }}\n    \
+             # pretrained: {{ architecture: efficientnet-lite0, pretrained: timm/tf_efficientnet_lite0.in1k, tune: head }}\n"
+        );
+    };
+    let (architecture, source) = (weights.architecture.name(), value(&weights.source));
+    format!(
+        "    # The last layer alone, on the features of the pretrained rest: seconds.\n    \
+         head: {{ architecture: {architecture}, pretrained: {source}, tune: head }}\n    \
+         # Everything, from there on: minutes to hours, and usually some points more.\n    \
+         # all: {{ architecture: {architecture}, pretrained: {source}, tune: all, epochs: 8, {recipe} }}\n    \
+         # From random weights:\n    \
+         # scratch: {{ architecture: resnet, epochs: 40, augmented: true, schedule: cosine, warmup_epochs: 1, weight_decay: 0.05 }}\n"
+    )
+}
