@@ -59,6 +59,30 @@ fn both_models_train_alike_on_both_devices_and_are_used_on_either() {
 }
 
 #[test]
+fn pretrained_weights_are_tuned_alike_on_both_devices() {
+    let bench = tiny();
+    train(&bench, "cpu", "resnet", 1).succeeds();
+    std::fs::rename(bench.path("out/models/resnet"), bench.path("weights")).unwrap();
+    for tune in ["head", "{last: 1}", "all"] {
+        let model =
+            format!("train.models.tuned={{architecture: resnet, pretrained: weights, tune: {tune}, epochs: 1}}");
+        let losses = ["cpu", "cuda"].map(|device| {
+            let arguments = ["--device", device, "--model", "tuned", "--set", &model];
+            bench.stage("train", &arguments).succeeds().says("head fitted");
+            let losses = [1, 3].map(|column| history(&bench, "tuned", column).last().copied().unwrap());
+            assert_eq!(accuracy(&bench, device, "tuned"), accuracy(&bench, "cpu", "tuned"), "{tune} on {device}");
+            for directory in ["out/models/tuned", "out/features"] {
+                std::fs::remove_dir_all(bench.path(directory)).unwrap();
+            }
+            losses
+        });
+        for (cpu, cuda) in losses[0].iter().zip(losses[1]) {
+            assert!((cpu - cuda).abs() < 1e-2 * cpu.abs() + 1e-4, "{tune}: {cpu} on the CPU, {cuda} on CUDA");
+        }
+    }
+}
+
+#[test]
 fn a_run_goes_on_on_the_other_device() {
     let bench = tiny();
     train(&bench, "cpu", "resnet", 2).succeeds();

@@ -44,6 +44,28 @@ fn evaluate_agrees_with_the_predictions_of_training() {
     assert!((accuracy - right as f64 / predictions.rows.len() as f64).abs() < 1e-9, "{accuracy}\n{finished}");
 }
 
+/// A model's directory as the weights of another, through all three stages.
+#[test]
+fn pretrained_models_go_through_all_stages() {
+    let bench = Bench::small();
+    bench.stage("preprocess", &[]).succeeds();
+    bench.stage("train", &["--set", "train.models.small.epochs=4"]).succeeds();
+    std::fs::rename(bench.path("out/models/small"), bench.path("weights")).unwrap();
+    let models = "train.models={head: {architecture: baseline-cnn, pretrained: weights, tune: head}, \
+                  all: {architecture: baseline-cnn, pretrained: weights, tune: all, epochs: 2}}";
+    for stage in ["train", "report"] {
+        bench.stage(stage, &["--set", models]).succeeds();
+    }
+    let metrics: Value =
+        serde_json::from_slice(&std::fs::read(bench.path("out/report/metrics.json")).unwrap()).unwrap();
+    for model in ["head", "all"] {
+        let accuracy = metrics["models"][model]["splits"]["test"]["accuracy"].as_f64();
+        let accuracy = accuracy.unwrap_or_else(|| panic!("no accuracy of `{model}` in {metrics:#}"));
+        assert!(accuracy > 0.8, "{model}: {accuracy}");
+    }
+    bench.stage("train", &["--set", models]).succeeds().says("head: up to date");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_model() {
     let bench = Bench::small();

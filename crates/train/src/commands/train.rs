@@ -10,11 +10,12 @@ use crate::model::score::Score;
 use crate::network::summary::ParameterCounts;
 use crate::ops::Backend;
 use crate::training::early_stopping::Stop;
+use crate::training::features;
 use crate::training::fit::{Fitted, fit};
 use crate::training::ownership;
 use crate::training::plan::{self, ModelPlan};
 use crate::training::succession::Succession;
-use crate::training::tuning::{fit_head, kept_features};
+use crate::training::tuning::{self, fit_head, kept_features};
 use indexmap::IndexMap;
 use preprocess::pipeline::{Pipeline, Split, Tune};
 use preprocess::stage::lock::OutputLock;
@@ -40,7 +41,13 @@ pub(crate) fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B)
     for plan in &plans {
         train(plan, &data, device)?;
     }
-    Ok(())
+    if !names.is_empty() {
+        // Of the models that were not asked for it is not known which caches they use.
+        return Ok(());
+    }
+    let used = plans.iter().filter(|plan| plan.pretrained.is_some());
+    let used: Vec<String> = used.map(|plan| Ok(tuning::cache(plan)?.name().to_owned())).collect::<Result<_>>()?;
+    features::sweep(&pipeline.output, &used)
 }
 
 fn train<B: Backend>(plan: &ModelPlan, data: &TrainingData, device: &B) -> Result<()> {

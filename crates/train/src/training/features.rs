@@ -8,11 +8,13 @@ use crate::device::cpu::simd;
 use crate::model::inference::Inference;
 use crate::ops::Backend;
 use crate::tensor::arrays::{self, Array};
+use preprocess::pipeline::Split;
 use preprocess::stage::atomic_file::write_atomically;
 use preprocess::stage::error::Context;
 use preprocess::stage::progress::Progress;
 use preprocess::stage::{files, fingerprint, random};
 use preprocess::{Result, note};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -83,9 +85,13 @@ impl FeatureCache {
     /// The directory cannot be made; something of somebody else's is in its place.
     pub(crate) fn open(output: &Path, decides: &impl serde::Serialize) -> Result<Self> {
         let fingerprint = fingerprint::of_value(&(FEATURES_VERSION, simd::is_reference(), decides))?;
-        let name = &fingerprint[..NAME.min(fingerprint.len())];
-        let directory = files::make_directories(output, &[FEATURES_DIRECTORY, name])?;
+        let directory = files::make_directories(output, &[FEATURES_DIRECTORY, short(&fingerprint)])?;
         Ok(Self { directory, fingerprint })
+    }
+
+    /// Name of the directory.
+    pub(crate) fn name(&self) -> &str {
+        short(&self.fingerprint)
     }
 
     /// The features of `images`, a copy of a split, from their file or computed and kept.
@@ -140,6 +146,44 @@ impl FeatureCache {
     }
 }
 
+/// The beginning of a fingerprint, which names a directory.
+fn short(fingerprint: &str) -> &str {
+    &fingerprint[..NAME.min(fingerprint.len())]
+}
+
+/// Removes the caches of a pipeline's output directory but those of these names. What is not a cache of this program's
+/// making stays, with the directory that it lies in.
+///
+/// # Errors
+/// The disk refuses.
+pub(crate) fn sweep(output: &Path, keep: &[String]) -> Result<()> {
+    let all = output.join(FEATURES_DIRECTORY);
+    let Ok(entries) = fs::read_dir(&all) else { return Ok(()) };
+    for directory in entries.flatten().map(|entry| entry.path()) {
+        let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_ours = name.len() == NAME && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_directory = fs::symlink_metadata(&directory).is_ok_and(|metadata| metadata.is_dir());
+        if is_ours && is_directory && !keep.contains(&name) {
+            remove_cache(&directory)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_cache(directory: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(directory) else { return Ok(()) };
+    for file in entries.flatten().map(|entry| entry.path()) {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_ours = Split::ALL.iter().any(|split| name.starts_with(split.name())) && name.ends_with(".safetensors");
+        if is_ours {
+            files::remove_if_present(&file)?;
+        }
+    }
+    // It stays if somebody else's files are in it.
+    let _ = fs::remove_dir(directory);
+    Ok(())
+}
+
 /// Key of the checksum in a file's metadata.
 const SEAL: &str = "blake3";
 
@@ -180,17 +224,35 @@ mod tests {
         assert_eq!(cache.read(&file, [4, 1]), None, "another shape");
         assert_eq!(other.read(&file, [2, 2]), None, "of other weights");
         assert_ne!(cache.seal(&array(values)), cache.seal(&array([1.0, -2.5, 0.0, 3.5])));
-        let whole = std::fs::read(&file).unwrap();
+        let whole = fs::read(&file).unwrap();
         for length in 0..whole.len() {
-            std::fs::write(&file, &whole[..length]).unwrap();
+            fs::write(&file, &whole[..length]).unwrap();
             assert_eq!(cache.read(&file, [2, 2]), None, "cut to {length} bytes");
         }
         for at in whole.len() - 16..whole.len() {
             let mut altered = whole.clone();
             altered[at] ^= 1;
-            std::fs::write(&file, altered).unwrap();
+            fs::write(&file, altered).unwrap();
             assert_eq!(cache.read(&file, [2, 2]), None, "byte {at} altered");
         }
+    }
+
+    #[test]
+    fn caches_that_no_model_uses_are_removed_and_nothing_else() {
+        let output = tempfile::tempdir().unwrap();
+        let open = |decides: &str| FeatureCache::open(output.path(), &decides).unwrap();
+        let (used, unused, shared) = (open("used"), open("unused"), open("shared"));
+        for cache in [&used, &unused, &shared] {
+            cache.write(&cache.directory.join("train-00000.safetensors"), [1, 1], &[1.0]).unwrap();
+        }
+        fs::write(shared.directory.join("notes.txt"), "mine").unwrap();
+        fs::create_dir(output.path().join("features/mine")).unwrap();
+        sweep(output.path(), &[used.name().to_owned()]).unwrap();
+        assert!(used.directory.join("train-00000.safetensors").exists());
+        assert!(!unused.directory.exists());
+        assert!(shared.directory.join("notes.txt").exists() && output.path().join("features/mine").exists());
+        assert!(!shared.directory.join("train-00000.safetensors").exists());
+        sweep(&output.path().join("none"), &[]).unwrap();
     }
 
     #[test]

@@ -28,9 +28,9 @@ fn a_step_is_pytorchs_on_a_gpu_too() {
 }
 
 #[test]
-fn a_resnet_is_timms_on_a_gpu_too() {
+fn networks_are_timms_on_a_gpu_too() {
     let device = common::device();
-    timm_networks::the_smallest_is_timms_on(&device, &common::pool(&device, preprocess::pipeline::Precision::Fp32));
+    timm_networks::the_smallest_are_timms_on(&device, &common::pool(&device, preprocess::pipeline::Precision::Fp32));
 }
 
 #[test]
