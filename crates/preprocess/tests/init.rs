@@ -96,6 +96,13 @@ fn pretrained_weights_give_a_head_and_what_follows_from_them() {
     assert_eq!((pipeline.preprocess.image.width, pipeline.preprocess.image.filter), (224, Filter::Bicubic));
     assert_eq!(pipeline.preprocess.split.test, 0.1);
     assert!(text.contains("far from balanced"), "{text}");
+    // What the file beside the weights says counts.
+    let config = "{\"architecture\": \"resnet18\", \"pretrained_cfg\": {\"input_size\": [3, 192, 192], \
+                  \"interpolation\": \"bilinear\"}}";
+    fs::write(elsewhere.path().join("config.json"), config).unwrap();
+    let (_, other) = written(directory.path(), &["--pretrained", file.to_str().unwrap()]);
+    assert_eq!(other.train.models["head"].architecture, Architecture::Resnet18);
+    assert_eq!((other.preprocess.image.width, other.preprocess.image.filter), (192, Filter::Bilinear));
     for line in ["    # all:", "    # scratch:"] {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text.replace(line, &line.replace("# ", ""))).unwrap();

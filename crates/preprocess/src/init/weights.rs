@@ -1,6 +1,7 @@
 //! Of which architecture pretrained weights are: told by their name on the hub, by the file beside them, or by the
 //! names of their arrays.
 
+use crate::pipeline::limits::IMAGE_SIDE;
 use crate::pipeline::{Architecture, Filter};
 use crate::stage::error::Context;
 use crate::{Error, ErrorKind, Result};
@@ -21,6 +22,8 @@ pub(super) struct Weights {
     pub architecture: Architecture,
     /// With what the weights' own images were resized, as far as it is known.
     pub filter: Option<Filter>,
+    /// The side of the weights' own images in pixels, as far as it is known.
+    pub side: Option<usize>,
 }
 
 impl Weights {
@@ -37,17 +40,19 @@ impl Weights {
         let described = std::fs::read(&config).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
         let find = |key: &str| {
             let value = described.as_ref()?;
-            value.get("pretrained_cfg").and_then(|nested| nested.get(key)).or_else(|| value.get(key))?.as_str()
+            value.get("pretrained_cfg").and_then(|nested| nested.get(key)).or_else(|| value.get(key))
         };
-        let filter = match find("interpolation") {
+        let side = find("input_size").and_then(|size| size.get(1)).and_then(Value::as_u64);
+        let side = side.map(|side| side as usize).filter(|side| IMAGE_SIDE.contains(side));
+        let filter = match find("interpolation").and_then(Value::as_str) {
             Some("bilinear") => Some(Filter::Bilinear),
             Some("bicubic") => Some(Filter::Bicubic),
             _ => None,
         };
         let arrays = names_of(&file)?;
-        let told = find("architecture").and_then(known).or_else(|| by_arrays(&arrays));
+        let told = find("architecture").and_then(Value::as_str).and_then(known).or_else(|| by_arrays(&arrays));
         match told {
-            Some(architecture) => Ok(Self { source: source.to_owned(), architecture, filter }),
+            Some(architecture) => Ok(Self { source: source.to_owned(), architecture, filter, side }),
             None => Err(unknown(&format!("`{source}`"), "the names of its arrays are those of no architecture here")),
         }
     }
@@ -61,7 +66,7 @@ impl Weights {
             Some((owner, name)) if plain(owner) && plain(name) && !name.ends_with(".safetensors") => {
                 let architecture = known(name)
                     .ok_or_else(|| unknown(&format!("the hub's `{source}`"), "its name is none that is known here"))?;
-                Ok(Self { source: source.to_owned(), architecture, filter: None })
+                Ok(Self { source: source.to_owned(), architecture, filter: None, side: None })
             }
             _ => Err(Error::new(format!("there are no pretrained weights `{source}`"))
                 .because("it is no file, and no name of the Hugging Face hub (`owner/name`)")

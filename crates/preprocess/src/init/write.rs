@@ -6,9 +6,15 @@ use super::weights::Weights;
 use crate::pipeline::{Filter, Split};
 use std::fmt::Write;
 
-/// Shorter sides, in pixels, below which pretrained networks see the images at 128 instead of 224 pixels: enlarging
+/// Shorter sides, in pixels, below which pretrained networks see the images at 128 pixels: enlarging
 /// them twice and more only costs time.
 const SMALL: usize = 100;
+
+/// The side in pixels at which timm's weights were trained, mostly.
+const USUAL: usize = 224;
+
+/// That for small images.
+const REDUCED: usize = 128;
 
 /// Images of the smallest class below which a larger part is kept for the test: a tenth of them would be a handful.
 const FEW: usize = 100;
@@ -89,9 +95,12 @@ fn image(look: &Look, weights: Option<&Weights>) -> String {
     let Some(weights) = weights else {
         return "  image: { width: 128, height: 128 }   # larger shows more and takes longer, in proportion to the area\n".into();
     };
-    let (side, why) = match shorter < SMALL {
-        true => (128, "the images are small, so that 224, as the weights were trained, would only take longer"),
-        false => (224, "as the weights were trained; 128 takes a third of the time"),
+    let own = weights.side.unwrap_or(USUAL);
+    let (side, why) = match shorter < SMALL && own > REDUCED {
+        true => {
+            (REDUCED, "the images are small: at the size that the weights were trained at they would only take longer")
+        }
+        false => (own, "as the weights were trained; 128 takes a third of the time"),
     };
     let filter = match weights.filter {
         Some(Filter::Bilinear) => "bilinear",
@@ -136,11 +145,7 @@ fn augmentation(is_pretrained: bool) -> String {
 fn models(weights: Option<&Weights>) -> String {
     let recipe = "augmented: true, schedule: cosine, warmup_epochs: 1, weight_decay: 0.05, label_smoothing: 0.1";
     let Some(weights) = weights else {
-        return format!(
-            "    # From random weights. Pretrained ones are nearly always better and faster: `preprocess init --pretrained`.\n    \
-             resnet: {{ architecture: resnet, epochs: 40, augmented: true, schedule: cosine, warmup_epochs: 1, weight_decay: 0.05 }}\n    \
-             # pretrained: {{ architecture: efficientnet-lite0, pretrained: timm/tf_efficientnet_lite0.in1k, tune: head }}\n"
-        );
+        return FROM_SCRATCH.to_owned();
     };
     let (architecture, source) = (weights.architecture.name(), value(&weights.source));
     format!(
@@ -152,3 +157,10 @@ fn models(weights: Option<&Weights>) -> String {
          # scratch: {{ architecture: resnet, epochs: 40, augmented: true, schedule: cosine, warmup_epochs: 1, weight_decay: 0.05 }}\n"
     )
 }
+
+/// Without pretrained weights.
+const FROM_SCRATCH: &str = "    \
+    # From random weights. Pretrained ones are nearly always better and faster: `preprocess init --pretrained`.
+    resnet: { architecture: resnet, epochs: 40, augmented: true, schedule: cosine, warmup_epochs: 1, weight_decay: 0.05 }
+    # pretrained: { architecture: efficientnet-lite0, pretrained: timm/tf_efficientnet_lite0.in1k, tune: head }
+";

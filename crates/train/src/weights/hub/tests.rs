@@ -24,11 +24,13 @@ enum Manner {
     Silent,
 }
 
+/// Path and `Authorization` of a request.
+type Request = (String, Option<String>);
+
 /// A hub with one model.
 struct Server {
     address: String,
-    /// `METHOD PATH`, and the value of `Authorization`, of every request.
-    requests: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -69,7 +71,7 @@ impl Server {
 /// One request after another on a connection.
 fn answer(
     mut stream: TcpStream,
-    seen: &Mutex<Vec<(String, Option<String>)>>,
+    seen: &Mutex<Vec<Request>>,
     weights: Option<&[u8]>,
     config: Option<&str>,
     manner: Manner,
