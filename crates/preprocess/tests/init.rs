@@ -42,9 +42,9 @@ fn written(source: &Path, arguments: &[&str]) -> (String, Pipeline) {
     (text, pipeline)
 }
 
-/// A safetensors file with these names, as far as its header goes.
-fn weights(directory: &Path, names: &[&str]) -> std::path::PathBuf {
-    let header: String = names.iter().map(|name| format!("\"{name}\": {{}},")).collect();
+/// A safetensors file with these arrays, as far as its header goes.
+fn weights(directory: &Path, arrays: &[(&str, [usize; 4])]) -> std::path::PathBuf {
+    let header: String = arrays.iter().map(|(name, shape)| format!("\"{name}\": {{\"shape\": {shape:?}}},")).collect();
     let header = format!("{{{}}}", header.trim_end_matches(','));
     let file = directory.join("backbone.safetensors");
     fs::write(&file, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()).unwrap();
@@ -88,7 +88,8 @@ fn a_messy_folder_gets_a_file_that_says_what_was_found() {
 fn pretrained_weights_give_a_head_and_what_follows_from_them() {
     let directory = folder(&[("a", 110), ("b", 700)], [300, 250]);
     let elsewhere = tempfile::tempdir().unwrap();
-    let file = weights(elsewhere.path(), &["conv_stem.weight", "blocks.6.0.conv_pwl.weight"]);
+    let names = [("conv_head.weight", [1280, 320, 1, 1]), ("blocks.6.0.conv_pwl.weight", [320, 1152, 1, 1])];
+    let file = weights(elsewhere.path(), &names);
     let (text, pipeline) = written(directory.path(), &["--pretrained", file.to_str().unwrap()]);
     let head = &pipeline.train.models["head"];
     assert_eq!((head.architecture, head.tuned()), (Architecture::EfficientnetLite0, Tune::Head));
@@ -119,7 +120,8 @@ fn given_splits_and_odd_names_are_kept() {
     let directory = folder(&[("train/x", 4), ("train/y", 4), ("test/x", 2), ("test/y", 2)], [30, 30]);
     let (text, pipeline) = written(directory.path(), &[]);
     assert!(text.contains("The directories give the split: train 8, validation 0, test 4 images"), "{text}");
-    assert!(!text.contains("  split:"), "{text}");
+    // There is no validation directory.
+    assert!(text.contains("  split: { validation: 0.2 }   # what has no directory is taken from train/"), "{text}");
     assert!(!pipeline.name.is_empty());
 
     let parent = tempfile::tempdir().unwrap();

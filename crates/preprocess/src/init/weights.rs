@@ -49,7 +49,7 @@ impl Weights {
             Some("bicubic") => Some(Filter::Bicubic),
             _ => None,
         };
-        let arrays = names_of(&file)?;
+        let arrays = arrays_of(&file)?;
         let told = find("architecture").and_then(Value::as_str).and_then(known).or_else(|| by_arrays(&arrays));
         match told {
             Some(architecture) => Ok(Self { source: source.to_owned(), architecture, filter, side }),
@@ -83,9 +83,11 @@ fn unknown(weights: &str, why: &str) -> Error {
 
 /// By the name that timm or this program gives it, a tag behind it left out.
 fn known(name: &str) -> Option<Architecture> {
-    let name = name.split(['.', '@']).next().unwrap_or(name).replace('_', "-");
-    Some(match name.as_str() {
-        "efficientnet-lite0" | "tf-efficientnet-lite0" => Architecture::EfficientnetLite0,
+    let original = name.split(['.', '@']).next().unwrap_or(name);
+    Some(match original.replace('_', "-").as_str() {
+        // timm's `efficientnet_lite0` pads in another way.
+        "efficientnet-lite0" if !original.contains('_') => Architecture::EfficientnetLite0,
+        "tf-efficientnet-lite0" => Architecture::EfficientnetLite0,
         "mobilenetv4-conv-small" => Architecture::Mobilenetv4ConvSmall,
         "resnet18" => Architecture::Resnet18,
         "resnet34" => Architecture::Resnet34,
@@ -96,28 +98,41 @@ fn known(name: &str) -> Option<Architecture> {
     })
 }
 
-/// By arrays that only it has.
-fn by_arrays(names: &[String]) -> Option<Architecture> {
-    let has = |name: &str| names.iter().any(|known| known == name);
+/// By arrays that only it has, and what its relatives have and it has not.
+fn by_arrays(arrays: &[(String, Vec<u64>)]) -> Option<Architecture> {
+    let has = |name: &str| arrays.iter().any(|(known, _)| known == name);
+    let is = |name: &str, shape: [u64; 4]| arrays.iter().any(|(known, of)| known == name && *of == shape);
+    let basic = is("conv1.weight", [64, 3, 7, 7])
+        && is("layer1.0.conv2.weight", [64, 64, 3, 3])
+        && !has("layer1.0.se.fc1.weight");
+    let bottleneck = has("layer1.0.conv3.weight");
     Some(match () {
-        () if has("blocks.6.0.conv_pwl.weight")
-            && has("conv_stem.weight")
-            && !has("blocks.0.0.se.conv_reduce.weight") =>
+        () if is("conv_head.weight", [1280, 320, 1, 1])
+            && is("blocks.6.0.conv_pwl.weight", [320, 1152, 1, 1])
+            && !has("blocks.1.2.conv_pw.weight")
+            && !has("blocks.1.0.se.conv_reduce.weight") =>
         {
             Architecture::EfficientnetLite0
         }
-        () if has("blocks.2.5.dw_start.conv.weight") && has("norm_head.weight") => Architecture::Mobilenetv4ConvSmall,
-        () if has("layer3.5.conv3.weight") && !has("layer3.6.conv3.weight") => Architecture::Resnet50,
-        () if has("layer3.5.conv2.weight") && !has("layer1.0.conv3.weight") => Architecture::Resnet34,
-        () if has("layer4.1.conv2.weight") && !has("layer1.0.conv3.weight") && !has("layer1.2.conv1.weight") => {
+        () if is("conv_head.weight", [1280, 960, 1, 1])
+            && is("blocks.2.5.dw_start.conv.weight", [96, 1, 3, 3])
+            && has("norm_head.weight") =>
+        {
+            Architecture::Mobilenetv4ConvSmall
+        }
+        () if basic && bottleneck && has("layer3.5.conv3.weight") && !has("layer3.6.conv3.weight") => {
+            Architecture::Resnet50
+        }
+        () if basic && !bottleneck && has("layer3.5.conv2.weight") => Architecture::Resnet34,
+        () if basic && !bottleneck && has("layer4.1.conv2.weight") && !has("layer1.2.conv1.weight") => {
             Architecture::Resnet18
         }
         () => return None,
     })
 }
 
-/// Names of the arrays of a safetensors file, from its header alone.
-fn names_of(file: &Path) -> Result<Vec<String>> {
+/// Names and shapes of the arrays of a safetensors file, from its header alone.
+fn arrays_of(file: &Path) -> Result<Vec<(String, Vec<u64>)>> {
     let shown = file.display();
     let cannot = || format!("cannot read the pretrained weights `{shown}`");
     let refuse = |why: String| {
@@ -138,7 +153,12 @@ fn names_of(file: &Path) -> Result<Vec<String>> {
     let mut header = vec![0; size as usize];
     open.read_exact(&mut header).context(cannot)?;
     match serde_json::from_slice::<serde_json::Map<String, Value>>(&header) {
-        Ok(header) => Ok(header.into_iter().map(|(name, _)| name).collect()),
+        Ok(header) => {
+            let shape = |value: &Value| -> Option<Vec<u64>> {
+                value.get("shape")?.as_array()?.iter().map(Value::as_u64).collect()
+            };
+            Ok(header.into_iter().map(|(name, value)| (name, shape(&value).unwrap_or_default())).collect())
+        }
         Err(error) => refuse(format!("its header is no JSON: {error}")),
     }
 }
@@ -147,9 +167,9 @@ fn names_of(file: &Path) -> Result<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn file_with(names: &[&str]) -> tempfile::NamedTempFile {
-        let header: serde_json::Map<String, Value> =
-            names.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+    fn file_with(arrays: &[(&str, [u64; 4])]) -> tempfile::NamedTempFile {
+        let entry = |&(name, shape): &(&str, [u64; 4])| (name.to_owned(), serde_json::json!({ "shape": shape }));
+        let header: serde_json::Map<String, Value> = arrays.iter().map(entry).collect();
         let header = serde_json::to_vec(&header).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), [&(header.len() as u64).to_le_bytes()[..], &header].concat()).unwrap();
@@ -158,18 +178,33 @@ mod tests {
 
     #[test]
     fn architectures_are_told_by_arrays_and_by_names() {
-        for (names, architecture) in [
-            (&["conv_stem.weight", "blocks.6.0.conv_pwl.weight"][..], Architecture::EfficientnetLite0),
-            (&["norm_head.weight", "blocks.2.5.dw_start.conv.weight"], Architecture::Mobilenetv4ConvSmall),
-            (&["layer1.0.conv3.weight", "layer3.5.conv3.weight"], Architecture::Resnet50),
-            (&["layer3.5.conv2.weight", "layer1.2.conv1.weight"], Architecture::Resnet34),
-            (&["layer4.1.conv2.weight", "layer1.1.conv1.weight"], Architecture::Resnet18),
+        const SOME: [u64; 4] = [64, 64, 3, 3];
+        let resnet = [("conv1.weight", [64, 3, 7, 7]), ("layer1.0.conv2.weight", SOME)];
+        let lite = [("conv_head.weight", [1280, 320, 1, 1]), ("blocks.6.0.conv_pwl.weight", [320, 1152, 1, 1])];
+        let mobile = [
+            ("conv_head.weight", [1280, 960, 1, 1]),
+            ("blocks.2.5.dw_start.conv.weight", [96, 1, 3, 3]),
+            ("norm_head.weight", SOME),
+        ];
+        for (arrays, more, architecture) in [
+            (&lite[..], &[][..], Some(Architecture::EfficientnetLite0)),
+            (&lite, &["blocks.1.2.conv_pw.weight"], None),
+            (&mobile, &[], Some(Architecture::Mobilenetv4ConvSmall)),
+            (&resnet, &["layer1.0.conv3.weight", "layer3.5.conv3.weight"], Some(Architecture::Resnet50)),
+            (&resnet, &["layer1.0.conv3.weight", "layer3.5.conv3.weight", "layer3.6.conv3.weight"], None),
+            (&resnet, &["layer3.5.conv2.weight", "layer1.2.conv1.weight"], Some(Architecture::Resnet34)),
+            (&resnet, &["layer4.1.conv2.weight"], Some(Architecture::Resnet18)),
+            (&resnet[..1], &["layer4.1.conv2.weight"], None),
         ] {
-            let file = file_with(names);
-            let told = Weights::told_by(file.path().to_str().unwrap()).unwrap();
-            assert_eq!(told.architecture, architecture);
-            assert_eq!(known(architecture.name()), Some(architecture));
+            let arrays: Vec<_> = arrays.iter().copied().chain(more.iter().map(|&name| (name, SOME))).collect();
+            let file = file_with(&arrays);
+            let told = Weights::told_by(file.path().to_str().unwrap()).ok().map(|weights| weights.architecture);
+            assert_eq!(told, architecture, "{arrays:?}");
+            architecture
+                .into_iter()
+                .for_each(|architecture| assert_eq!(known(architecture.name()), Some(architecture)));
         }
+        assert_eq!(known("efficientnet_lite0.ra_in1k"), None);
         for (name, architecture) in [
             ("timm/tf_efficientnet_lite0.in1k", Architecture::EfficientnetLite0),
             ("timm/mobilenetv4_conv_small.e2400_r224_in1k", Architecture::Mobilenetv4ConvSmall),
@@ -181,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_is_refused_with_what_to_do() {
-        let strange = file_with(&["encoder.weight"]);
+        let strange = file_with(&[("encoder.weight", [1; 4])]);
         let huge = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(huge.path(), [&(1u64 << 60).to_le_bytes()[..], b"{}"].concat()).unwrap();
         let text = tempfile::NamedTempFile::new().unwrap();

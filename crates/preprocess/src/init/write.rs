@@ -113,11 +113,19 @@ fn image(look: &Look, weights: Option<&Weights>) -> String {
 fn split(look: &Look) -> String {
     if let Some(given) = &look.given {
         let counts: Vec<String> = given.iter().map(|(split, count)| format!("{} {count}", split.name())).collect();
-        let mut text = format!("  # The directories give the split: {} images.\n", counts.join(", "));
-        if given.iter().any(|(split, count)| *split == Split::Test && *count == 0) {
-            text += "  # Without test/ the report has nothing to measure on: divide the training images, or add one.\n";
-        }
-        return text;
+        let text = format!("  # The directories give the split: {} images.\n", counts.join(", "));
+        let missing = |of: Split| given.iter().any(|&(split, count)| split == of && count == 0);
+        let taken: Vec<&str> = [(Split::Validation, "validation: 0.2"), (Split::Test, "test: 0.1")]
+            .into_iter()
+            .filter(|&(split, _)| missing(split))
+            .map(|(_, fraction)| fraction)
+            .collect();
+        return match taken.as_slice() {
+            [] => text,
+            taken => {
+                format!("{text}  split: {{ {} }}   # what has no directory is taken from train/\n", taken.join(", "))
+            }
+        };
     }
     let [(_, least), _] = look.extremes();
     let (validation, test) = if *least < FEW { (0.15, 0.2) } else { (0.2, 0.1) };

@@ -15,7 +15,7 @@ use std::process::Stdio;
 use train::commands::profile::{inference_time, step_time};
 use train::data::shards::TrainingData;
 use train::model::Model;
-use train::training::plan::{self, ModelPlan};
+use train::training::plan;
 
 /// Steps, or batches of inference, in a turn: so many images, whatever the batch.
 const IMAGES_A_TURN: usize = 6400;
@@ -56,7 +56,7 @@ pub fn network(
         gpu.select(precision);
         let mut peers = torch(precision)?;
         for batch in gpu.sizes.batches {
-            let plan = ModelPlan { batch_size: batch, ..plan.clone() };
+            let plan = plan.with_batch_size(batch);
             let runs = if gpu.is_emulated() { 1 } else { IMAGES_A_TURN.div_ceil(batch) };
             let goal = |what| {
                 Goal::more(format!("{}, {what}, {batch} images, {}", network.title, gpu::name(precision)), MUST, AIM)

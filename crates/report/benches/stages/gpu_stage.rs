@@ -26,7 +26,7 @@ pub fn measure(gpu: &Gpu, programs: &Programs, rows: &mut Rows) -> Result<()> {
             let stage = format!("{}, {}", train_stage::name(plan.settings.architecture), gpu::name(precision));
             let profile = ops(&plan, &data, &stage, gpu.sizes.budget, &gpu.device, rows)?;
             for batch in gpu.sizes.batches {
-                whole(gpu, &ModelPlan { batch_size: batch, ..plan.clone() }, &data, &stage, &profile, rows)?;
+                whole(gpu, &plan.with_batch_size(batch), &data, &stage, &profile, rows)?;
             }
         }
     }

@@ -62,15 +62,8 @@ impl Pretrained {
         let (file, config) = locate(source)?;
         let Foreign { arrays, checksum } = foreign::read(&file)?;
         let config = config.map(|file| WeightsConfig::read(&file)).transpose()?.unwrap_or_default();
-        if let Some(told) = &config.architecture
-            && let Some(known) = known_architecture(told)
-            && known != architecture
-        {
-            return Err(Error::new(format!(
-                "the weights `{source}` are of `{told}`, not of `{}`",
-                architecture.name()
-            ))
-            .hint(format!("set `architecture: {}`, or name other weights", known.name())));
+        if let Some(told) = &config.architecture {
+            check_architecture(source, told, architecture)?;
         }
         let WeightsConfig { license, mean_and_std, .. } = &config;
         let record = PretrainedRecord {
@@ -167,12 +160,28 @@ fn locate(source: &str) -> Result<(PathBuf, Option<PathBuf>)> {
     Ok((file, config.exists().then_some(config)))
 }
 
+/// Weights of a relative may have the same names and shapes and want another network: other paddings, say.
+fn check_architecture(source: &str, told: &str, architecture: Architecture) -> Result<()> {
+    let known = known_architecture(told);
+    if known == Some(architecture) {
+        return Ok(());
+    }
+    let error = Error::new(format!("the weights `{source}` are of `{told}`, not of `{}`", architecture.name()));
+    Err(match known {
+        Some(known) => error.hint(format!("set `architecture: {}`, or name other weights", known.name())),
+        None => error
+            .because(format!("the `{CONFIG_FILE}` beside them says so, and no architecture here is that one"))
+            .hint("name other weights"),
+    })
+}
+
 /// The architecture that goes by this name here or in timm; none for names that are not known.
 fn known_architecture(name: &str) -> Option<Architecture> {
     // timm's names may carry a tag.
     let name = name.split('.').next().unwrap_or(name);
     Some(match name {
-        "efficientnet-lite0" | "tf_efficientnet_lite0" | "efficientnet_lite0" => Architecture::EfficientnetLite0,
+        // timm's `efficientnet_lite0` pads in another way.
+        "efficientnet-lite0" | "tf_efficientnet_lite0" => Architecture::EfficientnetLite0,
         "mobilenetv4-conv-small" | "mobilenetv4_conv_small" => Architecture::Mobilenetv4ConvSmall,
         "resnet18" => Architecture::Resnet18,
         "resnet34" => Architecture::Resnet34,
@@ -255,5 +264,11 @@ mod tests {
         }
         assert_eq!(known_architecture("tf_efficientnet_lite0.in1k"), Some(Architecture::EfficientnetLite0));
         assert_eq!(known_architecture("vit_base_patch16_224"), None);
+        for (told, says) in
+            [("resnet34", "set `architecture: resnet34`"), ("efficientnet_lite0", "no architecture here")]
+        {
+            let error = check_architecture("file", told, Architecture::Resnet18).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 }

@@ -79,6 +79,11 @@ impl ModelPlan {
         })
     }
 
+    /// The same with other steps.
+    pub fn with_batch_size(&self, batch_size: usize) -> Self {
+        Self { batch_size, ..self.clone() }
+    }
+
     /// The network's description.
     ///
     /// # Errors
