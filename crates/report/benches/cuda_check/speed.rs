@@ -10,7 +10,7 @@ use crate::shared::table::number;
 use preprocess::{Error, Result};
 use train::commands::profile::step_time;
 use train::data::shards::TrainingData;
-use train::training::plan::{self, ModelPlan};
+use train::training::plan;
 
 /// Training images of the notebook's data set, which is what the goals are about.
 const EPOCH: f64 = 12_411.0;
@@ -34,7 +34,7 @@ pub fn training(setup: &Setup, findings: &mut Findings) -> Result<()> {
         for precision in PRECISIONS {
             setup.gpu.select(precision);
             for batch in sizes.batches {
-                let plan = ModelPlan { batch_size: batch, ..plan.clone() };
+                let plan = plan.with_batch_size(batch);
                 let steps = if setup.gpu.is_emulated() { 1 } else { STEPS };
                 let step = step_time(&plan, &data, steps, &setup.gpu.device)?;
                 let what = format!("{}, training, {} images a step, {}", network.title, step.images, name(precision));
