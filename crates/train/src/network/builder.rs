@@ -85,6 +85,20 @@ impl GraphBuilder {
         Ok(self.push(name, Layer::BatchNorm2d(norm), vec![x], Shape::Map(shape)))
     }
 
+    /// A convolution without bias and the normalisation of its result, by their names.
+    ///
+    /// # Errors
+    /// As [`conv`](Self::conv).
+    pub fn normalized_conv<N: Into<String>>(
+        &mut self,
+        [conv, norm]: [N; 2],
+        x: NodeId,
+        settings: (Conv, Norm),
+    ) -> Result<NodeId> {
+        let x = self.conv(conv, x, settings.0.unbiased())?;
+        self.batch_norm(norm, x, settings.1)
+    }
+
     /// An activation; it has the name of its input, and what it is after it.
     pub fn activation(&mut self, x: NodeId, activation: Activation) -> NodeId {
         let (layer, output) = (Layer::Activation(activation), self.shape(x));

@@ -1,7 +1,7 @@
 //! What a backbone makes of the images of a data set, computed once and kept beside the shards.
 //!
-//! The files are caches: `features/<fingerprint>/<split>-<copy>.safetensors` in a pipeline's output directory. What does
-//! not have its checksum is computed again. The fingerprint is that of all that decides about the values.
+//! The files are caches: `features/<fingerprint>/<split>-<copy>.safetensors` in a pipeline's output directory. What
+//! does not have its checksum is computed again. The fingerprint is that of all that decides about the values.
 
 use crate::data::images::Images;
 use crate::device::cpu::simd;

@@ -4,16 +4,17 @@ use crate::data::copies::EpochImages;
 use crate::data::feed::Feed;
 use crate::data::images::{Images, shuffled};
 use crate::data::shards::Data;
+use crate::model::directory;
 use crate::model::history::{self, EpochScores, EpochTiming};
 use crate::model::inference::Inference;
 use crate::model::score::Score;
-use crate::model::{Model, directory};
 use crate::network::summary::ParameterCounts;
 use crate::ops::Backend;
 use crate::tensor::arrays::Array;
 use crate::training::checkpoint::{self, CHECKPOINT_DIRECTORY, Checkpoint, Found};
 use crate::training::early_stopping::{self, Stop, best_epoch};
 use crate::training::events::{Event, Listener};
+use crate::training::fitted::Fitted;
 use crate::training::optimizer::SavedMoments;
 use crate::training::plan::ModelPlan;
 use crate::training::schedule::LearningRates;
@@ -25,20 +26,6 @@ use preprocess::{Error, Result};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// A model that has been trained to the end.
-pub(crate) struct Fitted<B: Backend> {
-    /// The weights of the best epoch.
-    pub model: Model<B>,
-    /// One row an epoch.
-    pub scores: Vec<EpochScores>,
-    /// One row an epoch.
-    pub timings: Vec<EpochTiming>,
-    /// From 1.
-    pub best_epoch: usize,
-    /// Why training ended.
-    pub stop: Stop,
-}
 
 /// Trains a model in the plan's directory, or goes on where a run of the same plan stopped, there or in the directory
 /// `earlier`. After every epoch the plan's directory holds a checkpoint, `history.csv` and `timings.csv`; `earlier` is

@@ -1,5 +1,5 @@
-//! L-BFGS (Nocedal 1980; Nocedal and Wright 2006, algorithm 7.5) for smooth functions, with a line search that backs off
-//! until the value has fallen enough (Armijo) and takes the steps that keep the curvature positive.
+//! L-BFGS (Nocedal 1980; Nocedal and Wright 2006, algorithm 7.5) for smooth functions, with a line search that backs
+//! off until the value has fallen enough (Armijo). Steps that do not show a positive curvature are not remembered.
 
 use preprocess::Result;
 use std::collections::VecDeque;

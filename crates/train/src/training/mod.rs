@@ -6,6 +6,7 @@ pub(crate) mod early_stopping;
 pub(crate) mod events;
 pub(crate) mod features;
 pub(crate) mod fit;
+pub(crate) mod fitted;
 pub(crate) mod head;
 pub(crate) mod lbfgs;
 pub mod optimizer;

@@ -9,7 +9,7 @@ use crate::training::checkpoint;
 use crate::training::early_stopping::Stop;
 use crate::training::events::{Event, Listener};
 use crate::training::features::{FeatureCache, Features};
-use crate::training::fit::Fitted;
+use crate::training::fitted::Fitted;
 use crate::training::head::{self, Head};
 use crate::training::plan::ModelPlan;
 use crate::training::step::first_model;

@@ -161,23 +161,8 @@ impl<'a> Hub<'a> {
             return Failed::Stale;
         }
         let failed = self.failed(file);
-        let name = self.name;
         Failed::Error(match request {
-            ApiError::RequestError(error) => match error.as_ref() {
-                ureq::Error::StatusCode(404) => return Failed::Missing,
-                ureq::Error::StatusCode(401 | 403) if self.settings.token.is_none() && self.cache.token().is_none() => failed
-                    .because(format!("there is no model `{name}`, or it is one that only its owner's friends may read"))
-                    .hint("check the name on the hub; for one that is not public set `HF_TOKEN`"),
-                ureq::Error::StatusCode(status @ (401 | 403)) => failed
-                    .because(format!("the hub refuses your token ({status}), or there is no such model"))
-                    .hint("check the name, whether the model's conditions are accepted on its page, and `HF_TOKEN`"),
-                ureq::Error::StatusCode(status) => failed
-                    .because(format!("the hub answered with status {status}"))
-                    .hint("try again later"),
-                other => failed.because(other.to_string()).hint(
-                    "check the network; without one set `HF_HUB_OFFLINE=1` and use weights that are in the cache, or name a file",
-                ),
-            },
+            ApiError::RequestError(error) => return self.refused(failed, error),
             ApiError::IoError(error) if error.kind() == io::ErrorKind::StorageFull => failed
                 .of_kind(ErrorKind::Other)
                 .because(format!("no room is left on the disk of `{}`", self.settings.cache.display()))
@@ -188,7 +173,29 @@ impl<'a> Hub<'a> {
             ApiError::LockAcquisition(file) => failed
                 .because(format!("another program is fetching it (`{}` is locked)", file.display()))
                 .hint("wait until it is done"),
-            other => failed.because(other.to_string()).hint("try again; `HF_ENDPOINT` must be a hub's address, if it is set"),
+            other => {
+                failed.because(other.to_string()).hint("try again; `HF_ENDPOINT` must be a hub's address, if it is set")
+            }
+        })
+    }
+
+    /// What the hub answered in a file's place, or that it did not.
+    fn refused(&self, failed: Error, error: &ureq::Error) -> Failed {
+        let is_known = self.settings.token.is_some() || self.cache.token().is_some();
+        Failed::Error(match error {
+            ureq::Error::StatusCode(404) => return Failed::Missing,
+            ureq::Error::StatusCode(401 | 403) if !is_known => failed
+                .because(format!("there is no model `{}`, or it is one that not everybody may read", self.name))
+                .hint("check the name on the hub; for one that is not public set `HF_TOKEN`"),
+            ureq::Error::StatusCode(status @ (401 | 403)) => failed
+                .because(format!("the hub refuses your token ({status}), or there is no such model"))
+                .hint("check the name, whether the model's conditions are accepted on its page, and `HF_TOKEN`"),
+            ureq::Error::StatusCode(status) => {
+                failed.because(format!("the hub answered with status {status}")).hint("try again later")
+            }
+            other => failed.because(other.to_string()).hint(
+                "check the network; without one set `HF_HUB_OFFLINE=1` and use weights of the cache, or name a file",
+            ),
         })
     }
 

@@ -51,7 +51,8 @@ pub(super) fn graph(input: [usize; 3], classes: usize) -> Result<Graph> {
     let (mut network, x) = GraphBuilder::new("efficientnet-lite0", input, Initialization::Torchvision);
     network.standardize(Standardization::INCEPTION);
     let stem = Conv::new(STEM, 3, Padding::Same).stride(2);
-    let mut x = normalized(&mut network, ["conv_stem", "bn1"], x, stem, Activation::Relu6)?;
+    let x = network.normalized_conv(["conv_stem", "bn1"], x, (stem, NORM))?;
+    let mut x = network.activation(x, Activation::Relu6);
     for (number, stage) in STAGES.iter().enumerate() {
         network.next_stage();
         for block in 0..stage.blocks {
@@ -60,7 +61,8 @@ pub(super) fn graph(input: [usize; 3], classes: usize) -> Result<Graph> {
         }
     }
     let head = Conv::new(FEATURES, 1, Padding::Valid);
-    let x = normalized(&mut network, ["conv_head", "bn2"], x, head, Activation::Relu6)?;
+    let x = network.normalized_conv(["conv_head", "bn2"], x, (head, NORM))?;
+    let x = network.activation(x, Activation::Relu6);
     let x = network.global_avg_pool("global_pool", x)?;
     network.next_stage();
     network.dense("classifier", x, classes)?;
@@ -88,27 +90,16 @@ fn inverted_residual(
     let mut branch = x;
     if expands {
         let expand = Conv::new(inner, 1, Padding::Valid);
-        branch = normalized(network, [part("conv_pw"), part("bn1")], branch, expand, Activation::Relu6)?;
+        branch = network.normalized_conv([part("conv_pw"), part("bn1")], branch, (expand, NORM))?;
+        branch = network.activation(branch, Activation::Relu6);
     }
     let depthwise = Conv::new(inner, stage.kernel, Padding::Same).stride(stride).depthwise();
-    branch = normalized(network, [part("conv_dw"), part(depthwise_norm)], branch, depthwise, Activation::Relu6)?;
+    branch = network.normalized_conv([part("conv_dw"), part(depthwise_norm)], branch, (depthwise, NORM))?;
+    branch = network.activation(branch, Activation::Relu6);
     let project = Conv::new(stage.filters, 1, Padding::Valid);
-    branch = normalized(network, [part(projection), part(projection_norm)], branch, project, Activation::None)?;
+    branch = network.normalized_conv([part(projection), part(projection_norm)], branch, (project, NORM))?;
     match stride == 1 && channels == stage.filters {
         true => network.add(part("add"), branch, x),
         false => Ok(branch),
     }
-}
-
-/// A convolution without bias, a normalisation, an activation.
-fn normalized<N: Into<String>>(
-    network: &mut GraphBuilder,
-    [conv, norm]: [N; 2],
-    x: NodeId,
-    settings: Conv,
-    activation: Activation,
-) -> Result<NodeId> {
-    let x = network.conv(conv, x, settings.unbiased())?;
-    let x = network.batch_norm(norm, x, NORM)?;
-    Ok(if activation == Activation::None { x } else { network.activation(x, activation) })
 }

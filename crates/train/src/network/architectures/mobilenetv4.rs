@@ -1,5 +1,5 @@
-//! MobileNetV4-Conv-S (Qin et al. 2024) as timm's `mobilenetv4_conv_small` builds it: plain convolutions, then universal
-//! inverted bottlenecks, which have a depthwise convolution before the expansion, after it, or both.
+//! MobileNetV4-Conv-S (Qin et al. 2024) as timm's `mobilenetv4_conv_small` builds it: plain convolutions, then
+//! universal inverted bottlenecks, which have a depthwise convolution before the expansion, after it, or both.
 
 use crate::network::builder::GraphBuilder;
 use crate::network::graph::{Conv, Graph, NodeId, Norm, Shape};
@@ -65,7 +65,7 @@ const STAGES: [&[Block]; 5] = [
 pub(super) fn graph(input: [usize; 3], classes: usize) -> Result<Graph> {
     let (mut network, x) = GraphBuilder::new("mobilenetv4-conv-small", input, Initialization::Torchvision);
     network.standardize(Standardization::IMAGENET);
-    let mut x = normalized(&mut network, ["conv_stem", "bn1"], x, conv(32, 3, 2))?;
+    let mut x = network.normalized_conv(["conv_stem", "bn1"], x, (conv(32, 3, 2), NORM))?;
     x = network.relu(x);
     for (number, blocks) in STAGES.into_iter().enumerate() {
         network.next_stage();
@@ -74,7 +74,7 @@ pub(super) fn graph(input: [usize; 3], classes: usize) -> Result<Graph> {
             x = match block {
                 &Plain(kernel, stride, filters) => {
                     let names = [format!("{name}.conv"), format!("{name}.bn1")];
-                    let x = normalized(&mut network, names, x, conv(filters, kernel, stride))?;
+                    let x = network.normalized_conv(names, x, (conv(filters, kernel, stride), NORM))?;
                     network.relu(x)
                 }
                 bottleneck => universal_bottleneck(&mut network, &name, x, bottleneck)?,
@@ -82,7 +82,7 @@ pub(super) fn graph(input: [usize; 3], classes: usize) -> Result<Graph> {
         }
     }
     let x = network.global_avg_pool_map("global_pool", x)?;
-    let x = normalized(&mut network, ["conv_head", "norm_head"], x, conv(FEATURES, 1, 1))?;
+    let x = network.normalized_conv(["conv_head", "norm_head"], x, (conv(FEATURES, 1, 1), NORM))?;
     let x = network.relu(x);
     let x = network.flatten(x)?;
     network.next_stage();
@@ -102,30 +102,20 @@ fn universal_bottleneck(network: &mut GraphBuilder, name: &str, x: NodeId, block
     let mut branch = x;
     if start > 0 {
         let stride = if middle > 0 { 1 } else { stride };
-        branch = normalized(network, part("dw_start"), branch, conv(channels, start, stride).depthwise())?;
+        branch =
+            network.normalized_conv(part("dw_start"), branch, (conv(channels, start, stride).depthwise(), NORM))?;
     }
-    branch = normalized(network, part("pw_exp"), branch, conv(inner, 1, 1))?;
+    branch = network.normalized_conv(part("pw_exp"), branch, (conv(inner, 1, 1), NORM))?;
     branch = network.relu(branch);
     if middle > 0 {
-        branch = normalized(network, part("dw_mid"), branch, conv(inner, middle, stride).depthwise())?;
+        branch = network.normalized_conv(part("dw_mid"), branch, (conv(inner, middle, stride).depthwise(), NORM))?;
         branch = network.relu(branch);
     }
-    branch = normalized(network, part("pw_proj"), branch, conv(filters, 1, 1))?;
+    branch = network.normalized_conv(part("pw_proj"), branch, (conv(filters, 1, 1), NORM))?;
     match stride == 1 && channels == filters {
         true => network.add(format!("{name}.add"), branch, x),
         false => Ok(branch),
     }
-}
-
-/// A convolution and a normalisation.
-fn normalized<N: Into<String>>(
-    network: &mut GraphBuilder,
-    [conv, norm]: [N; 2],
-    x: NodeId,
-    settings: Conv,
-) -> Result<NodeId> {
-    let x = network.conv(conv, x, settings)?;
-    network.batch_norm(norm, x, NORM)
 }
 
 /// Without bias, with half the kernel of zeros around the image.
