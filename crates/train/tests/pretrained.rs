@@ -217,3 +217,25 @@ fn weights_that_cannot_be_used_are_named_with_what_to_do() {
     let message = fail(&mut run.train(&useless));
     assert!(message.contains("`train.models.plain.tune` has no effect"), "{message}");
 }
+
+/// What the hub's own programs leave in their cache is used; without a network the rest is an error that says so.
+#[test]
+fn weights_of_the_hub_come_from_its_cache_where_they_are_there() {
+    let (run, weights) = trained();
+    let model = run.path("hub/models--owner--model");
+    fs::create_dir_all(model.join("refs")).unwrap();
+    fs::write(model.join("refs/main"), "0123").unwrap();
+    fs::create_dir_all(model.join("snapshots/0123")).unwrap();
+    for file in ["model.safetensors", "config.json"] {
+        fs::copy(weights.join(file), model.join("snapshots/0123").join(file)).unwrap();
+    }
+    let named = |name: &str| {
+        let mut command = run.train(&strings(&tuned(Path::new(name), "tune: head")));
+        command.env("HF_HUB_CACHE", run.path("hub")).env("HF_HUB_OFFLINE", "1");
+        command
+    };
+    succeed(&mut named("owner/model"));
+    assert_eq!(Config::read(&run.model("tuned")).unwrap().pretrained.unwrap().source, "owner/model");
+    let message = fail(&mut named("owner/other"));
+    assert!(message.contains("owner/other") && message.contains("HF_HUB_OFFLINE"), "{message}");
+}
