@@ -45,7 +45,9 @@ pub fn run(source: &Path, pretrained: Option<&str>, name: Option<&str>) -> Resul
 /// The folder's name, as far as it can be the name of a pipeline.
 fn name_of(source: &Path) -> String {
     let real = source.canonicalize().unwrap_or_else(|_| source.to_owned());
-    let name = real.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    // As given: a link has the name that its owner gave it.
+    let name = source.file_name().or(real.file_name()).map(|name| name.to_string_lossy().to_lowercase());
+    let name = name.unwrap_or_default();
     let kept: String = name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
     let mut name = kept.trim_matches(['-', '.']).to_owned();
     while name.len() > NAME_LENGTH {

@@ -52,13 +52,16 @@ fn findings(source: &str, look: &Look) -> String {
         if look.decoded == look.images() { String::new() } else { format!(" (of {} looked at)", look.decoded) };
     let [width, height] = look.median;
     let mut text = format!(
-        "# {} images of {} classes in {}: {least} ({}) to {most} ({}) a class.\n\
+        "# {} images of {} classes in {}: {} a class.\n\
          # Sizes{of_all}: {width}x{height} pixels in the median, sides from {} to {}.\n",
         look.images(),
         look.classes.len(),
         in_comment(source),
-        in_comment(least_name),
-        in_comment(most_name),
+        if least == most {
+            least.to_string()
+        } else {
+            format!("{least} ({}) to {most} ({})", in_comment(least_name), in_comment(most_name))
+        },
         look.sides[0],
         look.sides[1],
     );
