@@ -12,17 +12,25 @@ const REFERENCE: &str = include_str!("../../../docs/pipeline-file.md");
 const LEAST: &str = "name: p\npreprocess: { source: d }\ntrain: { models: { m: { architecture: resnet } } }\n";
 
 /// What has to be set before the other keys of its section, or keys that depend on it, can be.
-const OPTIONAL_SECTIONS: [&str; 6] = [
+const OPTIONAL_SECTIONS: [&str; 10] = [
     "report.gate.baseline=b",
     "report.gate.minimum_images=1",
     "train.models.m.early_stopping.patience=3",
+    "train.models.m.pretrained=w.safetensors",
+    "train.models.m.tune=all",
+    "train.models.m.backbone_rate=1",
+    "train.models.m.layer_decay=1",
     "preprocess.augment.copies=1",
     "preprocess.split.keep=k.csv",
     "preprocess.split.group_by=g.csv",
 ];
 
 /// Keys of which not every value is possible unless another key has this one.
-const NEEDED: [(&str, &str); 1] = [("train.models.m.copies", "train.models.m.augmented=true")];
+const NEEDED: [(&str, &str); 3] = [
+    ("train.models.m.copies", "train.models.m.augmented=true"),
+    ("train.models.m.tune", "train.models.m.backbone_rate=null"),
+    ("train.models.m.tune", "train.models.m.layer_decay=null"),
+];
 
 struct Row {
     key: String,
@@ -167,7 +175,8 @@ fn the_documented_values_are_the_possible_ones() {
         }
         tried += usize::from(!possible.is_empty() || !impossible.is_empty());
     }
-    let paths = ["output", "preprocess.source", "preprocess.split.keep", "report.gate.baseline"];
+    let paths =
+        ["output", "preprocess.source", "preprocess.split.keep", "report.gate.baseline", "train.models.m.pretrained"];
     let untried = paths.len() + ["name", "preprocess.split.group_by"].len();
     assert_eq!(tried, rows().len() - untried);
 }
