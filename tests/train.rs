@@ -51,8 +51,8 @@ fn pretrained_models_go_through_all_stages() {
     bench.stage("preprocess", &[]).succeeds();
     bench.stage("train", &["--set", "train.models.small.epochs=4"]).succeeds();
     std::fs::rename(bench.path("out/models/small"), bench.path("weights")).unwrap();
-    let models = "train.models={head: {architecture: baseline-cnn, pretrained: weights, tune: head}, \
-                  all: {architecture: baseline-cnn, pretrained: weights, tune: all, epochs: 2}}";
+    let models = "train.models={head: {architecture: resnet, pretrained: weights, tune: head}, \
+                  all: {architecture: resnet, pretrained: weights, tune: all, epochs: 2}}";
     for stage in ["train", "report"] {
         bench.stage(stage, &["--set", models]).succeeds();
     }

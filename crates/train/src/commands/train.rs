@@ -37,7 +37,7 @@ pub(crate) fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B)
     for plan in &plans {
         ownership::claim(&pipeline.output, &plan.name)?;
         // An image size that the last model cannot take should not come out after hours of training the first.
-        plan.graph()?;
+        plan.check()?;
     }
     for plan in &plans {
         train(plan, &data, device)?;

@@ -95,6 +95,20 @@ impl ModelPlan {
         Ok(graph.standardized(self.pretrained.as_ref().and_then(|weights| weights.record.standardization())))
     }
 
+    /// Refuses what would fail when the network is made: images too small for it, weights that are not its own.
+    ///
+    /// # Errors
+    /// As said.
+    pub(crate) fn check(&self) -> Result<()> {
+        let graph = self.graph()?;
+        let Some(weights) = &self.pretrained else { return Ok(()) };
+        let parameters = graph.nodes().iter().flat_map(|node| graph.parameters(node));
+        let expected: Vec<_> = parameters.map(|parameter| (parameter.name, parameter.shape)).collect();
+        let head = graph.head().map(|head| head.name.as_str()).unwrap_or_default();
+        let matched = weights.backbone(&expected, head).map(drop);
+        matched.map_err(|error| error.while_doing(format!("`train.models.{}.pretrained` cannot be used", self.name)))
+    }
+
     /// The augmented copies to train on, and how they take turns.
     pub(crate) fn copies(&self) -> (usize, CopyOrder) {
         (self.copies, self.settings.copies)
