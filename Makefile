@@ -82,7 +82,7 @@ lint:
 # Both take IMAGES=DIR (class directories of photographs), SIMD=avx2 (a lower instruction set) and ONLY='SECTION…'. Cargo runs a
 # benchmark in its crate's directory, hence the absolute paths.
 bench bench-peers cuda-check: export IMAGES := $(if $(IMAGES),$(abspath $(IMAGES)))
-bench bench-peers: export ONLY := $(ONLY)
+bench bench-peers cuda-check: export ONLY := $(ONLY)
 bench bench-peers: export TRAIN_SIMD := $(or $(SIMD),$(TRAIN_SIMD),avx512)
 bench-peers cuda-check: export PEERS_PYTHON := $(if $(findstring /,$(PEERS_PYTHON)),$(abspath $(PEERS_PYTHON)),$(PEERS_PYTHON))
 

@@ -3,7 +3,7 @@
 use crate::Setup;
 use crate::contest::{Goal, Outcome};
 use crate::findings::Findings;
-use crate::networks::{self, BASELINE, RESNET};
+use crate::networks::{self, BACKBONES, BASELINE, RESNET};
 use crate::peer::{Peer, Started};
 use crate::shared::photos::Photos;
 use crate::shared::programs::Programs;
@@ -13,30 +13,47 @@ use preprocess::Result;
 /// Turns of each side.
 const ROUNDS: usize = 3;
 
+/// The mission's two networks, and the memory of training them.
 pub fn ratios(setup: &Setup, findings: &mut Findings) -> Result<()> {
-    let what = "training and inference beside PyTorch";
+    let Some(programs) = prepare(setup, "training and inference beside PyTorch", findings)? else { return Ok(()) };
+    for network in [RESNET, BASELINE] {
+        networks::network(&setup.gpu, &programs, &network, ROUNDS, |goal, outcome| add(findings, goal, outcome))?;
+    }
+    networks::memory(&setup.gpu, &programs, |goal, outcome| add(findings, goal, outcome))
+}
+
+/// The networks that pretrained weights are for.
+pub fn backbones(setup: &Setup, findings: &mut Findings) -> Result<()> {
+    let Some(programs) = prepare(setup, "pretrained networks' architectures beside PyTorch", findings)? else {
+        return Ok(());
+    };
+    for network in BACKBONES {
+        networks::network(&setup.gpu, &programs, &network, 1, |goal, outcome| add(findings, goal, outcome))?;
+    }
+    Ok(())
+}
+
+/// Shards of photographs to train on; nothing where there is no PyTorch that could use this GPU, which is noted.
+fn prepare(setup: &Setup, what: &str, findings: &mut Findings) -> Result<Option<Programs>> {
     if setup.gpu.is_emulated() {
         findings.not_run(what, "PyTorch cannot use the emulator");
-        return Ok(());
+        return Ok(None);
     }
     match Peer::start("PyTorch", "torch_networks.py", &["contiguous", "cuda", "tf32"]) {
         Ok(Started::Ready(_)) => {}
         Ok(Started::Missing(library)) => {
             findings.not_run(what, format!("the Python of PEERS_PYTHON has no `{library}`"));
-            return Ok(());
+            return Ok(None);
         }
         Err(error) => {
             findings.not_run(what, error.to_string().replace('\n', " "));
-            return Ok(());
+            return Ok(None);
         }
     }
     let photos = Photos::gather(setup.gpu.sizes.photos)?;
     let programs = Programs::of_size(photos.directory(), setup.gpu.sizes.side, setup.gpu.sizes.batches[0])?;
     programs.run("preprocess", &[])?;
-    for network in [RESNET, BASELINE] {
-        networks::network(&setup.gpu, &programs, &network, ROUNDS, |goal, outcome| add(findings, goal, outcome))?;
-    }
-    networks::memory(&setup.gpu, &programs, |goal, outcome| add(findings, goal, outcome))
+    Ok(Some(programs))
 }
 
 fn add(findings: &mut Findings, goal: &Goal, outcome: &Outcome) {

@@ -4,7 +4,7 @@
 //! A step that fails does not keep the others from running. Exit codes: 0 all well; 1 something failed or missed its
 //! goal; 2 there is no GPU; make turns the last two into its own. `PEERS_PYTHON` is a Python whose torch finds the
 //! GPU, `IMAGES=DIR` class directories of photographs for a whole run of `pipelines/simpsons.yaml`; without them these
-//! steps are not run.
+//! steps are not run. `ONLY='parity pytorch'` runs some of the steps.
 //!
 //! `CUDA_CHECK_ON=emulator` tests the check itself, on the emulated driver and with tiny data: its figures mean
 //! nothing, and steps that make no sense there say so.
@@ -34,6 +34,7 @@ use findings::Findings;
 use preprocess::{Error, Result};
 use shared::gpu::Gpu;
 use shared::machine;
+use shared::sections::Sections;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -48,13 +49,15 @@ pub struct Setup {
 
 type Step = fn(&Setup, &mut Findings) -> Result<()>;
 
-const STEPS: [(&str, Step); 6] = [
-    ("parity tests", tests::parity),
-    ("compute-sanitizer", tests::sanitizer),
-    ("training on the images that ship in data/", training::both_devices),
-    ("speed", speed::training),
-    ("beside PyTorch", beside_pytorch::ratios),
-    ("pipelines/simpsons.yaml", headline::run),
+/// Each with the name that `ONLY` has for it, and for people.
+const STEPS: [(&str, &str, Step); 7] = [
+    ("parity", "parity tests", tests::parity),
+    ("sanitizer", "compute-sanitizer", tests::sanitizer),
+    ("training", "training on the images that ship in data/", training::both_devices),
+    ("speed", "speed", speed::training),
+    ("pytorch", "beside PyTorch", beside_pytorch::ratios),
+    ("backbones", "pretrained networks' architectures beside PyTorch", beside_pytorch::backbones),
+    ("simpsons", "pipelines/simpsons.yaml", headline::run),
 ];
 
 fn main() -> ExitCode {
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
 
 /// Whether all is well.
 fn run() -> Result<bool> {
+    let sections = Sections::from_environment(&STEPS.map(|(section, ..)| section))?;
     let gpu = Gpu::open()?;
     let may_be_emulated = std::env::var("CUDA_CHECK_ON").is_ok_and(|value| value == "emulator");
     if gpu.is_emulated() != may_be_emulated {
@@ -84,7 +88,7 @@ fn run() -> Result<bool> {
     let setup = Setup { gpu, root, logs: command::logs()? };
     let mut findings = Findings::default();
     findings.passed("a GPU and its driver answer", &setup.gpu.description, "");
-    for (name, step) in STEPS {
+    for (_, name, step) in STEPS.into_iter().filter(|(section, ..)| sections.want(section)) {
         eprintln!("== {name}");
         if let Err(error) = step(&setup, &mut findings) {
             eprintln!("{error}");

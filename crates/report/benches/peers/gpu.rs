@@ -9,7 +9,7 @@ use crate::peer::{self, Peer, Started};
 use crate::shared::gpu::{self, Gpu};
 use crate::shared::programs::{self, Programs};
 use crate::shared::table::number;
-use preprocess::pipeline::Precision;
+use preprocess::pipeline::{Architecture, Precision};
 use preprocess::{Error, Result};
 use std::process::Stdio;
 use train::commands::profile::{inference_time, step_time};
@@ -32,10 +32,25 @@ pub struct Network {
     pub model: &'static str,
     pub peer: &'static str,
     pub title: &'static str,
+    /// Where it is not the pipeline's model but another network with that model's settings.
+    pub architecture: Option<Architecture>,
 }
 
-pub const RESNET: Network = Network { model: "resnet", peer: "resnet", title: "ResNet" };
-pub const BASELINE: Network = Network { model: "baseline", peer: "baseline-cnn", title: "baseline CNN" };
+pub const RESNET: Network = Network { model: "resnet", peer: "resnet", title: "ResNet", architecture: None };
+pub const BASELINE: Network =
+    Network { model: "baseline", peer: "baseline-cnn", title: "baseline CNN", architecture: None };
+
+/// The networks that pretrained weights are for.
+pub const BACKBONES: [Network; 4] = [
+    backbone(Architecture::EfficientnetLite0, "tf_efficientnet_lite0", "efficientnet-lite0"),
+    backbone(Architecture::Mobilenetv4ConvSmall, "mobilenetv4_conv_small", "mobilenetv4-conv-small"),
+    backbone(Architecture::Resnet18, "resnet18", "resnet18"),
+    backbone(Architecture::Resnet50, "resnet50", "resnet50"),
+];
+
+const fn backbone(architecture: Architecture, peer: &'static str, title: &'static str) -> Network {
+    Network { model: "resnet", peer, title, architecture: Some(architecture) }
+}
 
 /// Training steps and inference at both batch sizes and precisions; every row goes to `take`.
 ///
@@ -56,7 +71,8 @@ pub fn network(
         gpu.select(precision);
         let mut peers = torch(precision)?;
         for batch in gpu.sizes.batches {
-            let plan = plan.with_batch_size(batch);
+            let mut plan = plan.with_batch_size(batch);
+            plan.settings.architecture = network.architecture.unwrap_or(plan.settings.architecture);
             let runs = if gpu.is_emulated() { 1 } else { IMAGES_A_TURN.div_ceil(batch) };
             let goal = |what| {
                 Goal::more(format!("{}, {what}, {batch} images, {}", network.title, gpu::name(precision)), MUST, AIM)

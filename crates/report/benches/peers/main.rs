@@ -91,13 +91,14 @@ fn run() -> Result<()> {
 
 #[cfg(feature = "cuda")]
 fn run_on_gpu() -> Result<()> {
-    let sections = Sections::from_environment(&["resnet", "baseline", "memory"])?;
+    let sections = Sections::from_environment(&["resnet", "baseline", "backbones", "memory"])?;
     let gpu = shared::gpu::Gpu::open()?;
     let photos = Photos::gather(gpu.sizes.photos)?;
     let programs = Programs::of_size(photos.directory(), gpu.sizes.side, gpu.sizes.batches[0])?;
     programs.run("preprocess", &[])?;
     let (rounds, mut ratios) = (rounds()?, Ratios::new());
-    for (section, network) in [("resnet", gpu::RESNET), ("baseline", gpu::BASELINE)] {
+    let backbones = gpu::BACKBONES.map(|network| ("backbones", network));
+    for (section, network) in [("resnet", gpu::RESNET), ("baseline", gpu::BASELINE)].into_iter().chain(backbones) {
         if sections.want(section) {
             gpu::network(&gpu, &programs, &network, rounds, |goal, outcome| ratios.add(goal, outcome))?;
         }
