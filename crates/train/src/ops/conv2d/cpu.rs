@@ -221,7 +221,7 @@ fn dense_forward(
 
 /// Adds to the gradients of weight and bias, and writes or adds to `dx`.
 fn dense_gradient(
-    on @ (level, pool): (Level, &BufferPool),
+    on @ (level, _): (Level, &BufferPool),
     g: &Geometry,
     (x, layout): (&Images<'_>, Layout),
     dy: &Images<'_>,
@@ -232,17 +232,20 @@ fn dense_gradient(
     let by_input = dx.map(|(dx, accumulate)| (InputGradient::new(on, g, weight, accumulate), dx));
     let direct = Direct::forward(g, layout);
     if let Some(winograd) = Winograd::new(&direct) {
-        let add = |image: &[f32], dy: &[f32], sums: &mut [f32]| winograd.add_weight_gradient(level, image, dy, sums);
-        let sums = GroupSums::new(on, g, [x, dy], winograd.weights_len(), add, by_input);
+        let add = |images: [&[&[f32]]; 2], sums: &mut [f32]| winograd.add_weight_gradient(level, images, sums);
+        let sums = GroupSums::new(on, g, [x, dy], SumsPlan::winograd(g, &winograd), add, by_input);
         dweight.par_chunks_mut(LANES * g.c * 9).enumerate().for_each(|(block, dweight)| {
             vectorized(|| winograd.add_kernel_gradients(sums.weights(block), dweight));
         });
         sums.add_biases(dbias);
     } else {
         let plan = direct.plan();
-        let add =
-            |image: &[f32], dy: &[f32], sums: &mut [f32]| direct.add_weight_gradient(level, &plan, image, dy, sums);
-        let sums = GroupSums::new((level, pool), g, [x, dy], plan.weight_rows() * LANES, add, by_input);
+        let add = |[images, dy]: [&[&[f32]]; 2], sums: &mut [f32]| {
+            let pairs = images.iter().zip(dy);
+            pairs.for_each(|(image, dy)| direct.add_weight_gradient(level, &plan, image, dy, sums));
+        };
+        let of_sums = SumsPlan::direct(g, plan.weight_rows() * LANES);
+        let sums = GroupSums::new(on, g, [x, dy], of_sums, add, by_input);
         let mut rows = Vec::new();
         direct.for_each_weight_row(|row, c, u, v| rows.push((row, (c * g.kernel_h + u) * g.kernel_w + v)));
         let kernels = g.c * g.kernel_h * g.kernel_w;
@@ -295,6 +298,63 @@ impl InputGradient {
     }
 }
 
+/// How the sums of weight gradients are taken. It follows from the shapes alone, so that they do not depend on the
+/// number of threads.
+struct SumsPlan {
+    /// Groups of images whose sums are taken apart.
+    groups: usize,
+    /// Images of a group at a time: sums that no cache holds are read and written once for all of them.
+    stack: usize,
+    /// Floats of the packed weights of an output block.
+    weights_len: usize,
+    /// Output blocks in all, and in a task.
+    blocks: [usize; 2],
+}
+
+/// Bytes of sums that a second-level cache holds beside an image.
+const CACHED_SUMS: usize = 512 << 10;
+/// Bytes of what a stack of images is computed from.
+const STACK_BYTES: usize = 1 << 20;
+/// Bytes of all groups' sums above which there are fewer groups, and how many there are at least.
+const GROUPS_BYTES: usize = 32 << 20;
+const FEWEST_GROUPS: usize = 4;
+
+impl SumsPlan {
+    /// Directly: sums that no cache holds are worked on in parts that one does, each for a whole stack of images.
+    fn direct(g: &Geometry, weights_len: usize) -> Self {
+        let image_bytes = (g.c * g.h * g.w + g.o * g.out_h * g.out_w) * size_of::<f32>();
+        let (groups, all) = (Self::groups(g, weights_len), blocks(g.o));
+        let block_bytes = (weights_len + LANES) * size_of::<f32>();
+        let stack =
+            if all * block_bytes <= CACHED_SUMS { 1 } else { Self::stack(g, groups, STACK_BYTES / image_bytes) };
+        let per_task = match stack {
+            1 => blocks_per_task(groups, all),
+            _ => (CACHED_SUMS / block_bytes).clamp(1, all),
+        };
+        Self { groups, stack, weights_len, blocks: [all, per_task] }
+    }
+
+    /// In tiles: every part of the output blocks transforms the images anew, so that parts are few, and sums are read
+    /// and written once for as many tiles as make this a small part of the work.
+    fn winograd(g: &Geometry, winograd: &Winograd) -> Self {
+        let weights_len = winograd.weights_len();
+        let (groups, all) = (Self::groups(g, weights_len), blocks(g.o));
+        let stack = Self::stack(g, groups, winograd.gradient_stack(STACK_BYTES));
+        Self { groups, stack, weights_len, blocks: [all, blocks_per_task(groups, all)] }
+    }
+
+    fn groups(g: &Geometry, weights_len: usize) -> usize {
+        let bytes = blocks(g.o) * (weights_len + LANES) * size_of::<f32>();
+        (GROUPS_BYTES / bytes).clamp(FEWEST_GROUPS, GROUPS).min(g.n)
+    }
+
+    /// Stacks of nearly equal size, of `most` images at most.
+    fn stack(g: &Geometry, groups: usize, most: usize) -> usize {
+        let of_group = g.n.div_ceil(groups);
+        of_group.div_ceil(of_group.div_ceil(most.max(1)))
+    }
+}
+
 /// Weight and bias gradients over the batch: for each task the packed weights of all its output blocks, then their
 /// biases.
 struct GroupSums {
@@ -316,20 +376,18 @@ fn add_groups(sums: &mut [f32], len: usize) {
 }
 
 impl GroupSums {
-    /// Sums over the batch. `add` adds an image's products with `dy`, for some output blocks, to their packed weights
-    /// of `weights_len` floats a block. The gradient by the input is computed on the way, while the image's `dy` is in
-    /// the cache.
+    /// Sums over the batch. `add` adds the products of some images with their `dy`, for some output blocks, to the
+    /// blocks' packed weights. The gradient by the input is computed on the way, while the images' `dy` is in the
+    /// cache.
     fn new(
         (level, pool): (Level, &BufferPool),
         g: &Geometry,
         [x, dy]: [&Images<'_>; 2],
-        weights_len: usize,
-        add: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
+        SumsPlan { groups, stack, weights_len, blocks: [all, per_task] }: SumsPlan,
+        add: impl Fn([&[&[f32]]; 2], &mut [f32]) + Sync,
         by_input: Option<(InputGradient, &mut [f32])>,
     ) -> Self {
         let plane = g.out_h * g.out_w * LANES;
-        let (groups, all) = (GROUPS.min(g.n), blocks(g.o));
-        let per_task = blocks_per_task(groups, all);
         let block = weights_len + LANES;
         let mut sums = pool.take(groups * all * block);
         let (by_input, mut dx_images) = match by_input {
@@ -342,24 +400,29 @@ impl GroupSums {
             .map(|group| dx_images.split_off(group_images(group).start.min(dx_images.len())))
             .collect();
         dx_groups.reverse();
+        // Some images for some output blocks: their packed weights, then their biases.
+        let add_part = |part: usize, x: &[&[f32]], dy: &[&[f32]], sums: &mut [f32]| {
+            let count = sums.len() / block;
+            let (weights, biases) = sums.split_at_mut(count * weights_len);
+            let dy: Vec<&[f32]> = dy.iter().map(|dy| &dy[part * per_task * plane..][..count * plane]).collect();
+            add([x, &dy], weights);
+            for dy in dy {
+                for (bias, dy) in biases.chunks_exact_mut(LANES).zip(dy.chunks_exact(plane)) {
+                    add_pixels(level, dy, bias);
+                }
+            }
+        };
         sums.par_chunks_mut(all * block).zip(dx_groups).enumerate().for_each(|(group, (sums, dx))| {
             sums.fill(0.0);
-            let mut dx = dx.into_iter();
-            for n in group_images(group) {
-                x.with(pool, n, |x| {
-                    dy.with(pool, n, |dy| {
-                        sums.par_chunks_mut(per_task * block).enumerate().for_each(|(part, sums)| {
-                            let count = sums.len() / block;
-                            let (weights, biases) = sums.split_at_mut(count * weights_len);
-                            let dy = &dy[part * per_task * plane..][..count * plane];
-                            add(x, dy, weights);
-                            for (bias, dy) in biases.chunks_exact_mut(LANES).zip(dy.chunks_exact(plane)) {
-                                add_pixels(level, dy, bias);
-                            }
-                        });
-                        if let (Some(by_input), Some(dx)) = (&by_input, dx.next()) {
-                            by_input.run(dy, dx);
-                        }
+            let (mut dx, images) = (dx.into_iter(), group_images(group));
+            for first in images.clone().step_by(stack) {
+                let stacked = first..(first + stack).min(images.end);
+                x.with_stack(pool, stacked.clone(), |x| {
+                    dy.with_stack(pool, stacked, |dy| {
+                        let parts = sums.par_chunks_mut(per_task * block).enumerate();
+                        parts.for_each(|(part, sums)| add_part(part, x, dy, sums));
+                        let Some(by_input) = &by_input else { return };
+                        dy.iter().zip(&mut dx).for_each(|(dy, dx)| by_input.run(dy, dx));
                     });
                 });
             }

@@ -11,6 +11,7 @@ use crate::ops::batch_norm2d::{LaneAffine, LaneShare};
 use crate::tensor::feature_map::Layout;
 use crate::tensor::memory::Accumulate;
 use dfdx::tensor::Cpu;
+use std::ops::Range;
 
 /// A batch's images.
 pub(super) struct Images<'a> {
@@ -96,6 +97,23 @@ impl<'a> Images<'a> {
                 let mut made = pool.take(plane);
                 make(at, at % planes, &mut made);
                 run(&made)
+            }
+        }
+    }
+
+    /// Gives `run` some consecutive images.
+    pub(crate) fn with_stack<R>(&self, pool: &BufferPool, images: Range<usize>, run: impl FnOnce(&[&[f32]]) -> R) -> R {
+        match &self.content {
+            Content::Ready(all) => {
+                let stack = &all[images.start * self.len..images.end * self.len];
+                run(&stack.chunks_exact(self.len).collect::<Vec<_>>())
+            }
+            Content::Made { planes, make } => {
+                let mut stack = pool.take(images.len() * self.len);
+                let plane = self.len / planes;
+                let first = images.start * planes;
+                stack.chunks_exact_mut(plane).enumerate().for_each(|(at, y)| make(first + at, at % planes, y));
+                run(&stack.chunks_exact(self.len).collect::<Vec<_>>())
             }
         }
     }

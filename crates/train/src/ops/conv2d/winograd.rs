@@ -53,6 +53,11 @@ pub(super) struct Winograd {
     gradient_band: usize,
 }
 
+/// Tiles that make the traffic of the weight gradient's sums no more than that of the tiles themselves.
+fn balanced_tiles([inputs, outputs]: [usize; 2]) -> usize {
+    inputs * outputs / (inputs + outputs)
+}
+
 /// Channels from which on the transforms are worth their time.
 const FEWEST_CHANNELS: usize = 16;
 
@@ -85,7 +90,7 @@ impl Winograd {
         let even = |most: usize| rows.div_ceil(rows.div_ceil(most));
         // The weight gradient's sums are read and written for every band: so many tiles that this is not most of the
         // traffic.
-        let balanced = (input[0] * outputs / (input[0] + outputs)).div_ceil(columns).min(rows);
+        let balanced = balanced_tiles([input[0], outputs]).div_ceil(columns).min(rows);
         Some(Self { input, pad, out, blocks, columns, band: even(most), gradient_band: even(most.max(balanced)) })
     }
 
@@ -99,10 +104,25 @@ impl Winograd {
         POINTS * self.weight_rows() * LANES
     }
 
-    /// All rows of tiles, `height` at a time.
-    fn bands(&self, height: usize) -> impl Iterator<Item = Band<'_>> {
+    /// All rows of tiles of so many images, `height` at a time.
+    fn bands(&self, images: usize, height: usize) -> impl Iterator<Item = Band<'_>> {
         let rows = self.out[0].div_ceil(OUT);
-        (0..rows).step_by(height).map(move |top| Band { of: self, rows: top..(top + height).min(rows) })
+        (0..rows).step_by(height).map(move |top| Band { of: self, images, rows: top..(top + height).min(rows) })
+    }
+
+    /// Images whose weight gradient is best summed at once: those that make up for reading and writing the sums, if
+    /// all of an image's tiles are few, as far as their transformed tiles take at most `bytes`.
+    pub(crate) fn gradient_stack(&self, bytes: usize) -> usize {
+        let rows = self.out[0].div_ceil(OUT);
+        if self.gradient_band < rows {
+            return 1;
+        }
+        let tiles = rows * self.columns;
+        let tile_bytes = POINTS * LANES * size_of::<f32>() * (self.blocks[0] + self.blocks[1]);
+        balanced_tiles(self.blocks.map(|blocks| blocks * LANES))
+            .div_ceil(tiles)
+            .min(bytes / (tile_bytes * tiles))
+            .max(1)
     }
 
     /// `G g Gᵀ` of all kernels, packed `[output block][point][rows][16]`; `value` gives a weight by output, input,
@@ -163,11 +183,11 @@ impl Winograd {
         let y_start = y.as_mut_ptr();
         let residual = addends.residual.start(y_start, y.len());
         SCRATCH.with_borrow_mut(|[transformed, products]| {
-            for band in self.bands(self.band) {
+            for band in self.bands(1, self.band) {
                 let transformed = sized(transformed, POINTS * band.point_len(self.blocks[0]));
                 let products = sized(products, POINTS * band.point_len(count));
                 // SAFETY: the image holds the blocks that the band says, and `transformed` their transformed tiles.
-                unsafe { dispatch(level, TransformInput { band: &band, image, transformed }) };
+                unsafe { dispatch(level, TransformInput { band: &band, images: &[image], transformed }) };
                 self.multiply(level, &band, [transformed, weights], products);
                 let output = TransformOutput {
                     band: &band,
@@ -212,24 +232,25 @@ impl Winograd {
         }
     }
 
-    /// Adds to the gradient of the transformed weights `[block][point][rows][16]` the products of an image with `dy`
-    /// `[block][h][w][16]`.
-    pub(crate) fn add_weight_gradient(&self, level: Level, image: &[f32], dy: &[f32], dweights: &mut [f32]) {
+    /// Adds to the gradient of the transformed weights `[block][point][rows][16]` the products of images with their
+    /// `dy`, `[block][h][w][16]` each.
+    pub(crate) fn add_weight_gradient(&self, level: Level, [images, dy]: [&[&[f32]]; 2], dweights: &mut [f32]) {
         let block_stride = self.out[0] * self.out[1] * LANES;
-        let count = dy.len() / block_stride;
-        assert_eq!(image.len(), self.blocks[0] * self.input[1] * self.input[2] * LANES);
-        assert_eq!(dy.len(), count * block_stride);
+        let count = dweights.len() / self.weights_len();
+        let image_len = self.blocks[0] * self.input[1] * self.input[2] * LANES;
+        assert!(images.len() == dy.len() && images.iter().all(|image| image.len() == image_len));
+        assert!(dy.iter().all(|dy| dy.len() == count * block_stride));
         assert_eq!(dweights.len(), count * self.weights_len());
         SCRATCH.with_borrow_mut(|[transformed, gradients]| {
-            for band in self.bands(self.gradient_band) {
+            for band in self.bands(images.len(), self.gradient_band) {
                 let tiles = band.tiles();
                 let (input_point, output_point) = (band.point_len(self.blocks[0]), band.point_len(count));
                 let transformed = sized(transformed, POINTS * input_point);
                 let gradients = sized(gradients, POINTS * output_point);
-                // SAFETY: the image and the gradient hold the blocks that the band says, the scratch their transformed
+                // SAFETY: images and gradients hold the blocks that the band says, the scratch their transformed
                 // tiles.
                 unsafe {
-                    dispatch(level, TransformInput { band: &band, image, transformed });
+                    dispatch(level, TransformInput { band: &band, images, transformed });
                     dispatch(level, TransformGradient { band: &band, dy, transformed: gradients });
                 }
                 for (point, block) in (0..POINTS).flat_map(|point| (0..count).map(move |block| (point, block))) {
@@ -267,15 +288,21 @@ fn sized(buffer: &mut Buffer, len: usize) -> &mut [f32] {
     &mut buffer[..len]
 }
 
-/// Some rows of tiles.
+/// Some rows of tiles, the same of each image.
 #[derive(Debug)]
 struct Band<'a> {
     of: &'a Winograd,
+    images: usize,
     rows: Range<usize>,
 }
 
 impl Band<'_> {
+    /// Of all images.
     fn tiles(&self) -> usize {
+        self.images * self.image_tiles()
+    }
+
+    fn image_tiles(&self) -> usize {
         self.rows.len() * self.of.columns
     }
 
@@ -285,7 +312,17 @@ impl Band<'_> {
         ((blocks * self.tiles()) | 1) * LANES
     }
 
-    /// Each tile's number in the band, and its first output row and column.
+    /// The planes of 16 channels of the band's images, each with the number of its first tile among the transformed
+    /// ones: `[block][image][tile]`.
+    fn planes<'b>(&self, images: &'b [&'b [f32]], plane: usize) -> impl Iterator<Item = (usize, &'b [f32])> {
+        let (all, of_image) = (self.tiles(), self.image_tiles());
+        images.iter().enumerate().flat_map(move |(image, planes)| {
+            let planes = planes.chunks_exact(plane).enumerate();
+            planes.map(move |(block, plane)| (block * all + image * of_image, plane))
+        })
+    }
+
+    /// Each tile's number among those of an image, and its first output row and column.
     #[inline(always)]
     fn each(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         let columns = self.of.columns;
@@ -297,7 +334,8 @@ impl Band<'_> {
 /// `Bᵀ d B` of every tile and input block: to `[point][block][tile][16]`, a point being [`Band::point_len`] long.
 struct TransformInput<'a> {
     band: &'a Band<'a>,
-    image: &'a [f32],
+    /// As many as the band has.
+    images: &'a [&'a [f32]],
     transformed: &'a mut [f32],
 }
 
@@ -305,9 +343,8 @@ impl Kernel for TransformInput<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let Winograd { input: [_, h, w], pad, blocks: [blocks, _], .. } = *self.band.of;
-        let tiles = self.band.tiles();
         let mut edge = [0.0; POINTS * LANES];
-        for (block, image) in self.image.chunks_exact(h * w * LANES).enumerate() {
+        for (first, image) in self.band.planes(self.images, h * w * LANES) {
             for (at, i, j) in self.band.each() {
                 let (top, left) = (i as isize - pad[0], j as isize - pad[1]);
                 let inside = top >= 0 && left >= 0 && top as usize + IN <= h && left as usize + IN <= w;
@@ -317,7 +354,7 @@ impl Kernel for TransformInput<'_> {
                     copy_tile::<IN>(image, [h, w], [top, left], &mut edge);
                     (&edge[..], IN * LANES)
                 };
-                let target = &mut self.transformed[(block * tiles + at) * LANES..];
+                let target = &mut self.transformed[(first + at) * LANES..];
                 let point = self.band.point_len(blocks);
                 assert!(
                     source.len() >= ((IN - 1) * stride + IN * LANES) && target.len() >= (POINTS - 1) * point + LANES
@@ -407,7 +444,8 @@ impl TransformOutput<'_> {
 /// `A dY Aᵀ` of every tile and output block: to `[point][block][tile][16]`.
 struct TransformGradient<'a> {
     band: &'a Band<'a>,
-    dy: &'a [f32],
+    /// As many as the band has images.
+    dy: &'a [&'a [f32]],
     transformed: &'a mut [f32],
 }
 
@@ -415,10 +453,9 @@ impl Kernel for TransformGradient<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let [h, w] = self.band.of.out;
-        let tiles = self.band.tiles();
         let point = self.transformed.len() / POINTS;
         let mut edge = [0.0; OUT * OUT * LANES];
-        for (block, dy) in self.dy.chunks_exact(h * w * LANES).enumerate() {
+        for (first, dy) in self.band.planes(self.dy, h * w * LANES) {
             for (at, top, left) in self.band.each() {
                 let (source, stride) = if top + OUT <= h && left + OUT <= w {
                     (&dy[(top * w + left) * LANES..], w * LANES)
@@ -426,7 +463,7 @@ impl Kernel for TransformGradient<'_> {
                     copy_tile::<OUT>(dy, [h, w], [top as isize, left as isize], &mut edge);
                     (&edge[..], OUT * LANES)
                 };
-                let target = &mut self.transformed[(block * tiles + at) * LANES..];
+                let target = &mut self.transformed[(first + at) * LANES..];
                 assert!(
                     source.len() >= (OUT - 1) * stride + OUT * LANES && target.len() >= (POINTS - 1) * point + LANES
                 );

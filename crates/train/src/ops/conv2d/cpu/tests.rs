@@ -43,7 +43,7 @@ const fn grouped(
 }
 
 use Padding::{Same, Symmetric, Valid};
-const CASES: [Case; 38] = [
+const CASES: [Case; 42] = [
     case("one pixel", [1, 1, 1, 1], 1, [1, 1], 1, Valid),
     case("one pixel, padded", [1, 3, 1, 1], 5, [3, 3], 1, Same),
     case("kernel as large as the image", [2, 5, 3, 4], 17, [3, 4], 1, Valid),
@@ -82,6 +82,10 @@ const CASES: [Case; 38] = [
     case("Winograd, many bands", [1, 128, 30, 9], 128, [3, 3], 1, Valid),
     case("Winograd, one tile", [9, 20, 4, 4], 20, [3, 3], 1, Same),
     case("more images than groups", [11, 6, 4, 4], 16, [3, 3], 1, Same),
+    case("images stacked", [21, 130, 5, 5], 260, [3, 3], 2, Same),
+    case("images stacked, 1x1", [9, 700, 2, 2], 300, [1, 1], 1, Valid),
+    case("Winograd, images stacked", [43, 64, 6, 7], 80, [3, 3], 1, Same),
+    case("Winograd, a stack of one-tile images", [35, 48, 4, 4], 64, [3, 3], 1, Same),
 ];
 
 /// All three directions of each case, at every level of the machine, against the reference.
