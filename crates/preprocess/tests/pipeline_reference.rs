@@ -12,7 +12,7 @@ const REFERENCE: &str = include_str!("../../../docs/pipeline-file.md");
 const LEAST: &str = "name: p\npreprocess: { source: d }\ntrain: { models: { m: { architecture: resnet } } }\n";
 
 /// What has to be set before the other keys of its section, or keys that depend on it, can be.
-const OPTIONAL_SECTIONS: [&str; 10] = [
+const OPTIONAL_SECTIONS: [&str; 16] = [
     "report.gate.baseline=b",
     "report.gate.minimum_images=1",
     "train.models.m.early_stopping.patience=3",
@@ -20,16 +20,34 @@ const OPTIONAL_SECTIONS: [&str; 10] = [
     "train.models.m.tune=all",
     "train.models.m.backbone_rate=1",
     "train.models.m.layer_decay=1",
+    "train.models.m.schedule=cosine",
+    "train.models.m.restarts.epochs=1",
+    "train.models.m.class_weights=balanced",
+    "train.models.m.mixup.alpha=0.2",
+    "train.models.m.cutmix.alpha=1",
+    "train.models.m.random_erasing.probability=0.25",
     "preprocess.augment.copies=1",
     "preprocess.split.keep=k.csv",
     "preprocess.split.group_by=g.csv",
 ];
 
 /// Keys of which not every value is possible unless another key has this one.
-const NEEDED: [(&str, &str); 3] = [
+const NEEDED: [(&str, &str); 15] = [
     ("train.models.m.copies", "train.models.m.augmented=true"),
     ("train.models.m.tune", "train.models.m.backbone_rate=null"),
     ("train.models.m.tune", "train.models.m.layer_decay=null"),
+    ("train.models.m.tune", "train.models.m.mixup=null"),
+    ("train.models.m.tune", "train.models.m.cutmix=null"),
+    ("train.models.m.tune", "train.models.m.random_erasing=null"),
+    ("train.models.m.tune", "train.models.m.restarts=null"),
+    ("train.models.m.momentum", "train.models.m.optimizer=sgd"),
+    ("train.models.m.schedule", "train.models.m.restarts=null"),
+    ("train.models.m.sampler", "train.models.m.class_weights=null"),
+    ("train.models.m.logit_adjustment", "train.models.m.class_weights=null"),
+    ("train.models.m.mixup.probability", "train.models.m.cutmix=null"),
+    ("train.models.m.cutmix.probability", "train.models.m.mixup=null"),
+    ("train.batch_size", "train.models.m.mixup=null"),
+    ("train.batch_size", "train.models.m.cutmix=null"),
 ];
 
 struct Row {
@@ -105,7 +123,10 @@ fn the_reference_has_every_key_and_no_other() {
 #[test]
 fn the_documented_defaults_are_the_defaults() {
     let least = keys_of(&load(&[]).expect("valid"));
-    let gated = keys_of(&load(&["report.gate.baseline=b".to_owned()]).expect("valid"));
+    let sections = ["report.gate.baseline=b", "train.models.m.schedule=cosine", "train.models.m.restarts.epochs=1"];
+    let mixes = ["mixup", "cutmix", "random_erasing"].map(|section| format!("train.models.m.{section}={{}}"));
+    let sections: Vec<String> = sections.into_iter().map(str::to_owned).chain(mixes).collect();
+    let gated = keys_of(&load(&sections).expect("valid"));
     let required: Value = serde_yaml::from_str(LEAST).expect("YAML");
     for Row { key, default, .. } in rows() {
         if default == "none" {

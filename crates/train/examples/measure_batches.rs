@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use train::data::feed::Feed;
-use train::data::images::shuffled;
+use train::data::order::shuffled;
 use train::data::store::HostStore;
 
 const BATCH_SIZE: usize = 32;

@@ -110,6 +110,9 @@ struct PredictArgs {
     /// Most probable classes to print
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole_number(&limits::TOP))]
     top: usize,
+    /// Answer with the mean of the probabilities of each image and of its mirror image, whatever the model's settings say
+    #[arg(long)]
+    flip: bool,
     #[arg(long, value_enum, default_value_t = predict::Format::Table)]
     format: predict::Format,
     #[command(flatten)]
@@ -126,6 +129,9 @@ struct EvaluateArgs {
     /// A directory of class directories
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
+    /// Answer with the mean of the probabilities of each image and of its mirror image, whatever the model's settings say
+    #[arg(long)]
+    flip: bool,
     #[arg(long, value_enum, default_value_t = evaluate::Format::Table)]
     format: evaluate::Format,
     #[command(flatten)]
@@ -167,13 +173,13 @@ pub fn main() -> ExitCode {
                 &pipeline, model, steps, &device
             ))
         }
-        Command::Predict(PredictArgs { model, images, top, format, device, memory }) => {
+        Command::Predict(PredictArgs { model, images, top, flip, format, device, memory }) => {
             limit_memory(memory.memory);
-            on_device!(open(&device, None)?, |device| predict(&model, &images, top, format, &device))
+            on_device!(open(&device, None)?, |device| predict(&model, &images, flip, (top, format), &device))
         }
-        Command::Evaluate(EvaluateArgs { model, images, format, device, memory }) => {
+        Command::Evaluate(EvaluateArgs { model, images, flip, format, device, memory }) => {
             limit_memory(memory.memory);
-            on_device!(open(&device, None)?, |device| evaluate(&model, &images, format, &device))
+            on_device!(open(&device, None)?, |device| evaluate(&model, &images, flip, format, &device))
         }
         Command::Weights(WeightsCommand::Import { file, output }) => weights::import(&file, output.as_deref()),
     })

@@ -14,12 +14,12 @@ use train::network::builder::GraphBuilder;
 use train::network::graph::{Conv, Graph, Norm};
 use train::network::initialization::Initialization;
 use train::ops::conv2d::Padding;
-use train::ops::cross_entropy::cross_entropy;
+use train::ops::cross_entropy::{Targets, cross_entropy};
 use train::ops::max_pool2d::Window;
 use train::tensor::activation::Activation;
 use train::tensor::pass::Pass;
 use train::tensor::standardization::Standardization;
-use train::training::optimizer::Adam;
+use train::training::optimizer::Optimizer;
 
 const CLASSES: usize = 3;
 const IMAGES: usize = 6;
@@ -61,14 +61,14 @@ fn mobile() -> Graph {
 fn train(graph: &Graph, steps: u64) -> (Vec<f32>, Vec<Vec<f32>>) {
     let (device, pool) = (Cpu::default(), BufferPool::default());
     let mut network = Network::new(graph.clone(), 5, usize::MAX, &device).unwrap();
-    let mut adam = Adam::new(1e-3, &network.parameters(), &device).unwrap();
+    let mut adam = Optimizer::adam(1e-3, &network.parameters(), &device).unwrap();
     let (images, labels) = batch();
     let losses = (0..steps).map(|step| {
         let mut pass = Pass::train(&device, &pool, 5, step);
         let x = images_to_feature_map(&images, IMAGES, SIDE, SIDE, network.graph().standardization(), &pass).unwrap();
         let logits = network.forward(x, &mut pass).unwrap();
         assert_eq!(logits.shape(), [IMAGES, CLASSES, 1, 1]);
-        let (loss, _) = cross_entropy(&logits, &labels, 0.0, &mut pass).unwrap();
+        let (loss, _) = cross_entropy(&logits, &Targets::new(&labels, 0.0), &mut pass).unwrap();
         let value = loss.array();
         let mut gradients = loss.backward();
         adam.update(network.parameters_mut(), &mut gradients).unwrap();

@@ -15,12 +15,12 @@ use train::network::graph::{Conv, Graph, NodeId, Norm};
 use train::network::initialization::Initialization;
 use train::ops::Backend;
 use train::ops::conv2d::Padding;
-use train::ops::cross_entropy::cross_entropy;
+use train::ops::cross_entropy::{Targets, cross_entropy};
 use train::ops::max_pool2d::Window;
 use train::tensor::memory::Memory;
 use train::tensor::pass::Pass;
 use train::tensor::standardization::Standardization;
-use train::training::optimizer::Adam;
+use train::training::optimizer::Optimizer;
 
 const FIXTURE: &[u8] = include_bytes!("fixtures/pytorch_step.safetensors");
 const N: usize = 5;
@@ -109,7 +109,7 @@ pub fn a_step_is_pytorchs_on<B: Backend>(device: &B, pool: &B::Pool) {
     score.add(&on_host, &labels);
     assert_close("loss", &[score.loss() as f32], &fixture.floats("loss"), 1e-6);
 
-    let (loss, _) = cross_entropy(&logits, &labels, 0.0, &mut pass).unwrap();
+    let (loss, _) = cross_entropy(&logits, &Targets::new(&labels, 0.0), &mut pass).unwrap();
     let mut gradients = loss.backward();
     for parameter in network.parameters_mut().into_iter().filter(|p| p.trainable) {
         let gradient = gradients.get(&parameter.tensor).as_vec();
@@ -124,7 +124,7 @@ pub fn a_step_is_pytorchs_on<B: Backend>(device: &B, pool: &B::Pool) {
     }
 
     let parameters = network.parameters_mut();
-    let mut adam = Adam::new(1e-3, &parameters.iter().map(|p| &**p).collect::<Vec<_>>(), device).unwrap();
+    let mut adam = Optimizer::adam(1e-3, &parameters.iter().map(|p| &**p).collect::<Vec<_>>(), device).unwrap();
     adam.update(parameters, &mut gradients).unwrap();
     for parameter in network.parameters_mut() {
         let (before, after) = (format!("before.{}", parameter.name), format!("after.{}", parameter.name));

@@ -14,7 +14,7 @@ use train::model::input::images_to_feature_map;
 use train::network::Network;
 use train::network::architectures::graph;
 use train::ops::Backend;
-use train::ops::cross_entropy::cross_entropy;
+use train::ops::cross_entropy::{Targets, cross_entropy};
 use train::tensor::memory::Memory;
 use train::tensor::pass::Pass;
 
@@ -114,7 +114,7 @@ fn a_network_is_timms_on<B: Backend>(case: &Case, gradients: bool, device: &B, p
         return;
     }
     let labels: Vec<usize> = (0..images).map(|image| image % classes).collect();
-    let (loss, _) = cross_entropy(&logits, &labels, 0.0, &mut pass).unwrap();
+    let (loss, _) = cross_entropy(&logits, &Targets::new(&labels, 0.0), &mut pass).unwrap();
     let gradients = loss.backward();
     for parameter in network.parameters().into_iter().filter(|parameter| parameter.trainable) {
         let gradient = gradients.get(&parameter.tensor).as_vec();

@@ -1,10 +1,8 @@
 //! Which values are possible. After this, nothing needs to ask whether a setting makes sense.
 
-use super::limits::{
-    self, BATCH_SIZE, COPIES, EPOCHS, IMAGE_SIDE, LOSS_TOLERANCE, MEMORY, MINIMUM_IMAGES, PATIENCE, SEED,
-};
+use super::limits::{self, BATCH_SIZE, COPIES, IMAGE_SIDE, LOSS_TOLERANCE, MEMORY, MINIMUM_IMAGES, SEED};
 use super::problem::{KeyPath, Problem};
-use super::{AugmentSettings, CopyOrder, GroupBy, ImageSettings, ModelSettings, Pipeline, SplitSettings, Tune};
+use super::{AugmentSettings, GroupBy, ImageSettings, Pipeline, SplitSettings};
 use crate::stage::names;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -66,37 +64,9 @@ pub(crate) fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
         );
     }
     for (name, model) in &pipeline.train.models {
-        if model.augmented && pipeline.preprocess.augment.copies == 0 {
-            let key = model_key(name, "augmented");
-            checks.add(
-                key.clone(),
-                format!("`{key}` is true, but `preprocess.augment.copies` is 0: there are no augmented images"),
-                "set `preprocess.augment.copies` to 1 or more, or `augmented` to false",
-            );
-        }
-        if model.copies == CopyOrder::Cycle && !model.augmented {
-            let key = model_key(name, "copies");
-            checks.add(
-                key.clone(),
-                format!("`{key}` has no effect: the model does not train on augmented copies"),
-                "set `augmented: true`, or remove `copies`",
-            );
-        }
-        checks.pretrained(name, model);
-        if model.warmup_epochs > model.epochs as f64 {
-            let key = model_key(name, "warmup_epochs");
-            checks.add(
-                key.clone(),
-                format!("`{key}` is {}, more than the {} `epochs`", model.warmup_epochs, model.epochs),
-                "the learning rate would never reach its full value: 1 or 2 epochs are usual",
-            );
-        }
+        checks.model_combinations(name, model, pipeline);
     }
     checks.0
-}
-
-fn model_key(model: &str, key: &str) -> KeyPath {
-    KeyPath::of(&["train", "models", model, key])
 }
 
 /// The path from the root, with the links on the way followed as far as the path exists, for comparing.
@@ -113,14 +83,14 @@ fn real(path: &Path) -> PathBuf {
     real
 }
 
-struct Checks(Vec<Problem>);
+pub(super) struct Checks(Vec<Problem>);
 
 impl Checks {
-    fn add(&mut self, at: KeyPath, what: String, hint: &str) {
+    pub(super) fn add(&mut self, at: KeyPath, what: String, hint: &str) {
         self.0.push(Problem { at, what, hint: Some(hint.to_owned()) });
     }
 
-    fn require(&mut self, holds: bool, key: KeyPath, found: impl Display, must: impl Display) {
+    pub(super) fn require(&mut self, holds: bool, key: KeyPath, found: impl Display, must: impl Display) {
         if !holds {
             let what = format!("`{key}` is {found}; it must be {must}");
             self.0.push(Problem { at: key, what, hint: None });
@@ -161,7 +131,7 @@ impl Checks {
     }
 
     /// A name that becomes a directory.
-    fn name(&mut self, at: KeyPath, name: &str) {
+    pub(super) fn name(&mut self, at: KeyPath, name: &str) {
         let possible = !name.is_empty()
             && name.len() <= NAME_LENGTH
             && !name.starts_with('.')
@@ -173,19 +143,19 @@ impl Checks {
         }
     }
 
-    fn path(&mut self, key: &[&str], path: &Path) {
+    pub(super) fn path(&mut self, key: &[&str], path: &Path) {
         let text = path.to_string_lossy();
         let possible = !text.trim().is_empty() && !text.contains('\0');
         self.require(possible, KeyPath::of(key), "empty", "the path of a file or directory");
     }
 
-    fn within<N: Display + PartialOrd>(&mut self, key: KeyPath, value: N, range: RangeInclusive<N>) {
+    pub(super) fn within<N: Display + PartialOrd>(&mut self, key: KeyPath, value: N, range: RangeInclusive<N>) {
         let must = format!("from {} to {}", range.start(), range.end());
         self.require(range.contains(&value), key, value, must);
     }
 
     /// A part of something that is not all of it.
-    fn fraction(&mut self, key: &[&str], value: f64) {
+    pub(super) fn fraction(&mut self, key: &[&str], value: f64) {
         self.require((0.0..1.0).contains(&value), KeyPath::of(key), value, "at least 0 and below 1");
     }
 
@@ -249,59 +219,5 @@ impl Checks {
         let brightens = low >= 0.0 && low <= high && high <= limits::BRIGHTNESS;
         let must = format!("two factors from 0 to {}, the lower first", limits::BRIGHTNESS);
         self.require(brightens, key("brightness"), format!("[{low}, {high}]"), must);
-    }
-
-    /// What only says something about pretrained weights, and what only about training more than the head.
-    fn pretrained(&mut self, name: &str, model: &ModelSettings) {
-        let tuning = [
-            ("tune", model.tune.is_some()),
-            ("backbone_rate", model.backbone_rate.is_some()),
-            ("layer_decay", model.layer_decay.is_some()),
-        ];
-        let without_weights = model.pretrained.is_none();
-        for (key, _) in tuning.into_iter().filter(|&(key, given)| given && (without_weights || key != "tune")) {
-            let key = model_key(name, key);
-            let (why, hint) = match (without_weights, model.tuned()) {
-                (true, _) => ("the weights are not pretrained", "set `pretrained`, or remove the key"),
-                (false, Tune::Head) => ("only the head is trained", "set `tune: all`, or remove the key"),
-                (false, _) => continue,
-            };
-            self.add(key.clone(), format!("`{key}` has no effect: {why}"), hint);
-        }
-    }
-
-    fn model(&mut self, name: &str, model: &ModelSettings) {
-        self.name(KeyPath::of(&["train", "models", name]), name);
-        self.within(model_key(name, "epochs"), model.epochs, EPOCHS);
-        if let Some(stopping) = model.early_stopping {
-            let key = KeyPath::of(&["train", "models", name, "early_stopping", "patience"]);
-            self.within(key, stopping.patience, PATIENCE);
-        }
-        // The optimiser computes in single precision, in which smaller numbers are 0.
-        let rate = model.learning_rate as f32;
-        let learns = rate > 0.0 && model.learning_rate <= limits::LEARNING_RATE;
-        let found = format!("{:?}", model.learning_rate);
-        let must = format!("above 0 and at most {}; 0.001 is usual", limits::LEARNING_RATE);
-        self.require(learns, model_key(name, "learning_rate"), found, must);
-        let (warmup, most) = (model.warmup_epochs, *EPOCHS.end());
-        let must = format!("from 0 to {most} epochs");
-        self.require((0.0..=most as f64).contains(&warmup), model_key(name, "warmup_epochs"), warmup, must);
-        let (decay, most) = (model.weight_decay, limits::WEIGHT_DECAY);
-        let must = format!("from 0 to {most}; 0.05 is usual");
-        self.require((0.0..=most).contains(&decay), model_key(name, "weight_decay"), decay, must);
-        if let Some(weights) = &model.pretrained {
-            self.path(&["train", "models", name, "pretrained"], Path::new(weights));
-        }
-        if let Some(Tune::Last(stages)) = model.tune {
-            self.within(KeyPath::of(&["train", "models", name, "tune", "last"]), stages, limits::STAGES);
-        }
-        for (key, value) in [("backbone_rate", model.backbone_rate), ("layer_decay", model.layer_decay)] {
-            if let Some(value) = value {
-                let must = "above 0 and at most 1";
-                self.require(value > 0.0 && value <= 1.0, model_key(name, key), value, must);
-            }
-        }
-        self.fraction(&["train", "models", name, "label_smoothing"], model.label_smoothing);
-        self.fraction(&["train", "models", name, "ema_decay"], model.ema_decay);
     }
 }

@@ -29,6 +29,16 @@ pub(crate) const SEED: RangeInclusive<u64> = 0..=(1 << 53) - 1;
 pub(crate) const LEARNING_RATE: f64 = 100.0;
 /// The highest weight decay: times a learning rate of 0.01, this takes a weight away in one step.
 pub(crate) const WEIGHT_DECAY: f64 = 100.0;
+/// The highest norm that gradients are clipped to: beyond it nothing is clipped.
+pub(crate) const CLIP_NORM: f64 = 1e6;
+/// The highest τ: at 1 all classes are as important, beyond it the rare ones more.
+pub(crate) const LOGIT_ADJUSTMENT: f64 = 10.0;
+/// The highest alpha of mixed images: shares are within a hundredth of one half then.
+pub(crate) const ALPHA: f64 = 1000.0;
+/// How much one class may count more than it would.
+pub(crate) const CLASS_WEIGHT: f64 = 1000.0;
+/// How many times as long as the one before it a cycle of the learning rate is.
+pub(crate) const RESTART_FACTOR: RangeInclusive<usize> = 1..=100;
 /// The highest factor of brightness: it makes the darkest grey white.
 pub(crate) const BRIGHTNESS: f64 = 255.0;
 /// Stages of a network that are trained: no network has more.
@@ -56,6 +66,7 @@ pub(super) fn whole_number_in_words(key: &KeyPath) -> String {
         Some("epochs") => &EPOCHS,
         Some("patience") => &PATIENCE,
         Some("last") => &STAGES,
+        Some("factor") => &RESTART_FACTOR,
         Some("minimum_images") => &MINIMUM_IMAGES,
         Some("seed") => return format!("a whole number from {} to {}", SEED.start(), SEED.end()),
         _ => return "a whole number, 0 or more".to_owned(),

@@ -2,20 +2,24 @@
 //!
 //! [`args`] is how the programs are told of it. Text becomes values with their `<<` merged ([`merge`]), `--set` is put
 //! over them ([`overrides`]), they become [`settings`] ([`reader`]) whose values are possible ([`check`], within
-//! [`limits`]): [`load`] puts that together. Whatever is wrong on the way is a [`problem`], told with the key's line
+//! [`limits`]): [`load`] puts that together. A model's
+//! settings are in [`model`] and [`recipe`]. Whatever is wrong on the way is a [`problem`], told with the key's line
 //! ([`lines`], [`sources`]).
 
 pub mod args;
 mod check;
+mod check_model;
 mod device;
 mod group_by;
 pub mod limits;
 mod lines;
 mod load;
 mod merge;
+mod model;
 mod overrides;
 mod problem;
 mod reader;
+mod recipe;
 mod settings;
 mod sources;
 mod split;
@@ -23,6 +27,8 @@ mod tune;
 
 pub use device::{DeviceChoice, Precision};
 pub(crate) use group_by::{GROUP, GroupBy};
+pub use model::*;
+pub use recipe::{ClassWeights, CutMix, MixUp, OptimizerChoice, RandomErasing, Restarts, Sampler};
 pub use settings::*;
 pub use split::Split;
 pub use tune::Tune;

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 use train::data::feed::Feed;
-use train::data::images::shuffled;
+use train::data::order::shuffled;
 use train::data::store::HostStore;
 
 /// Images a second of the training split, copy 0, in shuffled batches: reading threads and all on one core.

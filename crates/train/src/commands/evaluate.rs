@@ -41,12 +41,19 @@ pub(crate) struct Evaluation {
     pub classes: IndexMap<String, ClassScores>,
 }
 
-/// Prints how well the model of `directory` classifies the class directories in `images`.
+/// Prints how well the model of `directory` classifies the class directories in `images`; with their mirror images if
+/// `flip`, or if the model's settings say so.
 ///
 /// # Errors
 /// No model in `directory`; a class directory that is none of the model's classes; no image that can be read.
-pub(crate) fn evaluate<B: Backend>(directory: &Path, images: &Path, format: Format, device: &B) -> Result<()> {
-    let evaluation = score(directory, images, device)?;
+pub(crate) fn evaluate<B: Backend>(
+    directory: &Path,
+    images: &Path,
+    flip: bool,
+    format: Format,
+    device: &B,
+) -> Result<()> {
+    let evaluation = score(directory, images, flip, device)?;
     let text = match format {
         Format::Table => table(&evaluation),
         Format::Json => serde_json::to_string_pretty(&evaluation)
@@ -57,11 +64,12 @@ pub(crate) fn evaluate<B: Backend>(directory: &Path, images: &Path, format: Form
     Ok(())
 }
 
-fn score<B: Backend>(directory: &Path, images: &Path, device: &B) -> Result<Evaluation> {
+fn score<B: Backend>(directory: &Path, images: &Path, flip: bool, device: &B) -> Result<Evaluation> {
     let (model, config) = Model::load(directory, device)?;
     let (files, labels): (Vec<PathBuf>, Vec<usize>) = labelled_files(images, &config.label_names)?.into_iter().unzip();
     let (mut losses, mut pairs, mut unreadable) = (Vec::new(), Vec::new(), 0);
-    classify(&mut Inference::of(&model)?, &files, |at, logits| {
+    let mut inference = Inference::of(&model)?.with_flips(flip || config.settings.test_flip);
+    classify(&mut inference, &files, |at, logits| {
         match logits {
             Ok(logits) => {
                 losses.push(log_loss(logits::softmax(logits)[labels[at]]));

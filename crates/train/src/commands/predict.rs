@@ -45,7 +45,8 @@ struct ClassProbability {
     probability: f32,
 }
 
-/// Prints the `top` most probable classes of every image among `paths`. Files that cannot be read are reported and
+/// Prints the `top` most probable classes of every image among `paths`; with its mirror image if `flip`, or if the
+/// model's settings say so. Files that cannot be read are reported and
 /// passed over.
 ///
 /// # Errors
@@ -53,8 +54,8 @@ struct ClassProbability {
 pub(crate) fn predict<B: Backend>(
     directory: &Path,
     paths: &[PathBuf],
-    top: usize,
-    format: Format,
+    flip: bool,
+    (top, format): (usize, Format),
     device: &B,
 ) -> Result<()> {
     let (model, config) = Model::load(directory, device)?;
@@ -62,7 +63,8 @@ pub(crate) fn predict<B: Backend>(
     for path in paths {
         files.extend(files::find(path)?);
     }
-    let outcomes = classify(&mut Inference::of(&model)?, &config.label_names, &files, top)?;
+    let mut inference = Inference::of(&model)?.with_flips(flip || config.settings.test_flip);
+    let outcomes = classify(&mut inference, &config.label_names, &files, top)?;
     print(&outcomes, top.min(config.num_classes), format)?;
     if outcomes.iter().all(|outcome| matches!(outcome.result, Classified::Error(_))) {
         let given: Vec<String> = paths.iter().map(|path| format!("`{}`", names::path(path))).collect();

@@ -7,7 +7,8 @@
 
 use crate::data::copies::EpochImages;
 use crate::data::feed::Batch;
-use crate::data::images::{Images, shuffled};
+use crate::data::images::Images;
+use crate::data::order::shuffled;
 use crate::data::shards::{Data, TrainingData};
 use crate::data::store::Pixels;
 use crate::model::Model;

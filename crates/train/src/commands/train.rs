@@ -90,7 +90,7 @@ fn publish<B: Backend>(plan: &ModelPlan, data: &TrainingData, fitted: Fitted<B>)
     directory::write_weights(directory, &fitted.model.weights())?;
     history::write_scores(directory, &fitted.scores)?;
     history::write_timings(directory, &fitted.timings)?;
-    let mut inference = Inference::of(&fitted.model)?;
+    let mut inference = Inference::of(&fitted.model)?.with_flips(plan.settings.test_flip);
     let splits = [(Split::Validation, data.validation()), (Split::Test, data.test())];
     let mut scores = Vec::new();
     for (split, rows) in splits {

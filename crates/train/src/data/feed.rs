@@ -6,6 +6,7 @@
 //! the network sees.
 
 use crate::data::images::Images;
+use crate::data::order;
 use crate::data::readers::{Readers, Reading};
 use crate::data::store::{Arrangement, LANES, Store};
 use preprocess::Result;
@@ -55,7 +56,7 @@ impl<S: Store> Feed<S> {
         self.image_bytes
     }
 
-    /// Starts to bring `images` in `order`, batch by batch; the last batch may be smaller. The keys of all epochs'
+    /// Starts to bring `images` in `order`, in batches of nearly the same size, the batch size at most. The keys of all epochs'
     /// images must be of one kind.
     ///
     /// # Errors
@@ -101,7 +102,7 @@ fn schedule(
     slots: usize,
 ) -> Schedule {
     let mut schedule = Schedule::default();
-    for batch in order.chunks(batch_size) {
+    for batch in order::batches(order.len(), batch_size).map(|batch| &order[batch]) {
         let lane = schedule.lists.len() % LANES;
         let (mut staying, lane_start) = (residents.taken..residents.taken, slots + lane * batch_size);
         let (mut passing, mut list) = (lane_start..lane_start, Vec::new());
@@ -183,7 +184,7 @@ impl<S: Store, I: Images> Epoch<'_, S, I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::images::shuffled;
+    use crate::data::order::{batches, shuffled};
     use crate::data::store::HostStore;
     use preprocess::Error;
     use proptest::prelude::*;
@@ -335,7 +336,7 @@ mod tests {
                 batch.iter().map(|&image| images.label(image)).collect(),
             )
         };
-        order.chunks(batch_size).map(of).collect()
+        batches(order.len(), batch_size).map(|batch| of(&order[batch])).collect()
     }
 
     proptest! {

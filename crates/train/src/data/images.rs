@@ -1,9 +1,7 @@
-//! Labelled images, the order in which an epoch sees them, and the threads that read and decode them ahead of the
-//! network.
+//! Labelled images.
 
 use preprocess::Result;
 use preprocess::dataset::Rows;
-use preprocess::stage::random;
 
 /// Labelled images with random access from many threads.
 pub trait Images: Send + Sync + 'static {
@@ -50,26 +48,5 @@ impl Images for Rows {
 
     fn read_pixels(&self, image: usize, pixels: &mut [u8]) -> Result<()> {
         Rows::read_pixels(self, image, pixels)
-    }
-}
-
-/// The order in which an epoch (from 0) sees the images: a shuffle of all of them that follows from the seed and the
-/// epoch.
-pub fn shuffled(count: usize, seed: u64, epoch: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
-    random::stream(seed, "shuffle", &[&(epoch as u64).to_le_bytes()]).shuffle(&mut order);
-    order
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seeds_and_epochs_give_different_orders() {
-        let base = shuffled(100, 1, 0);
-        assert_eq!(base, shuffled(100, 1, 0));
-        assert_ne!(base, shuffled(100, 1, 1));
-        assert_ne!(base, shuffled(100, 2, 0));
     }
 }

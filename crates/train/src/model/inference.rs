@@ -10,6 +10,7 @@ use crate::data::store::Pixels;
 use crate::network::Network;
 use crate::ops::Backend;
 use crate::ops::cross_entropy::logits;
+use crate::ops::mix::{Mix, mix};
 use crate::tensor::feature_map::FeatureMap;
 use crate::tensor::pass::Pass;
 use preprocess::Result;
@@ -24,6 +25,8 @@ pub struct Inference<'a, B: Backend> {
     /// What it was made of.
     pub model: &'a Model<B>,
     network: Network<B>,
+    /// Whether an answer is that to an image and to its mirror image, in the mean.
+    flips: bool,
 }
 
 impl<'a, B: Backend> Inference<'a, B> {
@@ -32,7 +35,12 @@ impl<'a, B: Backend> Inference<'a, B> {
     /// # Errors
     /// The device failed, or has no memory left.
     pub fn of(model: &'a Model<B>) -> Result<Self> {
-        Ok(Self { model, network: model.network.for_inference(&model.device)? })
+        Ok(Self { model, network: model.network.for_inference(&model.device)?, flips: false })
+    }
+
+    /// Answers with the mean of the probabilities of each image and of its mirror image, if `flips`.
+    pub fn with_flips(self, flips: bool) -> Self {
+        Self { flips, ..self }
     }
 
     /// Logits `[images, classes, 1, 1]` of a batch, left on the device.
@@ -54,9 +62,23 @@ impl<'a, B: Backend> Inference<'a, B> {
         let count = pixels.len() / self.model.image_bytes();
         let ImageSettings { height, width, .. } = self.model.image;
         let mut pass = Pass::infer(&self.model.device, &self.model.pool);
-        let images =
-            images_to_feature_map(pixels, count, height, width, self.network.graph().standardization(), &pass)?;
-        self.network.forward(images, &mut pass)?.to_nchw(&self.model.device)
+        let of = self.network.graph().standardization();
+        let images = images_to_feature_map(pixels, count, height, width, of, &pass)?;
+        self.answer(images, &mut pass)
+    }
+
+    /// Logits `[images, classes]` on the host.
+    fn answer(&mut self, images: FeatureMap<B>, pass: &mut Pass<B>) -> Result<Vec<f32>> {
+        if !self.flips {
+            return self.network.forward(images, pass)?.to_nchw(&self.model.device);
+        }
+        let mirrors: Vec<Mix> = (0..images.shape()[0]).map(Mix::mirror).collect();
+        let mirrored = mix(&images, &mirrors, [0.0; 3], pass)?;
+        let logits = self.network.forward(images, pass)?.to_nchw(&self.model.device)?;
+        let others = self.network.forward(mirrored, pass)?.to_nchw(&self.model.device)?;
+        let classes = self.model.classes.max(1);
+        let pairs = logits.chunks_exact(classes).zip(others.chunks_exact(classes));
+        Ok(pairs.flat_map(|(a, b)| logits::of_mean_probabilities(a, b)).collect())
     }
 
     /// Runs over all images in their order, handing each batch's logits and labels to `take`.
@@ -69,10 +91,14 @@ impl<'a, B: Backend> Inference<'a, B> {
         feed: &mut Feed<B::Store>,
         mut take: impl FnMut(&[f32], &[usize]),
     ) -> Result<()> {
+        let ImageSettings { height, width, .. } = self.model.image;
+        let of = self.network.graph().standardization();
         for batch in feed.epoch(images, (0..images.count()).collect())? {
             interrupt::check()?;
             let batch = batch?;
-            take(&self.forward_batch(&batch)?.to_nchw(&self.model.device)?, &batch.labels);
+            let mut pass = Pass::infer(&self.model.device, &self.model.pool);
+            let pixels = batch_to_feature_map(&batch, height, width, of, &pass)?;
+            take(&self.answer(pixels, &mut pass)?, &batch.labels);
         }
         Ok(())
     }

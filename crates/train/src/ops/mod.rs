@@ -14,8 +14,11 @@ pub mod flatten;
 #[cfg(feature = "cuda")]
 pub(crate) mod gemm;
 pub mod global_avg_pool2d;
+pub mod gradient_norm;
 pub mod max_pool2d;
+pub mod mix;
 pub mod moving_average;
+pub mod sgd;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -33,8 +36,11 @@ use dfdx::tensor::Cpu;
 use dropout::DropoutKernel;
 use flatten::FlattenKernel;
 use global_avg_pool2d::GlobalAvgPool2dKernel;
+use gradient_norm::GradientNormKernel;
 use max_pool2d::MaxPool2dKernel;
+use mix::MixKernel;
 use moving_average::MovingAverageKernel;
+use sgd::SgdKernel;
 
 /// A device that networks run on: memory and one kernel for every op.
 pub trait Backend:
@@ -51,7 +57,10 @@ pub trait Backend:
     + DenseKernel
     + DropoutKernel
     + CrossEntropyKernel
+    + MixKernel
     + AdamKernel
+    + SgdKernel
+    + GradientNormKernel
     + MovingAverageKernel
 {
 }

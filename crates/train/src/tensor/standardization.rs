@@ -31,4 +31,9 @@ impl Standardization {
         };
         [of(0), of(1), of(2)]
     }
+
+    /// Grey, half-way between black and white.
+    pub(crate) fn grey(&self) -> [f32; 3] {
+        self.factors().map(|[scale, shift]| 127.5 * scale + shift)
+    }
 }

@@ -2,7 +2,8 @@
 
 use crate::data::copies::EpochImages;
 use crate::data::feed::Feed;
-use crate::data::images::{Images, shuffled};
+use crate::data::images::Images;
+use crate::data::order;
 use crate::data::shards::Data;
 use crate::model::directory;
 use crate::model::history::{self, EpochScores, EpochTiming};
@@ -20,7 +21,7 @@ use crate::training::plan::ModelPlan;
 use crate::training::schedule::LearningRates;
 use crate::training::step::Learner;
 use crate::training::tuning;
-use preprocess::pipeline::Schedule;
+use preprocess::pipeline::{Sampler, Schedule};
 use preprocess::stage::interrupt;
 use preprocess::{Error, Result};
 use std::path::Path;
@@ -123,13 +124,21 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         if let Some(average) = &mut self.learner.average {
             average.restore(&directory::pick(checkpoint.average, &shapes).map_err(misfit)?)?;
         }
-        let moments: Vec<_> =
-            self.learner.optimizer.save()?.into_iter().map(|m| (m.name, vec![m.first.len()])).collect();
-        let first = directory::pick(checkpoint.first_moments, &moments).map_err(misfit)?;
-        let second = directory::pick(checkpoint.second_moments, &moments).map_err(misfit)?;
-        let saved = first.into_iter().zip(second);
-        let saved: Vec<_> =
-            saved.map(|(a, b)| SavedMoments { name: a.name, first: a.values, second: b.values }).collect();
+        let expected = self.learner.optimizer.save()?;
+        let shapes_of = |moments: &dyn Fn(&SavedMoments) -> Option<usize>| -> Vec<_> {
+            expected.iter().filter_map(|m| Some((m.name.clone(), vec![moments(m)?]))).collect()
+        };
+        let firsts = shapes_of(&|m| Some(m.first.len()));
+        let seconds = shapes_of(&|m| m.second.as_ref().map(Vec::len));
+        let first = directory::pick(checkpoint.first_moments, &firsts).map_err(misfit)?;
+        let second = directory::pick(checkpoint.second_moments, &seconds).map_err(misfit)?;
+        let mut second = second.into_iter().map(|array| array.values);
+        let saved = first.into_iter().zip(&expected).map(|(array, expected)| SavedMoments {
+            name: array.name,
+            first: array.values,
+            second: expected.second.as_ref().and_then(|_| second.next()),
+        });
+        let saved: Vec<_> = saved.collect();
         self.learner.optimizer.restore(checkpoint.step, &saved)?;
         (self.scores, self.timings) = (checkpoint.scores, checkpoint.timings);
         Ok(())
@@ -215,11 +224,17 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         Ok(score)
     }
 
-    /// One pass over the training images, each seen once.
+    /// One pass over as many images as there are to train on: each once, or of every class as many.
     fn train_epoch(&mut self, feed: &mut Feed<B::Store>) -> Result<Score> {
         let epoch = self.scores.len();
         let rows = Arc::new(EpochImages::of(self.data, self.plan.copies(), self.plan.seed, epoch)?);
-        let order = shuffled(rows.count(), self.plan.seed, epoch);
+        let order = match self.plan.settings.sampler {
+            Sampler::Shuffled => order::shuffled(rows.count(), self.plan.seed, epoch),
+            Sampler::Balanced => {
+                let labels: Vec<usize> = (0..rows.count()).map(|image| rows.label(image)).collect();
+                order::balanced(&labels, self.plan.seed, epoch)
+            }
+        };
         let steps = order.len().div_ceil(self.plan.batch_size);
         let epochs = self.plan.settings.epochs;
         self.listener.hear(Event::EpochBegan { epoch: epoch + 1, epochs, images: order.len() });
@@ -276,7 +291,7 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
 
     /// Writes the checkpoint of the last epoch and the tables.
     fn save(&self, weights: Vec<Array>) -> Result<()> {
-        let (first, second) = self.learner.optimizer.save()?.into_iter().map(arrays_of).unzip();
+        let (first, second): (Vec<_>, Vec<_>) = self.learner.optimizer.save()?.into_iter().map(arrays_of).unzip();
         let checkpoint = Checkpoint {
             fingerprint: self.fingerprint.clone(),
             step: self.learner.optimizer.step(),
@@ -286,7 +301,7 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             average: self.averages().unwrap_or_default(),
             best: self.best.clone(),
             first_moments: first,
-            second_moments: second,
+            second_moments: second.into_iter().flatten().collect(),
         };
         checkpoint.write(&self.plan.directory)?;
         history::write_scores(&self.plan.directory, &self.scores)?;
@@ -300,10 +315,10 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
     }
 }
 
-fn arrays_of(moments: SavedMoments) -> (Array, Array) {
+fn arrays_of(moments: SavedMoments) -> (Array, Option<Array>) {
     let SavedMoments { name, first, second } = moments;
     let array = |values: Vec<f32>| Array { name: name.clone(), shape: vec![values.len()], values };
-    (array(first), array(second))
+    (array(first), second.map(array))
 }
 
 #[cfg(test)]

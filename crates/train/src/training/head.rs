@@ -3,7 +3,7 @@
 //! ```text
 //! f(W, b) = 1/N Σ_n -ln softmax(W z_n + b)[label_n] + λ/2 ‖W‖²        z = (x - μ) / σ of each feature
 //! ```
-//! The objective is convex, so there is one answer whatever the beginning; L-BFGS (Nocedal 1980) walks there with a
+//! Where the settings make up for rare classes, the loss is theirs. The objective is convex, so there is one answer whatever the beginning; L-BFGS (Nocedal 1980) walks there with a
 //! whole pass over the features a step. What decides the score is λ: it is chosen on the validation images, and where
 //! there are none on a fifth of the training images, held back as whole groups of near-copies. Features are brought to
 //! mean 0 and deviation 1 for the fit, so that one λ fits all of them and the walk is short; the head that comes out
@@ -20,6 +20,7 @@ use crate::tensor::feature_map::FeatureMap;
 use crate::tensor::parameter::Parameter;
 use crate::tensor::pass::Pass;
 use crate::training::lbfgs::{self, Objective};
+use crate::training::rare_classes::RareClasses;
 use dfdx::tensor_ops::Backward;
 use preprocess::stage::interrupt;
 use preprocess::{Error, Result};
@@ -74,7 +75,12 @@ impl Head {
 ///
 /// # Errors
 /// The device failed, the features overflow, or the run is interrupted.
-pub(crate) fn fit<B: Backend>(training: &Features, validation: &Features, classes: usize, device: &B) -> Result<Head> {
+pub(crate) fn fit<B: Backend>(
+    training: &Features,
+    validation: &Features,
+    classes: (usize, &RareClasses),
+    device: &B,
+) -> Result<Head> {
     let scaling = Scaling::of(training);
     let held_back = if validation.labels.is_empty() { Some(training.without_a_fifth()) } else { None };
     let penalty = match &held_back {
@@ -90,12 +96,13 @@ fn fit_with<B: Backend>(
     scaling: &Scaling,
     training: &Features,
     validation: &Features,
-    classes: usize,
+    classes: (usize, &RareClasses),
     device: &B,
 ) -> Result<Head> {
     let (images, unseen) = (Rows::new(scaling, training, device)?, Rows::new(scaling, validation, device)?);
     let mut objective = HeadObjective::new(images, classes, penalty, device)?;
     let mut path = Vec::new();
+    let (classes, _) = classes;
     let point = lbfgs::minimize(&mut objective, vec![0.0; classes * (training.dim + 1)], |objective, point, step| {
         interrupt::check()?;
         let validation = objective.score(point, &unseen)?;
@@ -121,17 +128,17 @@ fn choose<B: Backend>(
     scaling: &Scaling,
     training: &Features,
     validation: &Features,
-    classes: usize,
+    classes: (usize, &RareClasses),
     device: &B,
 ) -> Result<f64> {
     let (images, unseen) = (Rows::new(scaling, training, device)?, Rows::new(scaling, validation, device)?);
     let mut objective = HeadObjective::new(images, classes, PENALTIES[0], device)?;
-    let mut point = vec![0.0; classes * (training.dim + 1)];
+    let mut point = vec![0.0; classes.0 * (training.dim + 1)];
     let (mut best, mut chosen) = (f64::INFINITY, PENALTIES[0]);
     for penalty in PENALTIES {
         objective.penalty = penalty;
         point = lbfgs::minimize(&mut objective, point, |_, _, _| interrupt::check())?;
-        let loss = objective.score(&point, &unseen)?.loss();
+        let loss = objective.loss_sum(&point, &unseen)?;
         // Weaker penalties only get worse once one has.
         if loss < best {
             (best, chosen) = (loss, penalty);
@@ -210,6 +217,7 @@ impl<B: Backend> Rows<B> {
 /// The objective over a device's rows.
 struct HeadObjective<'a, B: Backend> {
     rows: Rows<B>,
+    rare: &'a RareClasses,
     penalty: f64,
     weight: Parameter<B>,
     bias: Parameter<B>,
@@ -220,12 +228,12 @@ struct HeadObjective<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> HeadObjective<'a, B> {
-    fn new(rows: Rows<B>, classes: usize, penalty: f64, device: &'a B) -> Result<Self> {
+    fn new(rows: Rows<B>, (classes, rare): (usize, &'a RareClasses), penalty: f64, device: &'a B) -> Result<Self> {
         let dim = rows.chunks.first().map_or(0, |(map, _)| map.shape()[1]);
         let weight = Parameter::new("weight".into(), &[classes, dim], vec![0.0; classes * dim], true, device)?;
         let bias = Parameter::new("bias".into(), &[classes], vec![0.0; classes], true, device)?;
         let pool = device.pool().map_err(device_error("fit the head"))?;
-        Ok(Self { rows, penalty, weight, bias, device, pool, last: Score::default() })
+        Ok(Self { rows, rare, penalty, weight, bias, device, pool, last: Score::default() })
     }
 
     fn set(&mut self, point: &[f64]) -> Result<()> {
@@ -237,14 +245,25 @@ impl<'a, B: Backend> HeadObjective<'a, B> {
 
     /// Loss and hits over other rows; zero images where there are none.
     fn score(&mut self, point: &[f64], rows: &Rows<B>) -> Result<Score> {
-        self.set(point)?;
         let mut score = Score::default();
+        self.run(point, rows, |logits, labels| score.add(logits, labels))?;
+        Ok(score)
+    }
+
+    /// The sum over other rows of the loss that is trained for.
+    fn loss_sum(&mut self, point: &[f64], rows: &Rows<B>) -> Result<f64> {
+        let (mut sum, rare) = (0.0, self.rare);
+        self.run(point, rows, |logits, labels| sum += rare.loss_sum(logits, labels))?;
+        Ok(sum)
+    }
+
+    fn run(&mut self, point: &[f64], rows: &Rows<B>, mut take: impl FnMut(&[f32], &[usize])) -> Result<()> {
+        self.set(point)?;
         for (map, labels) in &rows.chunks {
             let mut pass = Pass::infer(self.device, &self.pool);
-            let logits = dense(map, &self.weight, &self.bias, false, &mut pass)?.to_nchw(self.device)?;
-            score.add(&logits, labels);
+            take(&dense(map, &self.weight, &self.bias, false, &mut pass)?.to_nchw(self.device)?, labels);
         }
-        Ok(score)
+        Ok(())
     }
 }
 
@@ -253,11 +272,14 @@ impl<B: Backend> Objective for HeadObjective<'_, B> {
         self.set(point)?;
         let (weights, count) = (self.weight.len(), self.rows.count as f64);
         let mut gradient = vec![0.0; point.len()];
-        let mut score = Score::default();
+        let (mut score, mut sum) = (Score::default(), 0.0);
         for (map, labels) in &self.rows.chunks {
             let mut pass = Pass::train(self.device, &self.pool, 0, 0);
             let logits = dense(map, &self.weight, &self.bias, false, &mut pass)?;
-            let (loss, scores) = cross_entropy(&logits, labels, 0.0, &mut pass)?;
+            let (loss, scores) = cross_entropy(&logits, &self.rare.targets(labels, 0.0), &mut pass)?;
+            if *self.rare != RareClasses::default() {
+                sum += self.rare.loss_sum(&logits.to_nchw(self.device)?, labels);
+            }
             drop(logits);
             let gradients = loss.try_backward().map_err(device_error("fit the head"))?;
             // The loss is the mean over the chunk.
@@ -274,7 +296,8 @@ impl<B: Backend> Objective for HeadObjective<'_, B> {
         gradient.iter_mut().zip(penalized).for_each(|(sum, weight)| *sum += self.penalty * weight);
         let square: f64 = penalized.iter().map(|weight| weight * weight).sum();
         self.last = score;
-        Ok((score.loss() + self.penalty / 2.0 * square, gradient))
+        let loss = if *self.rare == RareClasses::default() { score.loss() } else { sum / count };
+        Ok((loss + self.penalty / 2.0 * square, gradient))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::device::cpu::simd;
 use crate::model::pretrained::Pretrained;
 use crate::network::architectures;
 use crate::network::graph::Graph;
+use crate::training::rare_classes::RareClasses;
 use preprocess::manifest::Manifest;
 use preprocess::pipeline::{CopyOrder, ImageSettings, ModelSettings, Pipeline, Schedule, Split};
 use preprocess::stage::fingerprint;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Changed whenever the same inputs and settings train to other weights than before.
-const TRAINING_VERSION: u32 = 2;
+const TRAINING_VERSION: u32 = 3;
 
 /// The same for what begins with pretrained weights.
 const TUNING_VERSION: u32 = 1;
@@ -37,6 +38,8 @@ pub struct ModelPlan {
     pub image: ImageSettings,
     /// Fingerprint of the data set.
     pub dataset_fingerprint: String,
+    /// What the loss knows of the classes' sizes.
+    pub(crate) rare: RareClasses,
     /// Weights to begin with, if they are not random.
     pub(crate) pretrained: Option<Arc<Pretrained>>,
     /// The pipeline's output directory.
@@ -73,6 +76,8 @@ impl ModelPlan {
             classes: manifest.classes.clone(),
             image: manifest.settings.image.clone(),
             dataset_fingerprint: manifest.fingerprint.clone(),
+            rare: RareClasses::new(settings, &manifest.classes, training_images(manifest))
+                .map_err(|error| error.while_doing(format!("`train.models.{name}` cannot be trained")))?,
             pretrained: pretrained(name, settings)?,
             output: pipeline.output.clone(),
             directory: pipeline.model_dir(name),
@@ -129,6 +134,9 @@ impl ModelPlan {
             (settings.architecture, settings.augmented, settings.copies),
             (settings.learning_rate, schedule, epochs),
             (settings.weight_decay, settings.label_smoothing, settings.ema_decay),
+            (settings.optimizer, settings.momentum, settings.clip_norm, settings.restarts),
+            (&settings.class_weights, settings.sampler, settings.logit_adjustment),
+            (settings.mixup, settings.cutmix, settings.random_erasing),
             (self.seed, self.batch_size),
             (&self.classes, &self.image, &self.dataset_fingerprint),
         ))?;
@@ -174,6 +182,11 @@ pub(crate) fn find<'a>(pipeline: &'a Pipeline, name: &str) -> Result<&'a ModelSe
     })
 }
 
+/// Of each class.
+fn training_images(manifest: &Manifest) -> &[usize] {
+    manifest.counts.get(&Split::Train).map_or(&[], |counts| &counts[..])
+}
+
 fn images(manifest: &Manifest, split: Split) -> usize {
     manifest.counts.get(&split).map_or(0, |counts| counts.iter().sum())
 }
@@ -181,7 +194,9 @@ fn images(manifest: &Manifest, split: Split) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use preprocess::pipeline::{Architecture, EarlyStopping};
+    use preprocess::pipeline::{
+        Architecture, ClassWeights, CutMix, EarlyStopping, MixUp, OptimizerChoice, RandomErasing, Sampler,
+    };
 
     fn sample() -> ModelPlan {
         ModelPlan {
@@ -193,6 +208,7 @@ mod tests {
             classes: vec!["cat".into(), "dog".into()],
             image: ImageSettings::default(),
             dataset_fingerprint: "d".into(),
+            rare: RareClasses::default(),
             pretrained: None,
             output: ".".into(),
             directory: "models/resnet".into(),
@@ -217,7 +233,16 @@ mod tests {
         for (name, edit) in same {
             assert_eq!(change(edit), base, "{name}");
         }
-        let other: [(&str, Edit); 14] = [
+        let other: [(&str, Edit); 23] = [
+            ("optimizer", |plan| plan.settings.optimizer = OptimizerChoice::Sgd),
+            ("momentum", |plan| plan.settings.momentum = 0.5),
+            ("clipping", |plan| plan.settings.clip_norm = 1.0),
+            ("class weights", |plan| plan.settings.class_weights = Some(ClassWeights::Balanced)),
+            ("sampler", |plan| plan.settings.sampler = Sampler::Balanced),
+            ("logit adjustment", |plan| plan.settings.logit_adjustment = 1.0),
+            ("mixup", |plan| plan.settings.mixup = Some(MixUp::default())),
+            ("cutmix", |plan| plan.settings.cutmix = Some(CutMix::default())),
+            ("erasing", |plan| plan.settings.random_erasing = Some(RandomErasing::default())),
             ("copies", |plan| plan.settings.copies = CopyOrder::Cycle),
             ("schedule", |plan| plan.settings.schedule = Schedule::Cosine),
             ("warm-up", |plan| plan.settings.warmup_epochs = 0.5),

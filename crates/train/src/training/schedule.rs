@@ -10,6 +10,28 @@ pub(crate) struct LearningRates {
     schedule: Schedule,
     warmup_steps: f64,
     steps: f64,
+    restarts: Option<Cycles>,
+}
+
+/// A cosine that begins anew.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Cycles {
+    /// Steps of the first cycle.
+    first: f64,
+    /// How many times as long as the one before it each further cycle is.
+    factor: f64,
+}
+
+impl Cycles {
+    /// How far a step, counted from the end of the warm-up, has gone through its cycle, from 0 to 1.
+    fn progress(self, step: f64) -> f64 {
+        let (mut start, mut length) = (0.0, self.first);
+        while step >= start + length {
+            start += length;
+            length *= self.factor;
+        }
+        (step - start) / length
+    }
 }
 
 impl LearningRates {
@@ -21,12 +43,16 @@ impl LearningRates {
             schedule: settings.schedule,
             warmup_steps: steps(settings.warmup_epochs),
             steps: steps(settings.epochs as f64),
+            restarts: settings.restarts.map(|restarts| Cycles {
+                first: steps(restarts.epochs as f64).max(1.0),
+                factor: restarts.factor as f64,
+            }),
         }
     }
 
     /// The learning rate of a step, counted from 0 through the whole run. The first `w` steps, the warm-up, take
     /// `1/w`, `2/w`, … of the full rate `r`; under `cosine` step `s` of `n` then takes `r · (1 + cos(π (s - w) / (n -
-    /// w))) / 2`.
+    /// w))) / 2`; with restarts `(s - w) / (n - w)` is how far the step's cycle has come.
     pub(crate) fn at(&self, step: usize) -> f64 {
         let step = step as f64;
         if step + 1.0 < self.warmup_steps {
@@ -36,7 +62,11 @@ impl LearningRates {
             Schedule::Constant => self.peak,
             Schedule::Cosine => {
                 let falling = (self.steps - self.warmup_steps).max(1.0);
-                let progress = ((step - self.warmup_steps) / falling).clamp(0.0, 1.0);
+                let step = (step - self.warmup_steps).max(0.0);
+                let progress = match self.restarts {
+                    Some(cycles) => cycles.progress(step),
+                    None => (step / falling).min(1.0),
+                };
                 self.peak * (1.0 + (std::f64::consts::PI * progress).cos()) / 2.0
             }
         }
@@ -46,7 +76,21 @@ impl LearningRates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use preprocess::pipeline::Architecture;
+    use preprocess::pipeline::{Architecture, Restarts};
+
+    #[test]
+    fn a_cosine_begins_anew_after_each_cycle() {
+        let base = ModelSettings::new(Architecture::Resnet);
+        let restarts = Some(Restarts { epochs: 1, factor: 2 });
+        let (schedule, warmup_epochs) = (Schedule::Cosine, 0.5);
+        let settings = ModelSettings { learning_rate: 0.8, epochs: 9, schedule, warmup_epochs, restarts, ..base };
+        let rates = LearningRates::new(&settings, 10);
+        // The warm-up ends at step 5; cycles of 10, 20 and 40 steps begin at 5, 15 and 35.
+        for (step, expected) in [(0, 0.16), (5, 0.8), (10, 0.4), (15, 0.8), (25, 0.4), (35, 0.8), (55, 0.4), (75, 0.8)]
+        {
+            assert!((rates.at(step) - expected).abs() < 1e-9, "step {step}: {}", rates.at(step));
+        }
+    }
 
     fn rates(schedule: Schedule, warmup_epochs: f64, steps: &[usize]) -> Vec<f64> {
         let base = ModelSettings::new(Architecture::Resnet);

@@ -6,15 +6,18 @@ use crate::model::Model;
 use crate::model::input::{batch_to_feature_map, images_to_feature_map};
 use crate::model::score::Score;
 use crate::ops::Backend;
-use crate::ops::cross_entropy::cross_entropy;
+use crate::ops::cross_entropy::{Targets, cross_entropy};
+use crate::ops::mix::mix;
 use crate::tensor::failure::device_error;
 use crate::tensor::feature_map::FeatureMap;
 use crate::tensor::memory::MemoryUse;
 use crate::tensor::op_times::Profile;
 use crate::tensor::pass::Pass;
 use crate::training::average::Average;
-use crate::training::optimizer::Adam;
+use crate::training::mixing::Mixing;
+use crate::training::optimizer::Optimizer;
 use crate::training::plan::ModelPlan;
+use crate::training::rare_classes::RareClasses;
 use dfdx::tensor::Synchronize;
 use dfdx::tensor_ops::Backward;
 use preprocess::pipeline::{ImageSettings, Tune};
@@ -27,7 +30,7 @@ pub(crate) struct Learner<B: Backend> {
     /// The network.
     pub model: Model<B>,
     /// What moves its parameters.
-    pub optimizer: Adam<B>,
+    pub optimizer: Optimizer<B>,
     /// What is validated and kept instead of the parameters, where the settings ask for it.
     pub average: Option<Average<B>>,
     /// Over all steps so far.
@@ -36,6 +39,8 @@ pub(crate) struct Learner<B: Backend> {
     pub ops: Option<Profile>,
     seed: u64,
     label_smoothing: f64,
+    rare: RareClasses,
+    mixing: Option<Mixing>,
     /// Images of the last step.
     images: usize,
 }
@@ -52,14 +57,22 @@ impl<B: Backend> Learner<B> {
         let stages: HashMap<&str, usize> =
             model.network.parameter_stages().map(|(parameter, stage)| (parameter.name.as_str(), stage)).collect();
         let below = |name: &str| head - stages.get(name).map_or(head, |&stage| stage.min(head));
-        let optimizer = Adam::new(settings.learning_rate, &parameters, device)?
-            .with_weight_decay(settings.weight_decay)
-            .with_rates(|name| settings.rate_at(below(name)));
+        let optimizer = Optimizer::of(settings, &parameters, device)?.with_rates(|name| settings.rate_at(below(name)));
         let average = (settings.ema_decay > 0.0).then(|| Average::new(settings.ema_decay, &parameters, device));
         let average = average.transpose()?;
         drop(parameters);
-        let (clocks, seed, label_smoothing) = (StepClocks::default(), plan.seed, settings.label_smoothing);
-        Ok(Self { model, optimizer, average, clocks, ops: None, seed, label_smoothing, images: 0 })
+        Ok(Self {
+            model,
+            optimizer,
+            average,
+            clocks: StepClocks::default(),
+            ops: None,
+            seed: plan.seed,
+            label_smoothing: settings.label_smoothing,
+            rare: plan.rare.clone(),
+            mixing: Mixing::new(settings, &plan.image, plan.seed),
+            images: 0,
+        })
     }
 
     /// Gives back the memory that is kept from step to step.
@@ -71,8 +84,8 @@ impl<B: Backend> Learner<B> {
         self.model.release_memory()
     }
 
-    /// Forward, backward, one step of Adam and of the moving average. `score` counts against the labels themselves,
-    /// whatever the targets.
+    /// Forward, backward, one step of the optimiser and of the moving average. `score` counts against the labels
+    /// themselves, of mixed images that with the larger share, whatever the targets.
     ///
     /// # Errors
     /// The device failed. If it had not enough memory, the error says how much the step needs and which batch size
@@ -86,17 +99,27 @@ impl<B: Backend> Learner<B> {
         }
         let ImageSettings { width, height, .. } = self.model.image;
         let of = self.model.network.graph().standardization();
-        let stepped = self.learn(|pass| batch_to_feature_map(batch, height, width, of, pass), &batch.labels, score);
+        let mixed = self.mixing.map(|mixing| mixing.batch(&batch.labels, u64::from(self.optimizer.step())));
+        let (labels, of_others) = match &mixed {
+            Some(mixed) => (&mixed.labels, Some((&mixed.others[..], &mixed.shares[..]))),
+            None => (&batch.labels, None),
+        };
+        let upload = |pass: &mut Pass<B>| {
+            let images = batch_to_feature_map(batch, height, width, of, pass)?;
+            mixed.as_ref().map_or(Ok(images.clone()), |mixed| mix(&images, &mixed.mixes, of.grey(), pass))
+        };
+        let stepped = self.learn(upload, labels, of_others, score);
         stepped.map_err(
             |error| if error.kind() == ErrorKind::OutOfMemory { self.out_of_memory(images, error) } else { error },
         )
     }
 
-    /// The step itself, from `upload` on, which brings the images.
+    /// The step itself, from `upload` on, which brings the images. Mixed ones are of other classes too, in part.
     fn learn(
         &mut self,
-        upload: impl FnOnce(&Pass<B>) -> Result<FeatureMap<B>>,
+        upload: impl FnOnce(&mut Pass<B>) -> Result<FeatureMap<B>>,
         labels: &[usize],
+        mixed: Option<(&[usize], &[f32])>,
         score: &mut Score,
     ) -> Result<()> {
         let StepClocks { input, forward, metrics, loss, backward, optimizer, average } = &mut self.clocks;
@@ -108,9 +131,10 @@ impl<B: Backend> Learner<B> {
         // With a profile, a part ends when the device is done with it, not when it has been asked for.
         let wait_for = self.ops.is_some().then(|| device.clone());
         let wait_for = wait_for.as_ref();
-        let x = part(input, wait_for, || upload(&pass))?;
+        let x = part(input, wait_for, || upload(&mut pass))?;
         let logits = part(forward, wait_for, || network.forward(x, &mut pass))?;
-        let (loss, scores) = part(loss, wait_for, || cross_entropy(&logits, labels, self.label_smoothing, &mut pass))?;
+        let targets = Targets { mixed, ..self.rare.targets(labels, self.label_smoothing) };
+        let (loss, scores) = part(loss, wait_for, || cross_entropy(&logits, &targets, &mut pass))?;
         drop(logits);
         let mut gradients = part(backward, wait_for, || loss.try_backward().map_err(device_error("backward")))?;
         part(optimizer, wait_for, || self.optimizer.update(network.parameters_mut(), &mut gradients))?;
@@ -147,8 +171,8 @@ impl<B: Backend> Learner<B> {
         let ImageSettings { width, height, .. } = self.model.image;
         let (pixels, labels) = (vec![0; images * self.model.image_bytes()], vec![0; images]);
         let of = self.model.network.graph().standardization();
-        let upload = |pass: &Pass<B>| images_to_feature_map(&pixels, images, height, width, of, pass);
-        self.learn(upload, &labels, &mut Score::default()).ok()?;
+        let upload = |pass: &mut Pass<B>| images_to_feature_map(&pixels, images, height, width, of, pass);
+        self.learn(upload, &labels, None, &mut Score::default()).ok()?;
         self.model.device.memory_use(&self.model.pool).ok()
     }
 }
@@ -190,7 +214,7 @@ pub(crate) struct StepClocks {
     pub loss: Clock,
     /// Gradients of all parameters.
     pub backward: Clock,
-    /// Adam.
+    /// The optimiser.
     pub optimizer: Clock,
     /// The moving average.
     pub average: Clock,

@@ -71,7 +71,10 @@ pub(crate) fn kept_features<B: Backend>(
     inference: &mut Inference<'_, B>,
 ) -> Result<Option<Features>> {
     match (&plan.pretrained, plan.settings.tuned()) {
-        (Some(_), Tune::Head) => cache(plan)?.get(split.name(), 0, rows, inference, plan.batch_size).map(Some),
+        // Of mirror images no features are kept.
+        (Some(_), Tune::Head) if !plan.settings.test_flip => {
+            cache(plan)?.get(split.name(), 0, rows, inference, plan.batch_size).map(Some)
+        }
         _ => Ok(None),
     }
 }
@@ -113,7 +116,7 @@ fn head_of<B: Backend, D: Data>(
     let training = Features::joined(training.collect::<Result<_>>()?);
     let validation = cache.get(Split::Validation.name(), 0, data.validation(), &mut inference, plan.batch_size)?;
     drop(inference);
-    let head = head::fit(&training, &validation, plan.classes.len(), &model.device)?;
+    let head = head::fit(&training, &validation, (plan.classes.len(), &plan.rare), &model.device)?;
     let name = model.network.graph().head().map(|head| head.name.clone()).unwrap_or_default();
     model.set_some_weights(&head.arrays(&name))?;
     if let Some(last) = head.path.last() {

@@ -3,7 +3,7 @@
 use crate::common::{assert_close, device, noise, pool};
 use preprocess::pipeline::Precision;
 use train::device::cuda::Indices;
-use train::ops::cross_entropy::{gradient, reference};
+use train::ops::cross_entropy::{CrossEntropyKernel, Targets, gradient, reference};
 use train::tensor::memory::Memory;
 
 #[test]
@@ -20,7 +20,7 @@ fn equals_the_reference() {
             // A part of the labels.
             let (computed, scores) =
                 gradient(&pool, shape, &on_device, &labels_on_device, 1..n + 1, smoothing).unwrap();
-            let (expected_scores, expected) = reference::gradient(&logits, &labels, smoothing);
+            let (expected_scores, expected) = reference::gradient(&logits, &Targets::new(&labels, smoothing));
             let computed = device.download([n, classes, 1, 1], &computed).unwrap();
             assert_close(&format!("gradient, {shape:?}, {smoothing}"), &computed, &expected, 1e-6);
             let scores = device.download([n, 2, 1, 1], &scores).unwrap();
@@ -28,6 +28,39 @@ fn equals_the_reference() {
                 assert_close(&format!("loss of image {image}, {shape:?}"), &found[..1], &[loss as f32], 1e-6);
                 assert_eq!(found[1], class as f32, "class of image {image}, {shape:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn mixed_weighted_and_adjusted_targets_equal_the_reference() {
+    let device = device();
+    let pool = pool(&device, Precision::Fp32);
+    for (n, classes) in [(1, 2), (5, 17), (3, 300)] {
+        let logits: Vec<f32> = noise(1, n * classes).iter().map(|v| v * 5.0).collect();
+        let labels: Vec<usize> = (0..n).map(|image| image * 7 % classes).collect();
+        let others: Vec<usize> = (0..n).map(|image| image * 5 % classes).collect();
+        let shares: Vec<f32> = (0..n).map(|image| 0.5 + image as f32 / 16.0).collect();
+        let weights: Vec<f32> = noise(2, classes).iter().map(|v| 1.0 + v.abs()).collect();
+        let offsets: Vec<f32> = noise(3, classes).iter().map(|v| v * 3.0).collect();
+        let on_device = device.upload(&pool, [n, classes, 1, 1], &logits).unwrap();
+        let plain = Targets::new(&labels, 0.1);
+        let mixed = Targets { mixed: Some((&others, &shares)), ..plain };
+        let weighted = Targets { weights: Some(&weights), ..plain };
+        let adjusted = Targets { offsets: Some(&offsets), ..plain };
+        let all = Targets { weights: Some(&weights), offsets: Some(&offsets), ..mixed };
+        for (name, targets) in
+            [("plain", plain), ("mixed", mixed), ("weighted", weighted), ("adjusted", adjusted), ("all", all)]
+        {
+            let (computed, scores) =
+                device.cross_entropy_gradient(&pool, [n, classes], &on_device, &targets).unwrap().unwrap();
+            let (expected_scores, expected) = reference::gradient(&logits, &targets);
+            let computed = device.download([n, classes, 1, 1], &computed).unwrap();
+            assert_close(&format!("gradient, {name}, {n} of {classes}"), &computed, &expected, 1e-6);
+            let losses: Vec<f32> = expected_scores.iter().map(|(loss, _)| *loss as f32).collect();
+            let scores = device.download([n, 2, 1, 1], &scores).unwrap();
+            let found: Vec<f32> = scores.chunks_exact(2).map(|pair| pair[0]).collect();
+            assert_close(&format!("losses, {name}, {n} of {classes}"), &found, &losses, 1e-6);
         }
     }
 }

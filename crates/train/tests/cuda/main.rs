@@ -13,11 +13,13 @@ mod elementwise;
 mod feed;
 mod images;
 mod max_pool2d;
+mod mix;
 mod moving_average;
 #[path = "../pytorch.rs"]
 mod pytorch;
 #[path = "../pytorch_ops.rs"]
 mod pytorch_ops;
+mod sgd;
 #[path = "../timm_networks.rs"]
 mod timm_networks;
 

@@ -7,13 +7,13 @@ pub const MISTAKES: &[Mistake] = &[
         "a misspelt key",
         "epochs: 40",
         "epohs: 40",
-        "error: unknown key `train.models.resnet.epohs` (FILE, line 17)\n  hint: did you mean `epochs`? the keys of `train.models.resnet` are `architecture`, `pretrained`, `tune`, `backbone_rate`, `layer_decay`, `augmented`, `copies`, `epochs`, `early_stopping`, `learning_rate`, `schedule`, `warmup_epochs`, `weight_decay`, `label_smoothing`, `ema_decay`",
+        "error: unknown key `train.models.resnet.epohs` (FILE, line 17)\n  hint: did you mean `epochs`? the keys of `train.models.resnet` are `architecture`, `pretrained`, `tune`, `backbone_rate`, `layer_decay`, `augmented`, `copies`, `epochs`, `early_stopping`, `optimizer`, `momentum`, `learning_rate`, `schedule`, `restarts`, `warmup_epochs`, `weight_decay`, `label_smoothing`, `clip_norm`, `class_weights`, `sampler`, `logit_adjustment`, `mixup`, `cutmix`, `random_erasing`, `test_flip`, `ema_decay`",
     ),
     in_file(
         "a key in the wrong section",
         "epochs: 40",
         "batch_size: 40",
-        "error: unknown key `train.models.resnet.batch_size` (FILE, line 17)\n  hint: the keys of `train.models.resnet` are `architecture`, `pretrained`, `tune`, `backbone_rate`, `layer_decay`, `augmented`, `copies`, `epochs`, `early_stopping`, `learning_rate`, `schedule`, `warmup_epochs`, `weight_decay`, `label_smoothing`, `ema_decay`",
+        "error: unknown key `train.models.resnet.batch_size` (FILE, line 17)\n  hint: the keys of `train.models.resnet` are `architecture`, `pretrained`, `tune`, `backbone_rate`, `layer_decay`, `augmented`, `copies`, `epochs`, `early_stopping`, `optimizer`, `momentum`, `learning_rate`, `schedule`, `restarts`, `warmup_epochs`, `weight_decay`, `label_smoothing`, `clip_norm`, `class_weights`, `sampler`, `logit_adjustment`, `mixup`, `cutmix`, `random_erasing`, `test_flip`, `ema_decay`",
     ),
     in_file(
         "a misspelt section",

@@ -1,6 +1,6 @@
 //! On the CPU the loss is dfdx's.
 
-use super::CrossEntropyKernel;
+use super::{CrossEntropyKernel, Targets};
 use crate::device::cpu::{Buffer, BufferPool};
 use dfdx::tensor::{Cpu, HasErr};
 
@@ -10,8 +10,7 @@ impl CrossEntropyKernel for Cpu {
         _: &BufferPool,
         _: [usize; 2],
         _: &Buffer,
-        _: &[usize],
-        _: f64,
+        _: &Targets<'_>,
     ) -> Result<Option<(Buffer, Buffer)>, <Self as HasErr>::Err> {
         Ok(None)
     }

@@ -14,11 +14,14 @@ struct Largest {
     }
 };
 
-// logits, gradient [n, classes]; scores [n][2]: loss and predicted class, exact below 2^24. The target is `share` for
-// every class and `rest` more for the label.
+// logits, gradient [n, classes]; scores [n][2]: loss and predicted class, exact below 2^24. The target is `even` for
+// every class, and `rest` more for the label; of mixed images the label has a share of it, `others` what is left.
+// `numbers`: the labels' shares [n], the images' weights [n], what is added to the logits [classes]. Both are null where
+// shares and weights are 1 and nothing is added.
 extern "C" __global__ void cross_entropy_gradient(
-    const float *__restrict__ logits, const unsigned *__restrict__ labels, unsigned n, unsigned classes, double share,
-    double rest, float *__restrict__ scores, float *__restrict__ gradient) {
+    const float *__restrict__ logits, const unsigned *__restrict__ labels, const unsigned *__restrict__ others,
+    const float *__restrict__ numbers, unsigned n, unsigned classes, double even, double rest,
+    float *__restrict__ scores, float *__restrict__ gradient) {
     const float *row = logits + (size_t)blockIdx.x * classes;
     unsigned label = labels[blockIdx.x];
     // Where no logit is larger than minus infinity, or all are NaN, the first class is predicted.
@@ -32,9 +35,26 @@ extern "C" __global__ void cross_entropy_gradient(
         scores[2 * (size_t)blockIdx.x] = (float)((double)largest.value - row[label] + log(powers));
         scores[2 * (size_t)blockIdx.x + 1] = (float)largest.at;
     }
+    unsigned other = label;
+    double share = 1.0, weight = 1.0, most = largest.value;
+    const float *offsets = nullptr;
+    if (numbers != nullptr) {
+        other = others[blockIdx.x];
+        share = numbers[blockIdx.x];
+        weight = numbers[n + blockIdx.x];
+        offsets = numbers + 2 * (size_t)n;
+        Largest adjusted = {-INFINITY, 0};
+        for (unsigned at = threadIdx.x; at < classes; at += THREADS) adjusted += Largest{row[at] + offsets[at], at};
+        most = block_sum<THREADS>(adjusted).value;
+        powers = 0.0;
+        for (unsigned at = threadIdx.x; at < classes; at += THREADS)
+            powers += exp((double)(row[at] + offsets[at]) - most);
+        powers = block_sum<THREADS>(powers);
+    }
     for (unsigned at = threadIdx.x; at < classes; at += THREADS) {
-        double target = at == label ? share + rest : share;
-        double probability = exp((double)row[at] - largest.value) / powers;
-        gradient[(size_t)blockIdx.x * classes + at] = (float)((probability - target) / n);
+        double hot = (at == label ? share : 0.0) + (at == other ? 1.0 - share : 0.0);
+        float logit = offsets == nullptr ? row[at] : row[at] + offsets[at];
+        double probability = exp((double)logit - most) / powers;
+        gradient[(size_t)blockIdx.x * classes + at] = (float)(weight * (probability - (even + rest * hot)) / n);
     }
 }

@@ -12,6 +12,18 @@ pub(crate) fn cross_entropy(logits: &[f32], label: usize) -> f64 {
     largest - f64::from(logits[label]) + log_sum
 }
 
+/// Logits whose probabilities are the mean of those of two answers: `ln p`.
+pub(crate) fn of_mean_probabilities(a: &[f32], b: &[f32]) -> Vec<f32> {
+    let [(largest_a, sum_a), (largest_b, sum_b)] = [a, b].map(log_sum_exp);
+    let mean = |(&a, &b): (&f32, &f32)| {
+        let [a, b] = [f64::from(a) - largest_a - sum_a, f64::from(b) - largest_b - sum_b];
+        // Relative to the larger, so that probabilities that no number is small enough for still have a logarithm.
+        let most = a.max(b);
+        (most + (((a - most).exp() + (b - most).exp()) / 2.0).ln()) as f32
+    };
+    a.iter().zip(b).map(mean).collect()
+}
+
 /// Index of the largest logit; the first of equals.
 pub(crate) fn most_probable(logits: &[f32]) -> usize {
     let larger = |best: usize, (at, logit): (usize, &f32)| if *logit > logits[best] { at } else { best };
@@ -43,6 +55,19 @@ mod tests {
         ] {
             assert!((cross_entropy(&logits, label) - loss).abs() <= 1e-12 * loss.max(1.0), "{name}");
             assert!((f64::from(softmax(&logits)[label]) - probability).abs() < 1e-7, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_mean_of_two_answers_is_that_of_their_probabilities() {
+        for (a, b) in
+            [([1.0, 2.0, -3.0], [0.5, 0.0, 4.0]), ([0.0; 3], [7.0; 3]), ([900.0, 0.0, -900.0], [900.0, 1.0, 2.0])]
+        {
+            let mean = softmax(&of_mean_probabilities(&a, &b));
+            for ((mean, a), b) in mean.iter().zip(softmax(&a)).zip(softmax(&b)) {
+                assert!((mean - (a + b) / 2.0).abs() < 1e-6);
+            }
+            assert!(of_mean_probabilities(&a, &b).iter().all(|logit| logit.is_finite()));
         }
     }
 

@@ -1,12 +1,18 @@
-//! The cross-entropy of a softmax with label smoothing (Szegedy et al. 2016), and its gradient, in one go.
+//! The cross-entropy of a softmax and its gradient, in one go: with label smoothing (Szegedy et al. 2016), images that
+//! are mixed of two classes (Zhang et al. 2018), weights of classes, and logits adjusted by the classes' frequencies
+//! (Menon et al. 2021).
 //!
 //! ```text
-//! p[n,k] = exp(z[n,k]) / Σ_j exp(z[n,j])       t[n,k] = s / K + (1 - s) · [k = label[n]]        z [n, classes]
-//! dz[n,k] = (p[n,k] - t[n,k]) / n              loss[n] = -ln p[n,label[n]]
+//! p[n,k] = exp(z[n,k] + o[k]) / Σ_j exp(z[n,j] + o[j])                                              z [n, classes]
+//! t[n,k] = s / K + (1 - s) · (λ[n] · [k = label[n]] + (1 - λ[n]) · [k = other[n]])
+//! w[n]   = λ[n] · W[label[n]] + (1 - λ[n]) · W[other[n]]
+//! dz[n,k] = w[n] (p[n,k] - t[n,k]) / n
+//! loss[n] = -ln softmax(z[n])[label[n]]
 //! ```
-//! `dz` is the gradient of the mean over the images of `-Σ_k t ln p`, `s` being the smoothing. The loss is that
-//! against the label itself, which the history shows whatever the targets. On the CPU dfdx's loss computes all this;
-//! on a GPU that would be some twenty launches, and one kernel of ours takes their place.
+//! `dz` is the gradient of the mean over the images of `-w Σ_k t ln p`: s the smoothing, λ the label's share (1 where
+//! nothing is mixed), W the classes' weights (1), o what is added to logits while training (0). The loss is that against
+//! the label itself by the logits as they are, which the history shows whatever the targets. On the CPU dfdx's loss
+//! computes all this; on a GPU that would be some twenty launches, and one kernel of ours takes their place.
 
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -24,6 +30,7 @@ use crate::tensor::pending::PendingKernel;
 use dfdx::losses::cross_entropy_with_logits_loss;
 use dfdx::shapes::Rank0;
 use dfdx::tensor::{OwnedTape, PutTape, Tensor};
+use dfdx::tensor_ops::TryAdd;
 use preprocess::{Error, Result};
 
 /// A loss with the tape of all that led to it.
@@ -31,6 +38,65 @@ pub(crate) type Loss<B> = Tensor<Rank0, f32, B, OwnedTape<f32, B>>;
 
 /// The loss of one image against its label, in nats, and its predicted class.
 pub(crate) type ImageScore = (f64, usize);
+
+/// What the images of a batch are to be taken for while training.
+#[derive(Debug, Clone, Copy)]
+pub struct Targets<'a> {
+    /// Each image's class; of a mixed one that with the larger share.
+    pub labels: &'a [usize],
+    /// What part of the target probability is spread evenly over all classes.
+    pub smoothing: f64,
+    /// Of mixed images: each one's other class, and the share of its label.
+    pub mixed: Option<(&'a [usize], &'a [f32])>,
+    /// How much an image of each class counts.
+    pub weights: Option<&'a [f32]>,
+    /// What is added to each class' logit.
+    pub offsets: Option<&'a [f32]>,
+}
+
+impl<'a> Targets<'a> {
+    /// Labels and nothing else.
+    pub fn new(labels: &'a [usize], smoothing: f64) -> Self {
+        Self { labels, smoothing, mixed: None, weights: None, offsets: None }
+    }
+
+    /// Whether smoothed labels are all.
+    #[cfg(any(feature = "cuda", test))]
+    fn is_plain(&self) -> bool {
+        self.mixed.is_none() && self.weights.is_none() && self.offsets.is_none()
+    }
+
+    /// Whether they are those of `[n, classes]` logits.
+    fn fit(&self, [n, classes]: [usize; 2]) -> bool {
+        let of_classes = |values: Option<&[f32]>| values.is_none_or(|values| values.len() == classes);
+        let labels = |labels: &[usize]| labels.len() == n && labels.iter().all(|&label| label < classes);
+        let mixed = self.mixed.is_none_or(|(others, shares)| labels(others) && shares.len() == n);
+        labels(self.labels) && mixed && of_classes(self.weights) && of_classes(self.offsets)
+    }
+
+    /// Of an image: its other class, the share of its label, and how much it counts.
+    pub(crate) fn of(&self, image: usize) -> (usize, f64, f64) {
+        let label = self.labels[image];
+        let (other, share) =
+            self.mixed.map_or((label, 1.0), |(others, shares)| (others[image], f64::from(shares[image])));
+        let weight = |class: usize| self.weights.map_or(1.0, |weights| f64::from(weights[class]));
+        (other, share, share * weight(label) + (1.0 - share) * weight(other))
+    }
+
+    /// Target probabilities times the images' weights, `[images, classes]`.
+    fn weighted(&self, classes: usize) -> Vec<f32> {
+        let even = self.smoothing / classes as f64;
+        let mut targets = Vec::with_capacity(self.labels.len() * classes);
+        for (image, &label) in self.labels.iter().enumerate() {
+            let (other, share, weight) = self.of(image);
+            targets.extend((0..classes).map(|class| {
+                let of = |is: bool, share: f64| if is { (1.0 - self.smoothing) * share } else { 0.0 };
+                (weight * (even + of(class == label, share) + of(class == other, 1.0 - share))) as f32
+            }));
+        }
+        targets
+    }
+}
 
 /// Kernels of the loss.
 pub trait CrossEntropyKernel: PendingKernel {
@@ -42,8 +108,7 @@ pub trait CrossEntropyKernel: PendingKernel {
         pool: &Self::Pool,
         shape: [usize; 2],
         logits: &Self::Buffer,
-        labels: &[usize],
-        smoothing: f64,
+        targets: &Targets<'_>,
     ) -> Result<Option<(Self::Buffer, Self::Buffer)>, Self::Err>;
 }
 
@@ -73,7 +138,7 @@ impl<B: CrossEntropyKernel> Scores<B> {
     }
 }
 
-/// The mean cross-entropy of logits `[n, classes, 1, 1]` against smoothed targets, with the pass' tape: to go backward
+/// The mean cross-entropy of logits `[n, classes, 1, 1]` against targets, with the pass' tape: to go backward
 /// from; and what it knows of each image. The loss' value is dfdx's, or zero from a device whose kernel computes the
 /// gradient and the scores alone.
 ///
@@ -81,27 +146,26 @@ impl<B: CrossEntropyKernel> Scores<B> {
 /// Logits and labels that do not fit each other, or a failure of the device.
 pub fn cross_entropy<B: CrossEntropyKernel>(
     logits: &FeatureMap<B>,
-    labels: &[usize],
-    smoothing: f64,
+    targets: &Targets<'_>,
     pass: &mut Pass<B>,
 ) -> Result<(Loss<B>, Scores<B>)> {
     const OP: &str = "cross-entropy";
     let sizes @ [n, classes] = logits.flat_shape(OP)?;
-    if labels.len() != n || labels.iter().any(|&label| label >= classes) {
-        return Err(Error::new(format!(
-            "logits of {n} images and {classes} classes have {} labels, or others",
-            labels.len()
-        )));
+    if !targets.fit(sizes) {
+        let labels = targets.labels.len();
+        return Err(Error::new(format!("logits of {n} images and {classes} classes have {labels} labels, or others")));
     }
     let data = logits.activations(OP, pass)?;
-    let computed =
-        pass.forward(OP, |device| device.cross_entropy_gradient(pass.pool(), sizes, &data, labels, smoothing))?;
+    let computed = pass.forward(OP, |device| device.cross_entropy_gradient(pass.pool(), sizes, &data, targets))?;
     let device = pass.device().clone();
     let Some((gradient, scores)) = computed else {
-        let matrix = to_matrix(logits, pass)?;
-        let targets = device.try_tensor_from_vec(targets(labels, classes, smoothing), (n, classes));
-        let targets = targets.map_err(device_error("upload labels"))?;
-        let loss = cross_entropy_with_logits_loss(matrix.put_tape(pass.take_tape()), targets);
+        let upload =
+            |values| device.try_tensor_from_vec(values, (n, classes)).map_err(device_error("upload what is a target"));
+        let mut matrix = to_matrix(logits, pass)?.put_tape(pass.take_tape());
+        if let Some(offsets) = targets.offsets {
+            matrix = matrix.try_add(upload(offsets.repeat(n))?).map_err(device_error(OP))?;
+        }
+        let loss = cross_entropy_with_logits_loss(matrix, upload(targets.weighted(classes))?);
         return Ok((loss, Scores { n, computed: None, logits: logits.clone() }));
     };
     if let Some(cell) = logits.gradient.clone() {
@@ -113,23 +177,34 @@ pub fn cross_entropy<B: CrossEntropyKernel>(
     Ok((zero.put_tape(pass.take_tape()), scores))
 }
 
-/// Target probabilities `[images, classes]`: `smoothing` spread evenly over all classes, the rest for the label.
-fn targets(labels: &[usize], classes: usize, smoothing: f64) -> Vec<f32> {
-    let share = smoothing / classes as f64;
-    let mut targets = vec![share as f32; labels.len() * classes];
-    for (row, &label) in targets.chunks_exact_mut(classes).zip(labels) {
-        row[label] = (share + 1.0 - smoothing) as f32;
-    }
-    targets
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn targets_are_probabilities() {
-        assert_eq!(targets(&[1, 0], 2, 0.0), [0.0, 1.0, 1.0, 0.0]);
-        assert_eq!(targets(&[3], 4, 0.5), [0.125, 0.125, 0.125, 0.625]);
+    fn targets_are_probabilities_times_weights() {
+        assert_eq!(Targets::new(&[1, 0], 0.0).weighted(2), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(Targets::new(&[3], 0.5).weighted(4), [0.125, 0.125, 0.125, 0.625]);
+        let mixed = Targets { mixed: Some((&[1, 0], &[0.75, 1.0])), ..Targets::new(&[0, 1], 0.0) };
+        assert_eq!(mixed.weighted(2), [0.75, 0.25, 0.0, 1.0]);
+        let weighted = Targets { weights: Some(&[2.0, 0.5]), ..mixed };
+        let weight = 0.75 * 2.0 + 0.25 * 0.5;
+        assert_eq!(weighted.weighted(2), [0.75 * weight, 0.25 * weight, 0.0, 0.5]);
+    }
+
+    #[test]
+    fn targets_of_other_logits_do_not_fit() {
+        let plain = Targets::new(&[0, 1], 0.0);
+        assert!(plain.fit([2, 2]) && plain.is_plain());
+        for (name, targets) in [
+            ("labels", Targets::new(&[0], 0.0)),
+            ("classes", Targets::new(&[0, 2], 0.0)),
+            ("others", Targets { mixed: Some((&[0, 2], &[1.0, 1.0])), ..plain }),
+            ("shares", Targets { mixed: Some((&[0, 1], &[1.0])), ..plain }),
+            ("weights", Targets { weights: Some(&[1.0]), ..plain }),
+            ("offsets", Targets { offsets: Some(&[1.0; 3]), ..plain }),
+        ] {
+            assert!(!targets.fit([2, 2]), "{name}");
+        }
     }
 }

@@ -1,20 +1,26 @@
 //! The cross-entropy in plain loops, in double precision.
 
+use super::Targets;
 use super::logits::{cross_entropy, most_probable};
 
-/// From logits `[labels, classes]`: of each image its loss and the class of its largest logit, the first of equals,
+/// From logits `[images, classes]`: of each image its loss and the class of its largest logit, the first of equals,
 /// and the gradient by the logits.
-pub fn gradient(logits: &[f32], labels: &[usize], smoothing: f64) -> (Vec<(f64, usize)>, Vec<f32>) {
-    let classes = logits.len() / labels.len();
-    let mut scores = Vec::with_capacity(labels.len());
+pub fn gradient(logits: &[f32], targets: &Targets<'_>) -> (Vec<(f64, usize)>, Vec<f32>) {
+    let images = targets.labels.len();
+    let classes = logits.len() / images;
+    let mut scores = Vec::with_capacity(images);
     let mut gradient = Vec::with_capacity(logits.len());
-    for (row, &label) in logits.chunks_exact(classes).zip(labels) {
+    for (image, (row, &label)) in logits.chunks_exact(classes).zip(targets.labels).enumerate() {
         scores.push((cross_entropy(row, label), most_probable(row)));
+        let (other, share, weight) = targets.of(image);
+        let offset = |class: usize| targets.offsets.map_or(0.0, |offsets| offsets[class]);
+        let adjusted: Vec<f32> = row.iter().enumerate().map(|(class, logit)| logit + offset(class)).collect();
         for class in 0..classes {
-            let target = smoothing / classes as f64 + if class == label { 1.0 - smoothing } else { 0.0 };
+            let hot = if class == label { share } else { 0.0 } + if class == other { 1.0 - share } else { 0.0 };
+            let target = targets.smoothing / classes as f64 + (1.0 - targets.smoothing) * hot;
             // -ln p is the cross-entropy against this class.
-            let probability = (-cross_entropy(row, class)).exp();
-            gradient.push(((probability - target) / labels.len() as f64) as f32);
+            let probability = (-cross_entropy(&adjusted, class)).exp();
+            gradient.push((weight * (probability - target) / images as f64) as f32);
         }
     }
     (scores, gradient)

@@ -3,8 +3,12 @@
 use super::*;
 use crate::model::history::HISTORY_FILE;
 use crate::model::inference::Inference;
+use crate::training::rare_classes::RareClasses;
 use dfdx::tensor::Cpu;
-use preprocess::pipeline::{Architecture, CopyOrder, EarlyStopping, ImageSettings, ModelSettings};
+use preprocess::pipeline::{
+    Architecture, ClassWeights, CopyOrder, CutMix, EarlyStopping, ImageSettings, MixUp, ModelSettings, OptimizerChoice,
+    RandomErasing, Restarts,
+};
 use preprocess::stage::random;
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -73,6 +77,7 @@ fn plan(architecture: Architecture, epochs: usize, directory: &Path) -> ModelPla
         classes: vec!["left".into(), "right".into()],
         image: ImageSettings { width: SIDE, height: SIDE, ..ImageSettings::default() },
         dataset_fingerprint: "halves".into(),
+        rare: RareClasses::default(),
         pretrained: None,
         output: directory.to_owned(),
         directory: directory.to_owned(),
@@ -130,20 +135,62 @@ fn a_run_with_a_schedule_and_an_average_resumes_as_if_undisturbed() {
     assert!(rates.windows(2).all(|pair| pair[1] < pair[0]) && rates[3] < 1e-4, "{rates:?}");
 }
 
+/// Everything that draws from the seed in a step or keeps something from step to step.
+fn mixed_recipe(directory: &Path) -> ModelPlan {
+    let mut plan = plan(Architecture::Resnet, 5, directory);
+    // 55 steps.
+    plan.batch_size = 2;
+    plan.settings = ModelSettings {
+        optimizer: OptimizerChoice::Sgd,
+        learning_rate: 0.01,
+        clip_norm: 1.0,
+        schedule: Schedule::Cosine,
+        restarts: Some(Restarts { epochs: 2, factor: 2 }),
+        sampler: Sampler::Balanced,
+        mixup: Some(MixUp::default()),
+        cutmix: Some(CutMix::default()),
+        random_erasing: Some(RandomErasing::default()),
+        ..plan.settings
+    };
+    plan
+}
+
+#[test]
+fn a_run_of_mixed_images_resumes_as_if_undisturbed() {
+    let [whole, resumed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let undisturbed = outcome(&mixed_recipe(whole.path()));
+    outcome(&mixed_recipe(resumed.path()));
+    // Epoch 5 is trained once more.
+    fs::remove_file(resumed.path().join(CHECKPOINT_DIRECTORY).join("epoch-0005.safetensors")).unwrap();
+    assert!(outcome(&mixed_recipe(resumed.path())) == undisturbed);
+}
+
 #[test]
 fn each_part_of_a_recipe_changes_the_weights() {
     type Edit = fn(&mut ModelSettings);
     let weights = |edit: Edit| {
         let directory = tempfile::tempdir().unwrap();
-        let mut plan = plan(Architecture::Resnet, 3, directory.path());
-        // 63 steps: averaging begins after 50.
-        plan.batch_size = 1;
+        let mut plan = plan(Architecture::Resnet, 5, directory.path());
+        // 55 steps: averaging begins after 50.
+        plan.batch_size = 2;
         edit(&mut plan.settings);
+        plan.rare = RareClasses::new(&plan.settings, &plan.classes, &[11, 10]).unwrap();
         // Without a validation split the model is that of the last epoch.
         fit(&plan, NOWHERE.as_ref(), &halves(0), &Cpu::default(), &mut ()).unwrap().model.weights()
     };
     let plain = weights(|_| ());
-    let edits: [(&str, Edit); 6] = [
+    let edits: [(&str, Edit); 15] = [
+        ("optimizer", |s| s.optimizer = OptimizerChoice::Sgd),
+        ("clipping", |s| s.clip_norm = 1e-3),
+        ("restarts", |s| {
+            (s.schedule, s.restarts) = (Schedule::Cosine, Some(Restarts { epochs: 1, factor: 1 }));
+        }),
+        ("class weights", |s| s.class_weights = Some(ClassWeights::Balanced)),
+        ("sampler", |s| s.sampler = Sampler::Balanced),
+        ("logit adjustment", |s| s.logit_adjustment = 1.0),
+        ("mixup", |s| s.mixup = Some(MixUp::default())),
+        ("cutmix", |s| s.cutmix = Some(CutMix::default())),
+        ("erasing", |s| s.random_erasing = Some(RandomErasing::default())),
         ("copies", |s| s.copies = CopyOrder::Cycle),
         ("schedule", |s| s.schedule = Schedule::Cosine),
         ("warm-up", |s| s.warmup_epochs = 1.0),

@@ -32,7 +32,9 @@ fn finds_the_optimum_that_scikit_learn_finds() {
     let nothing = features(dim, Vec::new(), Vec::new());
     let scaling = Scaling::of(&training);
     for penalty in [1.0, 0.1, 0.01] {
-        let head = fit_with(penalty, &scaling, &training, &nothing, classes, &Cpu::default()).unwrap();
+        let head =
+            fit_with(penalty, &scaling, &training, &nothing, (classes, &RareClasses::default()), &Cpu::default())
+                .unwrap();
         let name = if penalty == 1.0 { "1.0".to_owned() } else { penalty.to_string() };
         let expected = floats(&file, &format!("{name}/probabilities"));
         for (row, expected) in training.values.chunks_exact(dim).zip(expected.chunks_exact(classes)) {
@@ -65,15 +67,15 @@ fn noisy(seed: u64, count: usize, dim: usize) -> Features {
 fn few_images_of_many_features_are_fitted_with_a_stronger_penalty() {
     let device = Cpu::default();
     let unseen = noisy(9, 500, 60);
-    let few = fit(&noisy(1, 40, 60), &unseen, 2, &device).unwrap();
-    let many = fit(&noisy(1, 2000, 60), &unseen, 2, &device).unwrap();
+    let few = fit(&noisy(1, 40, 60), &unseen, (2, &RareClasses::default()), &device).unwrap();
+    let many = fit(&noisy(1, 2000, 60), &unseen, (2, &RareClasses::default()), &device).unwrap();
     assert!(few.penalty > 3.0 * many.penalty, "{} and {}", few.penalty, many.penalty);
     let loss = |head: &Head| head.path.last().unwrap().validation.loss();
     assert!(loss(&many) < loss(&few));
     // The one chosen is better than those beside it.
     let (training, scaling) = (noisy(1, 40, 60), Scaling::of(&noisy(1, 40, 60)));
     for penalty in [few.penalty / 10.0, few.penalty * 10.0] {
-        let other = fit_with(penalty, &scaling, &training, &unseen, 2, &device).unwrap();
+        let other = fit_with(penalty, &scaling, &training, &unseen, (2, &RareClasses::default()), &device).unwrap();
         assert!(loss(&few) < loss(&other), "{} is worse than {penalty}", few.penalty);
     }
 }
@@ -87,7 +89,7 @@ fn without_a_validation_split_a_fifth_is_held_back_in_whole_groups_and_nothing_i
     assert!((30..90).contains(&fifth.labels.len()), "{}", fifth.labels.len());
     assert!(fifth.groups.iter().all(|group| !most.groups.contains(group)));
     let nothing = features(5, Vec::new(), Vec::new());
-    let head = fit(&training, &nothing, 2, &Cpu::default()).unwrap();
+    let head = fit(&training, &nothing, (2, &RareClasses::default()), &Cpu::default()).unwrap();
     let last = head.path.last().unwrap();
     assert_eq!((last.training.images, last.validation.images), (300, 0));
     assert!(last.training.accuracy() > 0.7);
