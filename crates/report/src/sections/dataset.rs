@@ -4,19 +4,41 @@ use super::material::{Material, capitalised};
 use crate::document::{Block, Cell, Column, Section, Table};
 use crate::format::{count, counted};
 use preprocess::manifest::Manifest;
-use preprocess::pipeline::{AugmentSettings, Fill, Filter, Fit, NearDuplicates, Split};
+use preprocess::pipeline::{AugmentSettings, Fill, Filter, Fit, ModelSettings, NearDuplicates, Sampler, Split};
 
 pub(super) fn section(material: &Material) -> Section {
     let manifest = &material.results.manifest;
-    Section {
-        id: "data",
-        title: "Data set".into(),
-        blocks: vec![
-            Block::Table(counts_table(manifest)),
-            Block::Paragraph(findings(manifest)),
-            Block::Paragraph(settings(manifest)),
-        ],
+    let mut blocks = vec![Block::Table(counts_table(manifest))];
+    let is_cared_for = material.results.models.iter().any(|model| makes_up_for_rare_classes(&model.config.settings));
+    if !is_cared_for && let Some(note) = uneven(manifest) {
+        blocks.push(Block::Note(note));
     }
+    blocks.extend([Block::Paragraph(findings(manifest)), Block::Paragraph(settings(manifest))]);
+    Section { id: "data", title: "Data set".into(), blocks }
+}
+
+/// How many times as many training images the largest class has from which on it is worth while to do something about
+/// it.
+const UNEVEN: usize = 5;
+
+/// What could be done where some classes have far fewer training images than others.
+fn uneven(manifest: &Manifest) -> Option<String> {
+    let counts = manifest.counts.get(&Split::Train)?;
+    let classes = || manifest.classes.iter().zip(counts).filter(|(_, images)| **images > 0);
+    let (largest, most) = classes().max_by_key(|(_, images)| **images)?;
+    let (smallest, least) = classes().min_by_key(|(_, images)| **images)?;
+    (*most >= UNEVEN * least).then(|| {
+        format!(
+            "The classes are uneven: {largest} has {} to train on, {smallest} {}. Accuracy says little about the rare ones, look at the macro \
+             recall and the worst class. `class_weights: balanced`, `sampler: balanced` or `logit_adjustment: 1` may serve them better.",
+            counted(*most, "image", "images"),
+            count(*least),
+        )
+    })
+}
+
+fn makes_up_for_rare_classes(settings: &ModelSettings) -> bool {
+    settings.class_weights.is_some() || settings.sampler == Sampler::Balanced || settings.logit_adjustment > 0.0
 }
 
 /// Images by class and split.

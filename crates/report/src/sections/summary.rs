@@ -6,7 +6,7 @@ use crate::format::{
     count, counted, interval, number_in_groups, p_value, percent, percent_interval, points, points_interval, seconds,
 };
 use crate::metrics::Interval;
-use crate::metrics_file::{Comparison, Metrics, ModelMetrics, SplitMetrics};
+use crate::metrics_file::{ClassMetrics, Comparison, Metrics, ModelMetrics, SplitMetrics};
 use crate::results::MEASURED;
 use preprocess::pipeline::Split;
 
@@ -24,7 +24,8 @@ pub(super) fn section(material: &Material) -> Section {
     blocks.push(Block::Paragraph(
         "In brackets, intervals that hold the true value with 95 % confidence: Wilson's for accuracy, the normal one for the loss, the bootstrap \
          for macro F1, each over groups of images that belong together (near-copies, or what the pipeline file groups). Every image counts once \
-         and is not augmented. The loss is the mean cross-entropy."
+         and is not augmented. The loss is the mean cross-entropy. Macro recall is the mean over the classes, each counting alike; the worst class \
+         is named with its number of images."
             .into(),
     ));
     if !metrics.comparisons.is_empty() {
@@ -83,12 +84,25 @@ fn split_rows(table: &mut Table, metrics: &Metrics, split: Split) {
     row("macro F1", &|scores| scores.macro_average.f1, &|scores| {
         with_interval(scores.macro_average.f1, scores.macro_f1_interval)
     });
+    row("macro recall", &|scores| scores.macro_average.recall, &|scores| percent(scores.macro_average.recall));
+    row("worst class' recall", &|scores| worst(scores).map_or(0.0, |class| class.scores.recall), &|scores| {
+        worst(scores).map_or_else(
+            || "unknown".into(),
+            |class| format!("{} ({}, {})", percent(class.scores.recall), class.class, count(class.scores.support)),
+        )
+    });
     if measured.iter().flatten().any(|scores| scores.top_3_accuracy.is_some()) {
         row("top-3 accuracy", &|scores| scores.top_3_accuracy.unwrap_or(0.0), &|scores| {
             scores.top_3_accuracy.map_or_else(|| "unknown".into(), percent)
         });
     }
     row("calibration error", &|scores| -scores.calibration_error, &|scores| percent(scores.calibration_error));
+}
+
+/// The class of which the fewest images are recognised, in proportion; the first of equals. None without images.
+fn worst(scores: &SplitMetrics) -> Option<&ClassMetrics> {
+    let measured = scores.classes.iter().filter(|class| class.scores.support > 0);
+    measured.min_by(|a, b| a.scores.recall.total_cmp(&b.scores.recall))
 }
 
 fn with_interval(value: f64, bounds: Option<Interval>) -> String {
