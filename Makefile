@@ -10,6 +10,8 @@
 #   make lint                           formatting and clippy
 #   make bench                          what every stage and op does on this machine, beside what the machine could do
 #   make bench-peers                    ours beside PyTorch, Keras, Pillow, OpenCV; needs PEERS_PYTHON (docs/performance.md)
+#   make ablation                       what each part of a recipe gives: trains the models of pipelines/ablation from SEEDS='1 2 3'; hours,
+#                                       goes on where it was interrupted; TRASHNET=DIR, SIMPSONS=DIR, WEIGHTS, ONLY, DEVICE (docs/recipes.md)
 #   make deps-check                     licences and known faults of the crates that we depend on, by cargo-deny, which it installs into
 #                                       target/tools the first time (not in CI; the list of known faults is fetched from the RustSec project)
 #   make clean                          removes target/ (runs/ stays)
@@ -34,7 +36,7 @@ GPUS ?= sm_80 sm_90
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/release
 
-.PHONY: build pipeline preprocess train report check accept test fuzz lint bench bench-peers deps-check clean
+.PHONY: build pipeline preprocess train report check accept test fuzz lint bench bench-peers ablation deps-check clean
 .PHONY: cuda-root cuda-toolkit cuda-kernels cuda-emulator test-cuda cuda-check
 
 # With CUDA=1, what cargo builds needs the toolkit. dfdx and cudarc find it by CUDA_ROOT, but look at the unset ones first.
@@ -91,6 +93,15 @@ bench: build
 
 bench-peers: build
 	$(CARGO) bench --locked -p report $(FEATURES) --bench peers
+
+ablation: export ONLY := $(ONLY)
+ablation: export TRASHNET := $(if $(TRASHNET),$(abspath $(TRASHNET)))
+ablation: export SIMPSONS := $(if $(SIMPSONS),$(abspath $(SIMPSONS)))
+ablation: export SEEDS := $(SEEDS)
+ablation: export DEVICE := $(DEVICE)
+ablation: export WEIGHTS := $(if $(wildcard $(WEIGHTS)),$(abspath $(WEIGHTS)),$(WEIGHTS))
+ablation: build
+	nice -n 10 $(CARGO) bench --locked -p report $(FEATURES) --bench ablation
 
 # In the version that it was tried with; another is one word.
 CARGO_DENY := 0.20.2
