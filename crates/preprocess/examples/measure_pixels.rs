@@ -42,6 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         brightness: [0.8, 1.2],
         horizontal_flip: true,
         fill: Fill::Nearest,
+        ..Default::default()
     };
     time("augment", images.len(), |index| drop(black_box(augment(&images[index], &keras, 1, "a", index))));
     time("augment, reference", images.len(), |index| {

@@ -24,6 +24,7 @@ pub(crate) fn values(pipeline: &Pipeline) -> Vec<Problem> {
     checks.split(&preprocess.split);
     checks.within(KeyPath::of(&["preprocess", "memory"]), preprocess.memory, MEMORY);
     checks.augment(&preprocess.augment);
+    checks.augment_in_sections(&preprocess.augment);
     checks.within(KeyPath::of(&["train", "batch_size"]), pipeline.train.batch_size, BATCH_SIZE);
     checks.within(KeyPath::of(&["train", "seed"]), pipeline.train.seed, SEED);
     for (name, model) in &pipeline.train.models {
@@ -58,6 +59,7 @@ pub(crate) fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
         );
     }
     checks.batch_fits(pipeline);
+    checks.one_policy(&pipeline.preprocess.augment);
     if pipeline.train.models.is_empty() {
         checks.add(
             KeyPath::of(&["train", "models"]),
@@ -113,14 +115,14 @@ fn real(path: &Path) -> PathBuf {
     real
 }
 
-struct Checks(Vec<Problem>);
+pub(super) struct Checks(Vec<Problem>);
 
 impl Checks {
-    fn add(&mut self, at: KeyPath, what: String, hint: &str) {
+    pub(super) fn add(&mut self, at: KeyPath, what: String, hint: &str) {
         self.0.push(Problem { at, what, hint: Some(hint.to_owned()) });
     }
 
-    fn require(&mut self, holds: bool, key: KeyPath, found: impl Display, must: impl Display) {
+    pub(super) fn require(&mut self, holds: bool, key: KeyPath, found: impl Display, must: impl Display) {
         if !holds {
             let what = format!("`{key}` is {found}; it must be {must}");
             self.0.push(Problem { at: key, what, hint: None });
@@ -179,7 +181,7 @@ impl Checks {
         self.require(possible, KeyPath::of(key), "empty", "the path of a file or directory");
     }
 
-    fn within<N: Display + PartialOrd>(&mut self, key: KeyPath, value: N, range: RangeInclusive<N>) {
+    pub(super) fn within<N: Display + PartialOrd>(&mut self, key: KeyPath, value: N, range: RangeInclusive<N>) {
         let must = format!("from {} to {}", range.start(), range.end());
         self.require(range.contains(&value), key, value, must);
     }

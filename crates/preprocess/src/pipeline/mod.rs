@@ -6,6 +6,7 @@
 //! ([`lines`], [`sources`]).
 
 pub mod args;
+mod augmentation;
 mod check;
 mod device;
 mod group_by;
@@ -21,6 +22,7 @@ mod sources;
 mod split;
 mod tune;
 
+pub use augmentation::{AugmentSettings, BlurSettings, ColorSettings, CropSettings, Fill, RandAugmentSettings};
 pub use device::{DeviceChoice, Precision};
 pub(crate) use group_by::{GROUP, GroupBy};
 pub use settings::*;
