@@ -144,7 +144,7 @@ proptest! {
         let fits = (settings.aspect[0]..=settings.aspect[1]).contains(&ratio);
         prop_assert!(!fits || least_area >= least, "{part:?}: {least_area}");
         // Decoded at the least size for a 50x40 target, the part is no smaller than it (but for rounding to whole pixels).
-        let [across, down] = crop::least_size(&settings, [width, height], [50, 40]);
+        let [across, down] = least_size(&settings, [width, height], [50, 40]);
         prop_assert!((part.width + 0.5) * across as f64 / width as f64 >= 50.0, "{part:?} at {across}");
         prop_assert!((part.height + 0.5) * down as f64 / height as f64 >= 40.0, "{part:?} at {down}");
     }

@@ -127,7 +127,7 @@ fn plain_equalize(values: &[u8]) -> Vec<f64> {
     let step = values.iter().filter(|&&value| value != last).count() / 255;
     let new = |value: u8| {
         let below = values.iter().filter(|&&other| other < value).count();
-        if step == 0 { usize::from(value) } else { ((step / 2 + below) / step).min(255) }
+        (step / 2 + below).checked_div(step).map_or(usize::from(value), |level| level.min(255))
     };
     values.iter().map(|&value| new(value) as f64).collect()
 }
