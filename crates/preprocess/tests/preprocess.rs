@@ -258,6 +258,24 @@ fn a_copy_of_a_part_does_not_depend_on_how_many_copies_there_are() {
 }
 
 #[test]
+fn a_part_that_is_all_of_the_picture_is_the_picture_in_every_shard() {
+    let bench = Bench::new();
+    // The pictures' own ratio; so large that the images of a copy fill several shards.
+    bench.pipeline("augment: { copies: 2, random_resized_crop: { area: [1, 1], aspect: [1.2, 1.2] } }");
+    bench.succeed(&["--set", "preprocess.image={ width: 1000, height: 900 }"]);
+    let set = Dataset::open(&bench.shards()).expect("opened");
+    let of_training = set.manifest().shards.iter().filter(|shard| shard.split == Split::Train);
+    let copies: Vec<usize> = of_training.map(|shard| shard.copy).collect();
+    assert_eq!(copies, [0, 0, 1, 1, 2, 2], "in the order of their names, whatever the order of writing");
+    let [original, first, second] = [0, 1, 2].map(|copy| set.rows(Split::Train, copy).expect("rows"));
+    for row in 0..original.len() {
+        let [image, one, two] = [&original, &first, &second].map(|rows| rows.png_bytes(row).expect("PNG"));
+        assert!(image == one && image == two, "{}", original.source(row));
+        assert_eq!(original.source(row), second.source(row));
+    }
+}
+
+#[test]
 fn a_setting_in_a_section_changes_the_copies_and_nothing_else() {
     let bench = Bench::new();
     bench.succeed(&[]);

@@ -145,7 +145,7 @@ pub const MISTAKES: &[Mistake] = &[
         "another library's name for the ops",
         "copies: 2",
         "copies: 2\n    rand_augment: { num_ops: 2 }",
-        "error: unknown key `preprocess.augment.rand_augment.num_ops` (FILE, line 10)\n  hint: did you mean `ops`? the keys of `preprocess.augment.rand_augment` are `ops`, `magnitude`",
+        "error: unknown key `preprocess.augment.rand_augment.num_ops` (FILE, line 10)\n  hint: the keys of `preprocess.augment.rand_augment` are `ops`, `magnitude`",
     ),
     in_file(
         "a magnitude where there is none",
