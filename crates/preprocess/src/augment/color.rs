@@ -63,11 +63,12 @@ fn with_hue_turned([red, green, blue]: [u8; 3], shift: f32) -> [u8; 3] {
         most if most == green => (b - r) * part + 2.0,
         _ => (r - g) * part + 4.0,
     };
-    // The hue is from -1 to 5, so this is from 2 on.
     let turned = hue + shift;
     [5.0, 3.0, 1.0].map(|start| {
-        let around = (turned + start) % 6.0;
-        let around = if around < 0.0 { around + 6.0 } else { around };
+        // The hue is from -1 to 5, so this is from 0 to 16.
+        let around = turned + start;
+        let around = if around >= 12.0 { around - 12.0 } else { around };
+        let around = if around >= 6.0 { around - 6.0 } else { around };
         to_byte(f32::from(greatest) - range * around.min(4.0 - around).clamp(0.0, 1.0))
     })
 }
