@@ -9,7 +9,7 @@ use preprocess::augment::{Transform, augment, warp_reference};
 use preprocess::duplicates::Signature;
 use preprocess::folder::Folder;
 use preprocess::image::{Decoded, Pixels, decode, decode_for, load, load_from_memory, png};
-use preprocess::pipeline::{AugmentSettings, Fill, ImageSettings};
+use preprocess::pipeline::{AugmentSettings, BlurSettings, ColorSettings, Fill, ImageSettings, RandAugmentSettings};
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
@@ -42,12 +42,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         brightness: [0.8, 1.2],
         horizontal_flip: true,
         fill: Fill::Nearest,
+        ..Default::default()
     };
     time("augment", images.len(), |index| drop(black_box(augment(&images[index], &keras, 1, "a", index))));
     time("augment, reference", images.len(), |index| {
         let transform = Transform::draw(&keras, 1, "a", index, side, side);
         drop(black_box(warp_reference(&images[index], &transform, keras.fill)));
     });
+
+    each_kind(&images);
 
     in_two_threads(contents.len(), |index| {
         let copy = load_from_memory(&contents[index], &settings).map(|image| augment(&image, &keras, 1, "a", index));
@@ -65,6 +68,37 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut pixels = vec![0; side * side * 3];
     time("decode PNG", images.len(), |index| drop(black_box(png::decode_into(&files[index], &mut pixels))));
     Ok(())
+}
+
+/// Each kind of change by itself, the warp that comes first in every copy included.
+fn each_kind(images: &[Pixels]) {
+    let with = |set: fn(&mut AugmentSettings)| {
+        let mut settings = AugmentSettings { copies: 1, ..Default::default() };
+        set(&mut settings);
+        settings
+    };
+    let blur = |settings: &mut AugmentSettings| {
+        settings.blur = Some(BlurSettings { probability: 1.0, sigma: [0.1, 2.0] });
+    };
+    let color = |contrast, saturation, hue| Some(ColorSettings { contrast, saturation, hue });
+    let mut kinds = vec![
+        ("a warp that moves nothing", with(|_| {})),
+        ("grayscale", with(|settings| settings.grayscale = 1.0)),
+        ("blur", with(blur)),
+        ("rand_augment", with(|settings| settings.rand_augment = Some(RandAugmentSettings::default()))),
+        ("trivial_augment", with(|settings| settings.trivial_augment = true)),
+    ];
+    for (name, color) in [
+        ("contrast", color(0.2, 0.0, 0.0)),
+        ("saturation", color(0.0, 0.2, 0.0)),
+        ("hue", color(0.0, 0.0, 0.05)),
+        ("color, all three", color(0.2, 0.2, 0.05)),
+    ] {
+        kinds.push((name, AugmentSettings { color, ..with(|_| {}) }));
+    }
+    for (name, settings) in kinds {
+        time(name, images.len(), |index| drop(black_box(augment(&images[index], &settings, 1, "a", index + 1))));
+    }
 }
 
 /// The best of five passes over all images.

@@ -103,3 +103,34 @@ fn no_file_takes_more_than_a_gigabyte_and_a_half() {
     }
     assert_eq!(rejected.lines().count(), 1 + too_large.len() + 1, "{rejected}");
 }
+
+/// Four threads take parts of pictures of 105 MB each, with 150 MB for all of them: one at a time, none waits for ever.
+#[test]
+fn parts_of_large_pictures_are_taken_one_after_another() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    let images = root.path().join("images");
+    let (width, height) = (7000, 5000);
+    for (class, first) in [("a", 0), ("b", 4)] {
+        fs::create_dir_all(images.join(class)).expect("directory");
+        for index in first..first + 4 {
+            // Bars at places of their own: no near-copies.
+            let line: Vec<u8> = (0..width).flat_map(|x| [(x / 500 * (x / 500 + index) * 37 % 251) as u8; 3]).collect();
+            let large = Pixels { width, height, data: line.repeat(height) };
+            fs::write(images.join(class).join(format!("{index}.png")), png::encode(&large).expect("encoded"))
+                .expect("written");
+        }
+    }
+    let pipeline = root.path().join("p.yaml");
+    let (images, output) = (images.display(), root.path().join("run"));
+    let text = format!(
+        "name: p\noutput: {}\npreprocess:\n  source: {images}\n  memory: 200\n  image: {{ width: 32, height: 32 }}\n  augment: {{ copies: 3, random_resized_crop: {{ area: [0.1, 0.3] }} }}\ntrain: {{ models: {{ a: {{ architecture: resnet }} }} }}\n",
+        output.display()
+    );
+    fs::write(&pipeline, text).expect("written");
+    let command = "ulimit -v 700000; exec \"$0\" --threads 4 --pipeline \"$1\"";
+    let run = Command::new("sh").args(["-c", command, env!("CARGO_BIN_EXE_preprocess")]).arg(&pipeline).output();
+    let run = run.expect("started");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let rejected = fs::read_to_string(output.join("shards/rejected.csv")).expect("readable");
+    assert_eq!(rejected.lines().count(), 1, "{rejected}");
+}

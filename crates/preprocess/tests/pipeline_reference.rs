@@ -12,7 +12,7 @@ const REFERENCE: &str = include_str!("../../../docs/pipeline-file.md");
 const LEAST: &str = "name: p\npreprocess: { source: d }\ntrain: { models: { m: { architecture: resnet } } }\n";
 
 /// What has to be set before the other keys of its section, or keys that depend on it, can be.
-const OPTIONAL_SECTIONS: [&str; 16] = [
+const OPTIONAL_SECTIONS: &[&str] = &[
     "report.gate.baseline=b",
     "report.gate.minimum_images=1",
     "train.models.m.early_stopping.patience=3",
@@ -27,12 +27,16 @@ const OPTIONAL_SECTIONS: [&str; 16] = [
     "train.models.m.cutmix.alpha=1",
     "train.models.m.random_erasing.probability=0.25",
     "preprocess.augment.copies=1",
+    "preprocess.augment.random_resized_crop={}",
+    "preprocess.augment.rand_augment={}",
+    "preprocess.augment.color={}",
+    "preprocess.augment.blur.probability=1",
     "preprocess.split.keep=k.csv",
     "preprocess.split.group_by=g.csv",
 ];
 
 /// Keys of which not every value is possible unless another key has this one.
-const NEEDED: [(&str, &str); 15] = [
+const NEEDED: &[(&str, &str)] = &[
     ("train.models.m.copies", "train.models.m.augmented=true"),
     ("train.models.m.tune", "train.models.m.backbone_rate=null"),
     ("train.models.m.tune", "train.models.m.layer_decay=null"),
@@ -48,6 +52,7 @@ const NEEDED: [(&str, &str); 15] = [
     ("train.models.m.cutmix.probability", "train.models.m.mixup=null"),
     ("train.batch_size", "train.models.m.mixup=null"),
     ("train.batch_size", "train.models.m.cutmix=null"),
+    ("preprocess.augment.trivial_augment", "preprocess.augment.rand_augment=null"),
 ];
 
 struct Row {
@@ -98,6 +103,10 @@ fn keys_of(pipeline: &Pipeline) -> BTreeMap<String, Value> {
     }
     let mut keys = BTreeMap::new();
     collect("", &serde_yaml::to_value(pipeline).expect("YAML"), &mut keys);
+    // Not written while they have their defaults.
+    let augment = &pipeline.preprocess.augment;
+    keys.insert("preprocess.augment.trivial_augment".to_owned(), augment.trivial_augment.into());
+    keys.insert("preprocess.augment.grayscale".to_owned(), augment.grayscale.into());
     keys
 }
 
@@ -125,8 +134,9 @@ fn the_documented_defaults_are_the_defaults() {
     let least = keys_of(&load(&[]).expect("valid"));
     let sections = ["report.gate.baseline=b", "train.models.m.schedule=cosine", "train.models.m.restarts.epochs=1"];
     let mixes = ["mixup", "cutmix", "random_erasing"].map(|section| format!("train.models.m.{section}={{}}"));
-    let sections: Vec<String> = sections.into_iter().map(str::to_owned).chain(mixes).collect();
-    let gated = keys_of(&load(&sections).expect("valid"));
+    let of_copies = OPTIONAL_SECTIONS.iter().filter(|set| set.contains("augment")).copied();
+    let sections = sections.into_iter().chain(of_copies).map(str::to_owned).chain(mixes);
+    let in_sections = keys_of(&load(&sections.collect::<Vec<_>>()).expect("valid"));
     let required: Value = serde_yaml::from_str(LEAST).expect("YAML");
     for Row { key, default, .. } in rows() {
         if default == "none" {
@@ -135,7 +145,8 @@ fn the_documented_defaults_are_the_defaults() {
             continue;
         }
         let documented: Value = serde_yaml::from_str(&default.replace("<name>", "p")).expect("YAML");
-        let actual = least.get(&key).or_else(|| gated.get(&key)).unwrap_or_else(|| panic!("`{key}` has no default"));
+        let actual =
+            least.get(&key).or_else(|| in_sections.get(&key)).unwrap_or_else(|| panic!("`{key}` has no default"));
         assert!(same(actual, &documented), "`{key}`: the default is {actual:?}, documented is {default}");
     }
 }

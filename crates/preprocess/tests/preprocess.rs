@@ -216,6 +216,104 @@ fn killed_at_any_moment_it_resumes_to_the_same_bytes() {
     assert!(killed > 3, "most runs ended before they were killed");
 }
 
+/// Parts of originals, and every other change.
+const PARTS: &str = "augment: { copies: 2, rotation: 10, random_resized_crop: { area: [0.2, 0.6] }, trivial_augment: true, \
+     color: { contrast: 0.3, saturation: 0.3, hue: 0.1 }, grayscale: 0.2, blur: { probability: 0.3 } }";
+
+#[test]
+fn copies_of_parts_are_the_same_bytes_for_any_number_of_threads_and_after_any_interruption() {
+    let bench = Bench::new();
+    bench.pipeline(PARTS);
+    bench.succeed(&["--threads", "1"]);
+    let one = bench.published();
+    assert!(!bench.shards().join(".state/crops").exists(), "nothing is left behind");
+    assert!(bench.succeed(&[]).contains("up to date"));
+    fs::remove_dir_all(bench.path("run")).expect("removed");
+    for milliseconds in [30, 40, 50, 60] {
+        let mut child = bench.command(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+    }
+    bench.succeed(&["--threads", "5"]);
+    assert_eq!(bench.published(), one);
+}
+
+#[test]
+fn a_copy_of_a_part_does_not_depend_on_how_many_copies_there_are() {
+    let bench = Bench::new();
+    bench.pipeline(PARTS);
+    let rows = |copies: usize| -> Vec<Vec<u8>> {
+        bench.succeed(&["--set", &format!("preprocess.augment.copies={copies}")]);
+        let set = Dataset::open(&bench.shards()).expect("opened");
+        let of = |copy| set.rows(Split::Train, copy).expect("rows");
+        let bytes = |copy| (0..of(copy).len()).map(|row| of(copy).png_bytes(row).expect("PNG")).collect::<Vec<_>>();
+        [bytes(1), bytes(2)].concat()
+    };
+    let of_two = rows(2);
+    assert!(of_two.iter().collect::<std::collections::BTreeSet<_>>().len() > 80, "copies differ");
+    assert_eq!(rows(3), of_two, "two are kept");
+    fs::remove_dir_all(bench.path("run")).expect("removed");
+    assert_eq!(rows(3), of_two, "as if there had always been three");
+}
+
+#[test]
+fn a_part_that_is_all_of_the_picture_is_the_picture_in_every_shard() {
+    let bench = Bench::new();
+    // The pictures' own ratio; so large that the images of a copy fill several shards.
+    bench.pipeline("augment: { copies: 2, random_resized_crop: { area: [1, 1], aspect: [1.2, 1.2] } }");
+    bench.succeed(&["--set", "preprocess.image={ width: 1000, height: 900 }"]);
+    let set = Dataset::open(&bench.shards()).expect("opened");
+    let of_training = set.manifest().shards.iter().filter(|shard| shard.split == Split::Train);
+    let copies: Vec<usize> = of_training.map(|shard| shard.copy).collect();
+    assert_eq!(copies, [0, 0, 1, 1, 2, 2], "in the order of their names, whatever the order of writing");
+    let [original, first, second] = [0, 1, 2].map(|copy| set.rows(Split::Train, copy).expect("rows"));
+    for row in 0..original.len() {
+        let [image, one, two] = [&original, &first, &second].map(|rows| rows.png_bytes(row).expect("PNG"));
+        assert!(image == one && image == two, "{}", original.source(row));
+        assert_eq!(original.source(row), second.source(row));
+    }
+}
+
+#[test]
+fn a_setting_in_a_section_changes_the_copies_and_nothing_else() {
+    let bench = Bench::new();
+    bench.succeed(&[]);
+    let before = bench.published();
+    let shards = |files: &BTreeMap<String, Vec<u8>>, copies: bool| -> Vec<Vec<u8>> {
+        let names = files.keys().filter(|name| name.ends_with(".parquet"));
+        let of_copies = |name: &&String| name.contains("train-00001") || name.contains("train-00002");
+        names.filter(|name| of_copies(name) == copies).map(|name| files[name].clone()).collect()
+    };
+    assert_eq!((shards(&before, true).len(), shards(&before, false).len()), (2, 3));
+    for set in ["grayscale=0.5", "color.hue=0.2", "random_resized_crop={}", "trivial_augment=true", "rand_augment={}"] {
+        assert!(!bench.succeed(&["--set", &format!("preprocess.augment.{set}")]).contains("up to date"), "{set}");
+        let after = bench.published();
+        assert_eq!(shards(&after, false), shards(&before, false), "{set}");
+        assert!(std::iter::zip(shards(&after, true), shards(&before, true)).all(|(a, b)| a != b), "{set}");
+    }
+    bench.succeed(&[]);
+    assert_eq!(bench.published(), before);
+}
+
+#[test]
+fn the_contact_sheet_shows_each_kind_of_change_by_itself() {
+    let bench = Bench::new();
+    let lines = |settings: &str| {
+        bench.pipeline(settings);
+        bench.succeed(&[]);
+        let sheet = fs::read(bench.shards().join("contact-sheet.png")).expect("readable");
+        let height = u32::from_be_bytes(*sheet[20..].first_chunk().expect("a header")) as usize;
+        // Margins; a line has a title, the images and a margin.
+        (height - 16) as f64 / (14 + 24 + 8) as f64
+    };
+    assert_eq!(lines(AUGMENT), 6.0, "two images of each class");
+    assert_eq!(lines("augment: { copies: 2, grayscale: 0.5 }"), 6.0, "one kind: the copies show it");
+    assert_eq!(lines(PARTS), 6.0 + 6.0);
+    assert_eq!(lines("augment: { copies: 1, zoom: 0.1, rand_augment: { ops: 1 } }"), 6.0 + 2.0);
+    assert_eq!(lines("augment: { copies: 0, zoom: 0.1, rand_augment: { ops: 1 } }"), 6.0);
+}
+
 #[test]
 fn a_changed_setting_redoes_only_what_depends_on_it() {
     let bench = Bench::new();

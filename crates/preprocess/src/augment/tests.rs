@@ -23,6 +23,7 @@ proptest! {
     ) {
         let settings = AugmentSettings {
             copies: 1, rotation, shift: [shift, shift / 2.0], shear, zoom, brightness: [0.5, 1.6], horizontal_flip: flip, fill,
+            ..Default::default()
         };
         let image = gradient(width, height);
         let transform = Transform::draw(&settings, seed, "a/1.png", 1, width, height);

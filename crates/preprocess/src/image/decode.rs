@@ -42,7 +42,25 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, ImageError> {
 pub fn decode_for(bytes: &[u8], settings: &ImageSettings) -> Result<Decoded, ImageError> {
     let format = recognise(bytes)?;
     let beside = |size| resizing_need(size, settings);
-    without_panics(|| at_scale(bytes, format, settings, &beside).map(|(decoded, _)| decoded))
+    let shown = |width, height| shown_size(width, height, settings);
+    without_panics(|| at_scale(bytes, format, settings.filter, &shown, &beside).map(|(decoded, _)| decoded))
+}
+
+/// As [`decode_for`], but for [`Decoded::resize_part`], and the size that the whole picture has, as it is seen. `least`
+/// says, given that size, how large the whole has to be decoded for its parts to be as large as they are needed.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_for_parts(
+    bytes: &[u8],
+    settings: &ImageSettings,
+    least: &dyn Fn([usize; 2]) -> [usize; 2],
+) -> Result<(Decoded, [usize; 2]), ImageError> {
+    let format = recognise(bytes)?;
+    // As for the whole: a part takes no more than it, or so little that it does not matter.
+    let beside = |size| resizing_need(size, settings);
+    let shown = |width, height| least([width, height]).into();
+    without_panics(|| at_scale(bytes, format, settings.filter, &shown, &beside))
 }
 
 /// As [`decode_for`], and what copies are recognised by: the picture at a scale that follows from the file alone,
@@ -54,8 +72,9 @@ pub fn decode_for(bytes: &[u8], settings: &ImageSettings) -> Result<Decoded, Ima
 pub fn decode_to_compare(bytes: &[u8], settings: &ImageSettings) -> Result<(Decoded, Option<Decoded>), ImageError> {
     let format = recognise(bytes)?;
     let beside = |size| resizing_need(size, settings);
+    let shown = |width, height| shown_size(width, height, settings);
     without_panics(|| {
-        let (decoded, [width, height]) = at_scale(bytes, format, settings, &beside)?;
+        let (decoded, [width, height]) = at_scale(bytes, format, settings.filter, &shown, &beside)?;
         let least = (LEAST_SIDE, LEAST_SIDE);
         let own = if format == ImageFormat::Jpeg { jpeg::points(width, height, least) } else { 8 };
         let is_own = own * width == (decoded.covered_width() * 8.0) as usize;
@@ -64,20 +83,22 @@ pub fn decode_to_compare(bytes: &[u8], settings: &ImageSettings) -> Result<(Deco
     })
 }
 
-/// Decoded for the model's size, and the size that the whole picture has, as it is seen.
+/// Decoded at least as large as the picture is `shown`, given its size, and the size that the whole picture has, as it
+/// is seen.
 fn at_scale(
     bytes: &[u8],
     format: ImageFormat,
-    settings: &ImageSettings,
+    filter: Filter,
+    shown: &dyn Fn(usize, usize) -> (usize, usize),
     beside: Beside,
 ) -> Result<(Decoded, [usize; 2]), ImageError> {
     let size = Cell::new([0; 2]);
     let least = |width, height| {
         size.set([width, height]);
-        let (width, height) = shown_size(width, height, settings);
+        let (width, height) = shown(width, height);
         (width.max(LEAST_SIDE), height.max(LEAST_SIDE))
     };
-    if format == ImageFormat::Jpeg && settings.filter != Filter::Nearest {
+    if format == ImageFormat::Jpeg && filter != Filter::Nearest {
         let decoded = jpeg::decode_at_least(bytes, least, beside)?;
         return Ok((decoded, size.get()));
     }

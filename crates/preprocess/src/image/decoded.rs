@@ -3,7 +3,7 @@
 use super::budget::Held;
 use super::pixels::{Area, Pixels};
 use super::resize;
-use crate::pipeline::ImageSettings;
+use crate::pipeline::{Fit, ImageSettings};
 
 /// A decoded image on its way to the model's size, at full or at a reduced scale.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,5 +45,19 @@ impl Decoded {
     /// Brought to exactly `settings.width` x `settings.height`.
     pub fn resize(&self, settings: &ImageSettings) -> Pixels {
         resize::fit(&self.pixels, &self.covered, settings)
+    }
+
+    /// A part of the picture, brought to exactly `settings.width` x `settings.height` whatever its shape. `part` is in
+    /// pixels of the whole picture, which has `width` x `height`, as it is seen.
+    pub(crate) fn resize_part(&self, part: &Area, [width, height]: [usize; 2], settings: &ImageSettings) -> Pixels {
+        let across = self.covered.width / width as f64;
+        let down = self.covered.height / height as f64;
+        let area = Area {
+            left: self.covered.left + part.left * across,
+            top: self.covered.top + part.top * down,
+            width: part.width * across,
+            height: part.height * down,
+        };
+        resize::fit(&self.pixels, &area, &ImageSettings { fit: Fit::Stretch, ..settings.clone() })
     }
 }

@@ -1,5 +1,6 @@
 //! Fits and filters, and a plain resampler that both are held against.
 
+use super::super::decoded::Decoded;
 use super::*;
 
 /// Red left half, green right half.
@@ -182,6 +183,38 @@ proptest::proptest! {
         let fit = [Fit::Stretch, Fit::Crop, Fit::Pad][fit];
         let filter = [Filter::Nearest, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos][filter];
         agrees(&waves(width, height, seed), &ImageSettings { width: to_width, height: to_height, fit, filter });
+    }
+}
+
+proptest::proptest! {
+    /// Parts with whole and with broken borders: of a picture at full size, and of one at a reduced scale, which ends
+    /// within a pixel.
+    #[test]
+    fn any_part_agrees_with_the_weights_definition(
+        (width, height) in (1usize..90, 1usize..90),
+        (to_width, to_height) in (1usize..60, 1usize..60),
+        (from_left, from_top, across, down) in (0.0..1.0, 0.0..1.0, 0.01..1.0, 0.01..1.0),
+        (times, fit, filter) in (1usize..=8, 0usize..3, 1usize..4),
+    ) {
+        let fit = [Fit::Stretch, Fit::Crop, Fit::Pad][fit];
+        let filter = [Filter::Nearest, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos][filter];
+        let settings = ImageSettings { width: to_width, height: to_height, fit, filter };
+        let pixels = waves(width, height, 3);
+        // The whole picture has `times` as many pixels, less one.
+        let whole = [width, height].map(|side| (side * times - 1).max(1));
+        let sides = whole.map(|side| side as f64 / times as f64);
+        let inner = [across * whole[0] as f64, down * whole[1] as f64];
+        let (left, top) = (from_left * (whole[0] as f64 - inner[0]), from_top * (whole[1] as f64 - inner[1]));
+        let part = Area { left, top, width: inner[0], height: inner[1] };
+        let found = Decoded::part(pixels.clone(), sides).resize_part(&part, whole, &settings);
+        let shrunk = |length: f64| length / times as f64;
+        let area = Area { left: shrunk(left), top: shrunk(top), width: shrunk(inner[0]), height: shrunk(inner[1]) };
+        let expected = reference(&pixels, &area, to_width, to_height, filter);
+        proptest::prop_assert_eq!((found.width, found.height), (to_width, to_height));
+        for (index, (&found, expected)) in found.data.iter().zip(expected).enumerate() {
+            let differs = (f64::from(found) - expected).abs();
+            proptest::prop_assert!(differs <= TOLERANCE, "{} at {}: {} instead of {:.1}", part.left, index, found, expected);
+        }
     }
 }
 

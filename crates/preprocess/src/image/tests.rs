@@ -1,5 +1,6 @@
 use super::*;
-use crate::pipeline::ImageSettings;
+use crate::augment::least_size;
+use crate::pipeline::{CropSettings, ImageSettings};
 use std::path::PathBuf;
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -145,4 +146,35 @@ fn loading_refuses_what_is_no_file() {
     assert!(
         load(&directory.path().join("none.png"), &settings).is_err_and(|error| error.reason.contains("cannot be read"))
     );
+}
+
+/// Waves of every length, as a JPEG.
+fn large_jpeg(width: usize, height: usize) -> Vec<u8> {
+    let wave = |at: usize, length: f64| (90.0 + 80.0 * (at as f64 * at as f64 / length).sin()) as u8;
+    let pixel = |i: usize| [wave(i % width, 9000.0), wave(i / width, 7000.0), wave(i % width + i / width, 16000.0)];
+    let data: Vec<u8> = (0..width * height).flat_map(pixel).collect();
+    let mut bytes = Vec::new();
+    let mut encoder = ::image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95);
+    encoder.encode(&data, width as u32, height as u32, ::image::ExtendedColorType::Rgb8).expect("encoded");
+    bytes
+}
+
+#[test]
+fn parts_are_as_sharp_as_the_file() {
+    let (bytes, settings) = (large_jpeg(901, 703), ImageSettings { width: 128, height: 128, ..Default::default() });
+    let full = Decoded::whole(decode(&bytes).expect("decoded"));
+    // The least area of a crop, and the scale that is enough for it: 128 of 901 and 703 pixels are, then not any more.
+    for (area, width) in [(0.9, 901 / 4 + 1), (0.2, 901 / 2 + 1), (0.05, 901)] {
+        let crop = CropSettings { area: [area, 1.0], aspect: [0.8, 1.25] };
+        let least = |size| least_size(&crop, size, [128, 128]);
+        let (decoded, size) = decode_for_parts(&bytes, &settings, &least).expect("decoded");
+        assert_eq!(size, [901, 703]);
+        assert_eq!(decoded.pixels().width, width, "{area}");
+        let inner = [(901.0 * 703.0 * area * 0.8f64).sqrt(), (901.0 * 703.0 * area / 0.8f64).sqrt().min(703.0)];
+        let part = Area { left: 17.0, top: 0.0, width: inner[0].round(), height: inner[1].round() };
+        let (found, expected) = (decoded.resize_part(&part, size, &settings), full.resize_part(&part, size, &settings));
+        let sum: u64 = std::iter::zip(&found.data, &expected.data).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        let mean = sum as f64 / found.data.len() as f64;
+        assert!(mean < 2.0, "{area}: {mean:.2} levels from what the full size gives");
+    }
 }

@@ -22,6 +22,7 @@ pub(crate) fn values(pipeline: &Pipeline) -> Vec<Problem> {
     checks.split(&preprocess.split);
     checks.within(KeyPath::of(&["preprocess", "memory"]), preprocess.memory, MEMORY);
     checks.augment(&preprocess.augment);
+    checks.augment_in_sections(&preprocess.augment);
     checks.within(KeyPath::of(&["train", "batch_size"]), pipeline.train.batch_size, BATCH_SIZE);
     checks.within(KeyPath::of(&["train", "seed"]), pipeline.train.seed, SEED);
     for (name, model) in &pipeline.train.models {
@@ -56,6 +57,7 @@ pub(crate) fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
         );
     }
     checks.batch_fits(pipeline);
+    checks.one_policy(&pipeline.preprocess.augment);
     if pipeline.train.models.is_empty() {
         checks.add(
             KeyPath::of(&["train", "models"]),

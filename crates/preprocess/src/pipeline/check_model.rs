@@ -65,10 +65,10 @@ impl Checks {
             let Some((alpha, probability)) = mix else { continue };
             let must = format!("above 0 and at most {}", limits::ALPHA);
             self.require(alpha > 0.0 && alpha <= limits::ALPHA, key(section, "alpha"), alpha, must);
-            self.probability(key(section, "probability"), probability);
+            self.positive_probability(key(section, "probability"), probability);
         }
         if let Some(erasing) = model.random_erasing {
-            self.probability(key("random_erasing", "probability"), erasing.probability);
+            self.positive_probability(key("random_erasing", "probability"), erasing.probability);
             let [low, high] = erasing.area;
             let paints = low > 0.0 && low <= high && high < 1.0;
             let must = "two shares of the image above 0 and below 1, the lower first";
@@ -92,7 +92,7 @@ impl Checks {
     }
 
     /// Something that never happens is not asked for.
-    fn probability(&mut self, key: KeyPath, value: f64) {
+    fn positive_probability(&mut self, key: KeyPath, value: f64) {
         self.require(value > 0.0 && value <= 1.0, key, value, "above 0 and at most 1");
     }
 

@@ -41,6 +41,14 @@ pub(crate) const CLASS_WEIGHT: f64 = 1000.0;
 pub(crate) const RESTART_FACTOR: RangeInclusive<usize> = 1..=100;
 /// The highest factor of brightness: it makes the darkest grey white.
 pub(crate) const BRIGHTNESS: f64 = 255.0;
+/// The most extreme ratio of a crop's width to its height, either way: no picture is so narrow.
+pub(crate) const ASPECT: RangeInclusive<f64> = 0.01..=100.0;
+/// The largest standard deviation of a blur, in pixels: a filter of 600.
+pub(crate) const SIGMA: f64 = 100.0;
+/// Ops that RandAugment puts one after another: the paper tries 1 to 5.
+pub(crate) const OPS: RangeInclusive<usize> = 1..=20;
+/// How strong they are, on the paper's scale.
+pub(crate) const MAGNITUDE: RangeInclusive<usize> = 0..=30;
 /// Stages of a network that are trained: no network has more.
 pub(crate) const STAGES: RangeInclusive<usize> = 1..=100;
 /// Worker threads: more than any machine has cores. Each costs memory for its stack and an image.
@@ -61,6 +69,8 @@ pub(super) fn whole_number_in_words(key: &KeyPath) -> String {
     let range = match key.0.last().map(String::as_str) {
         Some("width" | "height") => &IMAGE_SIDE,
         Some("copies") => &COPIES,
+        Some("ops") => &OPS,
+        Some("magnitude") => &MAGNITUDE,
         Some("memory") => &MEMORY,
         Some("batch_size") => &BATCH_SIZE,
         Some("epochs") => &EPOCHS,

@@ -7,6 +7,7 @@
 //! ([`lines`], [`sources`]).
 
 pub mod args;
+mod augmentation;
 mod check;
 mod check_model;
 mod device;
@@ -25,6 +26,7 @@ mod sources;
 mod split;
 mod tune;
 
+pub use augmentation::{AugmentSettings, BlurSettings, ColorSettings, CropSettings, Fill, RandAugmentSettings};
 pub use device::{DeviceChoice, Precision};
 pub(crate) use group_by::{GROUP, GroupBy};
 pub use model::*;

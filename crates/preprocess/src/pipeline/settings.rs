@@ -1,5 +1,6 @@
 //! Every key of the pipeline file, with its default.
 
+use super::augmentation::AugmentSettings;
 use super::device::{DeviceChoice, Precision};
 use super::limits::DEFAULT_MEMORY;
 use super::model::ModelSettings;
@@ -151,43 +152,6 @@ pub enum Unreadable {
     Fail,
 }
 
-/// Keras' `ImageDataGenerator` settings, drawn anew for every copy.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AugmentSettings {
-    /// Augmented copies of every training image (copy 0, the image itself, comes on top). Default 0.
-    pub copies: usize,
-    /// Degrees: drawn from [-rotation, rotation]. Default 0.
-    pub rotation: f64,
-    /// Fractions of width and height: each drawn from [-shift, shift]. Default [0, 0].
-    pub shift: [f64; 2],
-    /// Degrees: drawn from [-shear, shear]. Default 0.
-    pub shear: f64,
-    /// Each axis' factor is drawn from [1 - zoom, 1 + zoom]. Default 0.
-    pub zoom: f64,
-    /// The brightness factor is drawn from [low, high]. Default [1, 1].
-    pub brightness: [f64; 2],
-    /// Mirrors every second image, on average. Default false.
-    pub horizontal_flip: bool,
-    /// What lies outside the image. Default `nearest`.
-    pub fill: Fill,
-}
-
-/// What lies outside the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Fill {
-    /// The nearest edge pixel: `aaaa|abcd|dddd`.
-    #[default]
-    Nearest,
-    /// Black.
-    Constant,
-    /// Mirrored, the edge pixel repeated: `dcba|abcd|dcba`.
-    Reflect,
-    /// Repeated: `abcd|abcd|abcd`.
-    Wrap,
-}
-
 /// Shards to models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -269,21 +233,6 @@ impl Default for SplitSettings {
             near_duplicates: NearDuplicates::default(),
             keep: None,
             group_by: None,
-        }
-    }
-}
-
-impl Default for AugmentSettings {
-    fn default() -> Self {
-        Self {
-            copies: 0,
-            rotation: 0.0,
-            shift: [0.0; 2],
-            shear: 0.0,
-            zoom: 0.0,
-            brightness: [1.0; 2],
-            horizontal_flip: false,
-            fill: Fill::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! All that the shards are made from, and the writing of them.
 
+use super::crops::Crops;
 use super::directory::ShardsDirectory;
 use super::examined::Examined;
 use super::grouping::Grouping;
@@ -63,26 +64,45 @@ impl Contents<'_> {
         let progress = Progress::new("writing shards", total as u64, "images");
         progress.resume_at(kept as u64);
         let ledger = Mutex::new(ledger);
-        let write = |number: usize| -> Result<Written> {
+        let write = |number: usize, crops: Option<&Crops>| -> Result<Written> {
             if let Some(written) = &finished[number] {
                 return Ok(written.clone());
             }
             interrupt::check()?;
             let shard = &plan[number];
-            let row = |image: usize| self.row(image, shard.copy);
+            let row = |image: usize| self.row(image, shard.copy, crops);
             let written = shard::write(&place.shards, shard, &self.folder.classes, row, &progress)?;
             let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
             ledger.record(&keys[number], &shard.file, &written)?;
             Ok(written)
         };
-        let mut entries = Vec::with_capacity(plan.len());
-        let numbers: Vec<usize> = (0..plan.len()).collect();
-        for numbers in numbers.chunks(SHARDS_AT_ONCE) {
-            let written = numbers.par_iter().map(|&number| write(number)).collect::<Result<Vec<_>>>()?;
-            entries.extend(std::iter::zip(&plan[numbers[0]..], written).map(|(shard, written)| entry(shard, written)));
+        let mut entries: Vec<Option<ShardEntry>> = vec![None; plan.len()];
+        for together in self.turns(&plan) {
+            let missing = together.iter().filter(|&&number| finished[number].is_none()).map(|&number| &plan[number]);
+            let crops = self.take_crops(&missing.collect::<Vec<_>>(), place)?;
+            for numbers in together.chunks(SHARDS_AT_ONCE) {
+                let write = |&number: &usize| write(number, crops.as_ref());
+                let written = numbers.par_iter().map(write).collect::<Result<Vec<_>>>()?;
+                for (&number, written) in numbers.iter().zip(written) {
+                    entries[number] = Some(entry(&plan[number], written));
+                }
+            }
         }
         progress.finish();
-        Ok(entries)
+        Ok(entries.into_iter().flatten().collect())
+    }
+
+    /// The shards' numbers in the order in which they are written: in theirs, or, where copies show parts of originals,
+    /// all copies of the same images together.
+    fn turns(&self, plan: &[PlannedShard]) -> Vec<Vec<usize>> {
+        if self.settings.augment.random_resized_crop.is_none() {
+            return vec![(0..plan.len()).collect()];
+        }
+        let mut turns: BTreeMap<(Split, &[usize]), Vec<usize>> = BTreeMap::new();
+        for (number, shard) in plan.iter().enumerate() {
+            turns.entry((shard.split, &shard.images)).or_default().push(number);
+        }
+        turns.into_values().collect()
     }
 
     /// Whether the rows of a shard are those of the planned one.
@@ -117,11 +137,12 @@ impl Contents<'_> {
         fingerprint::of_value(&(version, &self.folder.classes, &self.settings.image, shard.copy, augment, rows))
     }
 
-    /// One row: the image itself, or an augmented copy of it.
-    fn row(&self, index: usize, copy: usize) -> Result<Row> {
+    /// One row: the image itself, or an augmented copy of it, of the part that `crops` hold where there are such.
+    fn row(&self, index: usize, copy: usize, crops: Option<&Crops>) -> Result<Row> {
         interrupt::check()?;
         let found = &self.folder.images[index];
-        let mut pixels = self.pixels.pixels(index)?;
+        let part = crops.filter(|_| copy > 0).map(|crops| crops.pixels(index, copy)).transpose()?.flatten();
+        let mut pixels = part.map_or_else(|| self.pixels.pixels(index), Ok)?;
         if copy > 0 {
             let seed = self.settings.split.seed;
             pixels = augment::augment(&pixels, &self.settings.augment, seed, &found.source, copy);

@@ -1,6 +1,7 @@
 //! The stage, from a checked pipeline file to a finished data set.
 
 mod contents;
+mod crops;
 mod directory;
 mod examine;
 mod examined;
@@ -10,6 +11,7 @@ mod ledger;
 mod pixel_store;
 mod publish;
 mod room;
+mod samples;
 mod summary;
 
 use crate::augment::AUGMENT_VERSION;
@@ -89,7 +91,7 @@ fn make(
         splits: &splits,
         pixels: &pixels,
     };
-    let (shards, sheet) = rayon::join(|| work.write_shards(place), || publish::contact_sheet(&work, place));
+    let (shards, sheet) = rayon::join(|| work.write_shards(place), || samples::contact_sheet(&work, place));
     let mut manifest = work.manifest(fingerprint, unmet, shards.and_then(|shards| sheet.map(|()| shards))?);
     publish::duplicates(&work, place)?;
     if let Some(keep) = &mut keep {

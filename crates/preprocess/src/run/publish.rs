@@ -1,16 +1,17 @@
 //! The files beside the shards, and the manifest that makes them a data set.
 
 use super::contents::Contents;
+use super::crops::Crops;
 use super::directory::{CONTACT_SHEET, DUPLICATES, FILES, REJECTED, ShardsDirectory};
 use super::examined::Examined;
 use super::ledger::Ledger;
 use super::pixel_store::PixelStore;
 use crate::Result;
-use crate::contact_sheet;
 use crate::dataset::is_intact;
 use crate::duplicates::Kind;
 use crate::folder::Folder;
 use crate::manifest::{FILE_NAME, Manifest};
+use crate::note;
 use crate::pipeline::{PreprocessSettings, Split};
 use crate::split::Keep;
 use crate::stage::atomic_file::write_atomically;
@@ -18,8 +19,6 @@ use crate::stage::error::Context;
 use crate::stage::names::csv_cell;
 use crate::stage::owned::Owned;
 use crate::stage::{fingerprint, interrupt};
-use crate::{augment, image, note};
-use rayon::prelude::*;
 
 /// Whether the directory holds the whole data set of these inputs and settings, every shard as it was written.
 ///
@@ -98,27 +97,6 @@ pub(crate) fn keep(keep: &mut Keep, work: &Contents) -> Result<String> {
     fingerprint::of_value(known.as_slice())
 }
 
-/// Draws the picture of sample images.
-pub(crate) fn contact_sheet(work: &Contents, place: &ShardsDirectory) -> Result<()> {
-    let copies = work.settings.augment.copies.min(contact_sheet::MAX_COPIES);
-    let samples = contact_sheet::choose(work.folder, work.splits);
-    let seed = work.settings.split.seed;
-    let rows = samples
-        .into_par_iter()
-        .map(|index| {
-            let found = &work.folder.images[index];
-            let original = work.pixels.pixels(index)?;
-            let copies =
-                (1..=copies).map(|copy| augment::augment(&original, &work.settings.augment, seed, &found.source, copy));
-            let images = std::iter::once(original.clone()).chain(copies).collect();
-            Ok(contact_sheet::Sample { class: work.folder.classes[found.label].clone(), images })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let sheet = contact_sheet::draw(&rows);
-    let png = image::png::encode(&sheet).context(|| format!("cannot encode `{CONTACT_SHEET}`"))?;
-    write_atomically(&place.shards.join(CONTACT_SHEET), |writer| writer.write_all(&png))
-}
-
 /// Removes what earlier runs left, then writes the manifest: from here on the directory is a data set.
 pub(crate) fn manifest(manifest: &Manifest, owned: &mut Owned, place: &ShardsDirectory) -> Result<()> {
     let current: Vec<String> = manifest.shards.iter().map(|shard| shard.file.clone()).collect();
@@ -127,5 +105,6 @@ pub(crate) fn manifest(manifest: &Manifest, owned: &mut Owned, place: &ShardsDir
     manifest.write(&place.shards)?;
     let there = FILES.iter().filter(|file| place.shards.join(file).is_file());
     owned.settle(&there.map(|&file| file.to_owned()).collect())?;
+    Crops::discard(place)?;
     PixelStore::discard(place)
 }

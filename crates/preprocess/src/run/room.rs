@@ -3,6 +3,7 @@
 use super::directory::ShardsDirectory;
 use crate::folder::Folder;
 use crate::pipeline::PreprocessSettings;
+use crate::shard::MAX_SHARD_BYTES;
 use crate::{Error, Result, note};
 use std::path::Path;
 
@@ -35,8 +36,10 @@ pub(crate) fn check(folder: &Folder, settings: &PreprocessSettings, place: &Shar
             .because(sizes)
             .hint("free some space, choose another directory with `--set output=DIR`, or make the images smaller"));
     }
-    // Photographs take about half of their pixels as PNG.
-    if rows / 4 > free {
+    // Photographs take about half of their pixels as PNG. Parts of originals lie beside them, a shard's worth at a time.
+    let parts =
+        if settings.augment.random_resized_crop.is_some() { copies * pixels.min(MAX_SHARD_BYTES as u64) } else { 0 };
+    if rows / 4 + parts > free {
         note!("warning: the disk may be too small: {sizes}");
     }
     Ok(())

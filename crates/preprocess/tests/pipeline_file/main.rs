@@ -79,6 +79,29 @@ fn overrides_win_and_the_last_most() {
 }
 
 #[test]
+fn augmentation_in_sections_has_the_defaults_that_the_libraries_have() {
+    let augment = good(&[]).preprocess.augment;
+    assert_eq!((augment.random_resized_crop, augment.rand_augment, augment.color), (None, None, None));
+    assert_eq!((augment.trivial_augment, augment.grayscale, augment.blur), (false, 0.0, None));
+    let augment = good(&[
+        "preprocess.augment.random_resized_crop.area=[0.08, 1]",
+        "preprocess.augment.rand_augment.magnitude=15",
+        "preprocess.augment.color={ hue: 0.1 }",
+        "preprocess.augment.grayscale=0.25",
+        "preprocess.augment.blur={ probability: 0.5 }",
+    ])
+    .preprocess
+    .augment;
+    let crop = augment.random_resized_crop.expect("a crop");
+    assert_eq!((crop.area, crop.aspect), ([0.08, 1.0], [0.75, 1.3333]));
+    assert_eq!(augment.rand_augment.map(|policy| (policy.ops, policy.magnitude)), Some((2, 15)));
+    assert_eq!(augment.color.map(|color| (color.contrast, color.saturation, color.hue)), Some((0.0, 0.0, 0.1)));
+    assert_eq!(augment.grayscale, 0.25);
+    assert_eq!(augment.blur.map(|blur| (blur.probability, blur.sigma)), Some((0.5, [0.1, 2.0])));
+    assert!(good(&["preprocess.augment.trivial_augment=true"]).preprocess.augment.trivial_augment);
+}
+
+#[test]
 fn anchors_and_merge_keys_keep_the_order_of_the_models() {
     let text = "\
 name: p

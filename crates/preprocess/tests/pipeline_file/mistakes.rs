@@ -1,5 +1,6 @@
 //! Every mistake and what it is answered with.
 
+mod augmentation;
 mod form;
 mod values;
 
@@ -27,7 +28,9 @@ const fn in_set(name: &'static str, set: &'static [&'static str], answer: &'stat
 #[test]
 fn mistakes_are_answered_with_key_line_and_hint() {
     let mut wrong = String::new();
-    for Mistake { name, replace, with, set, answer } in form::MISTAKES.iter().chain(values::MISTAKES) {
+    for Mistake { name, replace, with, set, answer } in
+        form::MISTAKES.iter().chain(values::MISTAKES).chain(augmentation::MISTAKES)
+    {
         assert!(GOOD.contains(replace), "{name}: the good file has no `{replace}`");
         let content = if replace.is_empty() { GOOD.to_owned() } else { GOOD.replacen(replace, with, 1) };
         let error = load(content.as_bytes(), set).expect_err(name);

@@ -31,7 +31,7 @@ pub const MISTAKES: &[Mistake] = &[
         "a part of the key's name",
         "copies: 2",
         "flip: true",
-        "error: unknown key `preprocess.augment.flip` (FILE, line 9)\n  hint: did you mean `horizontal_flip`? the keys of `preprocess.augment` are `copies`, `rotation`, `shift`, `shear`, `zoom`, `brightness`, `horizontal_flip`, `fill`",
+        "error: unknown key `preprocess.augment.flip` (FILE, line 9)\n  hint: did you mean `horizontal_flip`? the keys of `preprocess.augment` are `copies`, `rotation`, `shift`, `shear`, `zoom`, `brightness`, `horizontal_flip`, `fill`, `random_resized_crop`, `rand_augment`, `trivial_augment`, `color`, `grayscale`, `blur`",
     ),
     in_file(
         "text for a number",
