@@ -66,6 +66,76 @@ fn pretrained_models_go_through_all_stages() {
     bench.stage("train", &["--set", models]).succeeds().says("head: up to date");
 }
 
+/// An image and its mirror image have the same answer, which is the mean of what they have alone.
+#[test]
+fn flips_make_an_image_and_its_mirror_image_alike() {
+    let bench = Bench::small();
+    bench.stage("preprocess", &[]).succeeds();
+    bench.stage("train", &[]).succeeds();
+    let (_, bytes) = fashion_images("bag").swap_remove(3);
+    let image = image::load_from_memory(&bytes).expect("an image");
+    let mut mirrored = std::io::Cursor::new(Vec::new());
+    image.fliph().write_to(&mut mirrored, image::ImageFormat::Png).expect("written");
+    bench.write("new/image.png", &bytes);
+    bench.write("new/mirrored.png", mirrored.into_inner());
+    let probabilities = |more: &[&str]| -> [Vec<f64>; 2] {
+        let arguments = ["predict", "--model", "out/models/small", "new", "--format", "json", "--top", "10"];
+        let rows: Value = serde_json::from_str(&bench.run("train", &[&arguments[..], more].concat()).succeeds().stdout)
+            .expect("JSON");
+        [0, 1].map(|row| {
+            let mut classes: Vec<(String, f64)> = rows[row]["predictions"]
+                .as_array()
+                .expect("predictions")
+                .iter()
+                .map(|of| (of["class"].as_str().unwrap_or("").to_owned(), of["probability"].as_f64().unwrap_or(-1.0)))
+                .collect();
+            classes.sort_by(|a, b| a.0.cmp(&b.0));
+            classes.into_iter().map(|(_, probability)| probability).collect()
+        })
+    };
+    let ([image, mirrored], [flipped, other]) = (probabilities(&[]), probabilities(&["--flip"]));
+    assert!(image.iter().zip(&mirrored).any(|(a, b)| (a - b).abs() > 1e-4), "the two look alike to the model");
+    for (((a, b), c), d) in image.iter().zip(&mirrored).zip(&flipped).zip(&other) {
+        assert!((c - d).abs() < 1e-5 && ((a + b) / 2.0 - c).abs() < 1e-5, "{a}, {b}: {c}, {d}");
+    }
+    // As a setting: the same weights, other predictions.
+    let predictions = || std::fs::read(bench.path("out/models/small/predictions-test.parquet")).unwrap();
+    let weights = || std::fs::read(bench.path("out/models/small/model.safetensors")).unwrap();
+    let before = (predictions(), weights());
+    bench.stage("train", &["--set", "train.models.small.test_flip=true"]).succeeds();
+    assert!(predictions() != before.0 && weights() == before.1);
+}
+
+#[test]
+fn rare_classes_are_made_up_for_and_the_report_says_when_to() {
+    let bench = Bench::small();
+    let images: Vec<_> =
+        std::fs::read_dir(bench.path("images/bag")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let kept = images.len() / 8;
+    images.iter().skip(kept.max(5)).for_each(|image| std::fs::remove_file(image).unwrap());
+    bench.stage("preprocess", &[]).succeeds();
+    let models = "train.models={small: {architecture: resnet, epochs: 1}}";
+    for stage in ["train", "report"] {
+        bench.stage(stage, &["--set", models]).succeeds();
+    }
+    let report = || std::fs::read_to_string(bench.path("out/report/report.md")).unwrap();
+    let told = "The classes are uneven";
+    assert!(report().contains(told) && report().contains("worst class"), "{}", report());
+    let models = "train.models={weighted: {architecture: resnet, epochs: 1, class_weights: {bag: 5}}, \
+                  adjusted: {architecture: resnet, epochs: 1, logit_adjustment: 1}, \
+                  shown: {architecture: resnet, epochs: 1, sampler: balanced}}";
+    for stage in ["train", "report"] {
+        bench.stage(stage, &["--set", models]).succeeds();
+    }
+    assert!(!report().contains(told) && report().contains("weights of bag 5"), "{}", report());
+    let unknown = "train.models={small: {architecture: resnet, epochs: 1, class_weights: {bags: 5}}}";
+    bench.stage("train", &["--set", unknown]).fails_naming(&["has a weight for `bags`, which is no class"]);
+    let alone = ["train.batch_size=1", "train.models={small: {architecture: resnet, epochs: 1, mixup: {}}}"];
+    bench
+        .stage("train", &["--set", alone[0], "--set", alone[1]])
+        .fails_naming(&["needs other images to mix with, and `train.batch_size` is 1"]);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_model() {
     let bench = Bench::small();

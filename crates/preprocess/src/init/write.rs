@@ -83,7 +83,8 @@ fn findings(source: &str, look: &Look) -> String {
         );
     }
     if *most >= 5 * *least {
-        text += "# The classes are far from balanced: look at each class's recall in the report, not only at the accuracy.\n";
+        text += "# The classes are far from balanced: look at each class's recall in the report, not only at the accuracy. With \
+                 `logit_adjustment: 1`\n# in a model rare classes are recognised far more often, frequent ones a little less (docs/recipes.md).\n";
     }
     text + "# Every key is described in docs/pipeline-file.md.\n"
 }
@@ -163,7 +164,7 @@ fn models(weights: Option<&Weights>) -> String {
         "    # The last layer alone, on the features of the pretrained rest: seconds.\n    \
          head: {{ architecture: {architecture}, pretrained: {source}, tune: head }}\n    \
          # Everything, from there on: minutes to hours, and usually some points more.\n    \
-         # all: {{ architecture: {architecture}, pretrained: {source}, tune: all, epochs: 8, {recipe} }}\n    \
+         # all: {{ architecture: {architecture}, pretrained: {source}, tune: all, epochs: 8, {recipe}, cutmix: {{}} }}\n    \
          # From random weights:\n    \
          # scratch: {{ architecture: resnet, epochs: 40, augmented: true, schedule: cosine, warmup_epochs: 1, weight_decay: 0.05 }}\n"
     )

@@ -145,7 +145,7 @@ fn augmentation(augment: &AugmentSettings) -> String {
     };
     format!(
         "{} of every training image: rotation ±{}°, shift ±{:.0} % and ±{:.0} %, shear ±{}°, zoom ±{:.0} %, brightness {} to {}, \
-         horizontal flip {}, fill {fill}.",
+         horizontal flip {}, fill {fill}{}.",
         counted(augment.copies, "augmented copy", "augmented copies"),
         augment.rotation,
         100.0 * augment.shift[0],
@@ -154,6 +154,24 @@ fn augmentation(augment: &AugmentSettings) -> String {
         100.0 * augment.zoom,
         augment.brightness[0],
         augment.brightness[1],
-        if augment.horizontal_flip { "on" } else { "off" }
+        if augment.horizontal_flip { "on" } else { "off" },
+        further(augment)
     )
+}
+
+/// What torchvision's transforms do beside Keras' settings.
+fn further(augment: &AugmentSettings) -> String {
+    let range = |[low, high]: [f64; 2]| format!("{:.0} to {:.0} %", 100.0 * low, 100.0 * high);
+    let parts = [
+        augment.random_resized_crop.map(|crop| format!("random crops of {} of the original", range(crop.area))),
+        augment.rand_augment.map(|policy| format!("RandAugment of {} ops, magnitude {}", policy.ops, policy.magnitude)),
+        augment.trivial_augment.then(|| "TrivialAugment".to_owned()),
+        augment.color.map(|color| {
+            let [contrast, saturation] = [color.contrast, color.saturation].map(|part| 100.0 * part);
+            format!("contrast ±{contrast:.0} %, saturation ±{saturation:.0} %, hue ±{:.0}°", 360.0 * color.hue)
+        }),
+        (augment.grayscale > 0.0).then(|| format!("grey with probability {}", augment.grayscale)),
+        augment.blur.map(|blur| format!("blurred with probability {}", blur.probability)),
+    ];
+    parts.into_iter().flatten().map(|part| format!(", {part}")).collect()
 }
