@@ -178,9 +178,9 @@ impl Checks {
             let must = "from 0 to 0.5: it is a part of the colour circle, not degrees";
             self.require((0.0..=0.5).contains(&hue), key(&["color", "hue"]), hue, must);
         }
-        self.probability(&["grayscale"], augment.grayscale);
+        self.chance(&["grayscale"], augment.grayscale);
         if let Some(BlurSettings { probability, sigma }) = augment.blur {
-            self.probability(&["blur", "probability"], probability);
+            self.chance(&["blur", "probability"], probability);
             let must = format!("two numbers of pixels above 0 and at most {SIGMA}, the lower first");
             self.between(&["blur", "sigma"], sigma, sigma[0] > 0.0 && sigma[1] <= SIGMA, &must);
         }
@@ -202,7 +202,7 @@ impl Checks {
         self.require(possible && low <= high, key(path), format!("[{low}, {high}]"), must);
     }
 
-    fn probability(&mut self, path: &[&str], value: f64) {
+    fn chance(&mut self, path: &[&str], value: f64) {
         self.require((0.0..=1.0).contains(&value), key(path), value, "a probability, from 0 to 1");
     }
 }
