@@ -9,7 +9,7 @@ use crate::model::predictions::predictions_file;
 use crate::model::score::Score;
 use crate::network::summary::ParameterCounts;
 use crate::ops::Backend;
-use crate::training::early_stopping::Stop;
+use crate::training::early_stopping::{Stop, is_followed_to_its_end};
 use crate::training::features;
 use crate::training::fit::fit;
 use crate::training::fitted::Fitted;
@@ -148,7 +148,9 @@ fn print_outcome<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>, scores: &[(Sp
         Stop::NoImprovement(patience) => format!(", stopped after {patience} epochs without a better validation loss"),
     };
     let best = fitted.best_epoch;
-    let choice = if scores.iter().any(|(split, score)| *split == Split::Validation && score.images > 0) {
+    let choice = if is_followed_to_its_end(&plan.settings) && fitted.stop != Stop::Converged {
+        format!("epoch {best}, the last of the schedule")
+    } else if scores.iter().any(|(split, score)| *split == Split::Validation && score.images > 0) {
         format!("best epoch {best} of {}{why}", fitted.scores.len())
     } else {
         format!("last epoch {best}: there is no validation split to choose by")

@@ -2,7 +2,7 @@
 //! undisturbed one: there is no counter to lose.
 
 use crate::model::history::EpochScores;
-use preprocess::pipeline::{EarlyStopping, ModelSettings};
+use preprocess::pipeline::{EarlyStopping, ModelSettings, Schedule};
 
 /// Why training ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,14 +15,29 @@ pub(crate) enum Stop {
     NoImprovement(usize),
 }
 
-/// The epoch (from 1) whose weights are kept: that of the lowest validation loss, the first of equals; without a
-/// validation split the last one. None before the first epoch.
+/// The epoch (from 1) of the lowest validation loss, the first of equals; without a validation split the last one. None
+/// before the first epoch.
 pub(crate) fn best_epoch(history: &[EpochScores]) -> Option<usize> {
     let better = |best: &EpochScores, row: &EpochScores| row.validation_loss < best.validation_loss;
     match history.last() {
         Some(last) if last.validation_loss.is_nan() => Some(last.epoch),
         _ => history.iter().reduce(|best, row| if better(best, row) { row } else { best }).map(|row| row.epoch),
     }
+}
+
+/// The epoch (from 1) whose weights become the model: the best one; but under a schedule that ends at its last epoch
+/// that one, unless early stopping is asked for. Before its end the weights are unfinished, and which of the epochs has
+/// the lowest loss on few validation images is mostly luck.
+pub(crate) fn kept_epoch(history: &[EpochScores], settings: &ModelSettings) -> Option<usize> {
+    match is_followed_to_its_end(settings) {
+        true => history.last().map(|last| last.epoch),
+        false => best_epoch(history),
+    }
+}
+
+/// Whether the last epoch of the schedule is the one that counts.
+pub(crate) fn is_followed_to_its_end(settings: &ModelSettings) -> bool {
+    settings.schedule == Schedule::Cosine && settings.early_stopping.is_none()
 }
 
 /// Whether training ends after these epochs.
@@ -86,6 +101,21 @@ mod tests {
             assert_eq!(best_epoch(&history), best, "{name}");
             assert_eq!(stop(&history, &settings), stopped, "{name}");
         }
+    }
+
+    #[test]
+    fn a_schedule_is_followed_to_its_end() {
+        let history = history(&[3.0, 1.0, 2.0]);
+        let with = |schedule, patience| ModelSettings { schedule, ..settings(3, patience) };
+        for (schedule, patience, kept) in [
+            (Schedule::Cosine, None, 3),
+            (Schedule::Cosine, Some(5), 2),
+            (Schedule::Constant, None, 2),
+            (Schedule::Constant, Some(5), 2),
+        ] {
+            assert_eq!(kept_epoch(&history, &with(schedule, patience)), Some(kept), "{schedule:?}, {patience:?}");
+        }
+        assert_eq!(kept_epoch(&[], &with(Schedule::Cosine, None)), None);
     }
 
     #[test]

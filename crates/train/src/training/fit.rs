@@ -13,7 +13,7 @@ use crate::network::summary::ParameterCounts;
 use crate::ops::Backend;
 use crate::tensor::arrays::Array;
 use crate::training::checkpoint::{self, CHECKPOINT_DIRECTORY, Checkpoint, Found};
-use crate::training::early_stopping::{self, Stop, best_epoch};
+use crate::training::early_stopping::{self, Stop, best_epoch, kept_epoch};
 use crate::training::events::{Event, Listener};
 use crate::training::fitted::Fitted;
 use crate::training::optimizer::SavedMoments;
@@ -309,8 +309,9 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
     }
 
     fn finish(mut self, stop: Stop) -> Result<Fitted<B>> {
-        self.learner.model.set_weights(&self.best)?;
-        let best_epoch = best_epoch(&self.scores).unwrap_or_default();
+        let best_epoch = kept_epoch(&self.scores, &self.plan.settings).unwrap_or_default();
+        let last = self.averages().unwrap_or_else(|| self.learner.model.weights());
+        self.learner.model.set_weights(if best_epoch == self.scores.len() { &last } else { &self.best })?;
         Ok(Fitted { model: self.learner.model, scores: self.scores, timings: self.timings, best_epoch, stop })
     }
 }
