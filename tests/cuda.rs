@@ -82,6 +82,29 @@ fn pretrained_weights_are_tuned_alike_on_both_devices() {
     }
 }
 
+/// Mixed images, rare classes, SGD and clipping: the same on both, because all that is drawn is drawn on the host.
+#[test]
+fn recipes_train_alike_on_both_devices() {
+    let bench = tiny();
+    for recipe in [
+        "mixup: {probability: 0.4}, cutmix: {probability: 0.4}, random_erasing: {probability: 0.5}, test_flip: true",
+        "optimizer: sgd, learning_rate: 0.01, clip_norm: 1, class_weights: effective, weight_decay: 0.05",
+        "logit_adjustment: 1, label_smoothing: 0.1",
+    ] {
+        let model = format!("train.models.mixed={{architecture: resnet, epochs: 1, {recipe}}}");
+        let losses = ["cpu", "cuda"].map(|device| {
+            let arguments = ["--device", device, "--model", "mixed", "--set", &model];
+            bench.stage("train", &arguments).succeeds();
+            let losses = [1, 3].map(|column| history(&bench, "mixed", column).last().copied().unwrap());
+            std::fs::remove_dir_all(bench.path("out/models/mixed")).unwrap();
+            losses
+        });
+        for (cpu, cuda) in losses[0].iter().zip(losses[1]) {
+            assert!((cpu - cuda).abs() < 1e-2 * cpu.abs() + 1e-4, "{recipe}: {cpu} on the CPU, {cuda} on CUDA");
+        }
+    }
+}
+
 #[test]
 fn a_run_goes_on_on_the_other_device() {
     let bench = tiny();
