@@ -164,7 +164,7 @@ fn models(weights: Option<&Weights>) -> String {
         "    # The last layer alone, on the features of the pretrained rest: seconds.\n    \
          head: {{ architecture: {architecture}, pretrained: {source}, tune: head }}\n    \
          # Everything, from there on: minutes to hours, and usually some points more.\n    \
-         # all: {{ architecture: {architecture}, pretrained: {source}, tune: all, epochs: 8, {recipe}, cutmix: {{}} }}\n    \
+         # all: {{ architecture: {architecture}, pretrained: {source}, tune: all, epochs: 8, {recipe} }}\n    \
          # From random weights:\n    \
          # scratch: {{ architecture: resnet, epochs: 40, augmented: true, schedule: cosine, warmup_epochs: 1, weight_decay: 0.05 }}\n"
     )
