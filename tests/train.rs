@@ -1,6 +1,7 @@
 //! Shards to models.
 
 use crate::harness::{Bench, fashion_images};
+use preprocess::pipeline::Split;
 use serde_json::Value;
 
 #[test]
@@ -42,6 +43,28 @@ fn evaluate_agrees_with_the_predictions_of_training() {
     let scores: Value = serde_json::from_str(&finished.stdout).expect("JSON on standard output");
     let accuracy = scores["accuracy"].as_f64().expect("an accuracy");
     assert!((accuracy - right as f64 / predictions.rows.len() as f64).abs() < 1e-9, "{accuracy}\n{finished}");
+}
+
+/// Training sees what shards would hold, and leaves the same model.
+#[test]
+fn copies_made_in_passing_train_as_stored_ones() {
+    let [stored, passing] = [("2", &["copies: cycle"][..]), ("fly", &[])].map(|(copies, order)| {
+        let bench = Bench::small();
+        let sets = [
+            format!("preprocess.augment.copies={copies}"),
+            format!("train.models={{small: {{architecture: resnet, augmented: true, epochs: 2, {}}}}}", order.concat()),
+        ];
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        for stage in ["preprocess", "train", "report"] {
+            bench.stage(stage, &sets).succeeds();
+        }
+        let rows = preprocess::dataset::Dataset::open(&bench.path("out/shards")).unwrap().rows(Split::Train, 1).is_ok();
+        assert_eq!(rows, copies != "fly", "only the images themselves are stored");
+        let report = std::fs::read_to_string(bench.path("out/report/report.md")).unwrap();
+        assert_eq!(report.contains("new ones in every epoch"), copies == "fly");
+        ["model.safetensors", "history.csv"].map(|file| std::fs::read(bench.path("out/models/small").join(file)).unwrap())
+    });
+    assert!(stored == passing);
 }
 
 /// A model's directory as the weights of another, through all three stages.

@@ -12,7 +12,7 @@ use image::codecs::jpeg::JpegEncoder;
 use preprocess::duplicates::{MIN_CORRELATION, Signature, Way, find};
 use preprocess::folder::Folder;
 use preprocess::image::{Pixels, decode, decode_to_compare, resize};
-use preprocess::pipeline::{Filter, Fit, ImageSettings};
+use preprocess::pipeline::ImageSettings;
 use rayon::prelude::*;
 use std::path::Path;
 
@@ -57,7 +57,7 @@ fn recompressed(pixels: &Pixels, quality: u8) -> Option<Pixels> {
 fn resized(pixels: &Pixels, factor: f64) -> Pixels {
     let side = |length: usize| ((length as f64 * factor).round() as usize).max(1);
     let (width, height) = (side(pixels.width), side(pixels.height));
-    resize(pixels, &ImageSettings { width, height, fit: Fit::Stretch, filter: Filter::Bilinear })
+    resize(pixels, &ImageSettings { width, height, ..ImageSettings::default() })
 }
 
 fn brightened(pixels: &Pixels, factor: f64) -> Pixels {

@@ -150,6 +150,7 @@ fn settings(random: &mut Random) -> ImageSettings {
         width: side(random),
         height: side(random),
         fit: [Fit::Stretch, Fit::Crop, Fit::Pad][below(random, 3)],
+        crop_fraction: [1.0, 0.875, 0.1][below(random, 3)],
         filter: [Filter::Nearest, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos][below(random, 4)],
     }
 }

@@ -9,7 +9,7 @@ use preprocess::augment::{Transform, augment, warp_reference};
 use preprocess::duplicates::Signature;
 use preprocess::folder::Folder;
 use preprocess::image::{Decoded, Pixels, decode, decode_for, load, load_from_memory, png};
-use preprocess::pipeline::{AugmentSettings, BlurSettings, ColorSettings, Fill, ImageSettings, RandAugmentSettings};
+use preprocess::pipeline::{AugmentSettings, BlurSettings, ColorSettings, Copies, Fill, ImageSettings, RandAugmentSettings};
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     time("signature", decoded.len(), |index| drop(black_box(Signature::of(decoded[index].pixels()))));
 
     let keras = AugmentSettings {
-        copies: 1,
+        copies: Copies::Stored(1),
         rotation: 40.0,
         shift: [0.2; 2],
         shear: 0.2,
@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Each kind of change by itself, the warp that comes first in every copy included.
 fn each_kind(images: &[Pixels]) {
     let with = |set: fn(&mut AugmentSettings)| {
-        let mut settings = AugmentSettings { copies: 1, ..Default::default() };
+        let mut settings = AugmentSettings { copies: Copies::Stored(1), ..Default::default() };
         set(&mut settings);
         settings
     };

@@ -59,7 +59,7 @@ impl Dataset {
     /// # Errors
     /// A shard missing, truncated or altered; a copy that the data set does not hold.
     pub fn rows(&self, split: Split, copy: usize) -> Result<Rows> {
-        let copies = if split == Split::Train { self.manifest.settings.augment.copies } else { 0 };
+        let copies = if split == Split::Train { self.manifest.settings.augment.copies.stored() } else { 0 };
         if copy > copies {
             let error = Error::new(format!(
                 "the data set in `{}` holds no copy {copy} of the {} split",

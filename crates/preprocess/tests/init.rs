@@ -1,7 +1,7 @@
 //! `preprocess init` on folders as people have them: the file that it prints loads and fits.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use preprocess::pipeline::{Architecture, Filter, Pipeline, Tune};
+use preprocess::pipeline::{Architecture, Filter, Fit, Pipeline, Tune};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -99,11 +99,12 @@ fn pretrained_weights_give_a_head_and_what_follows_from_them() {
     assert!(text.contains("far from balanced"), "{text}");
     // What the file beside the weights says counts.
     let config = "{\"architecture\": \"resnet18\", \"pretrained_cfg\": {\"input_size\": [3, 192, 192], \
-                  \"interpolation\": \"bilinear\"}}";
+                  \"interpolation\": \"bilinear\", \"crop_pct\": 0.875}}";
     fs::write(elsewhere.path().join("config.json"), config).unwrap();
     let (_, other) = written(directory.path(), &["--pretrained", file.to_str().unwrap()]);
     assert_eq!(other.train.models["head"].architecture, Architecture::Resnet18);
-    assert_eq!((other.preprocess.image.width, other.preprocess.image.filter), (192, Filter::Bilinear));
+    let image = &other.preprocess.image;
+    assert_eq!((image.width, image.filter, image.fit, image.crop_fraction), (192, Filter::Bilinear, Fit::Crop, 0.875));
     for line in ["    # all:", "    # scratch:"] {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text.replace(line, &line.replace("# ", ""))).unwrap();

@@ -53,6 +53,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("train.batch_size", "train.models.m.mixup=null"),
     ("train.batch_size", "train.models.m.cutmix=null"),
     ("preprocess.augment.trivial_augment", "preprocess.augment.rand_augment=null"),
+    ("preprocess.augment.copies", "preprocess.augment.random_resized_crop=null"),
 ];
 
 struct Row {
@@ -107,6 +108,7 @@ fn keys_of(pipeline: &Pipeline) -> BTreeMap<String, Value> {
     let augment = &pipeline.preprocess.augment;
     keys.insert("preprocess.augment.trivial_augment".to_owned(), augment.trivial_augment.into());
     keys.insert("preprocess.augment.grayscale".to_owned(), augment.grayscale.into());
+    keys.insert("preprocess.image.crop_fraction".to_owned(), pipeline.preprocess.image.crop_fraction.into());
     keys
 }
 

@@ -1,7 +1,7 @@
 //! What is drawn for a copy: ranges, frequencies, and that it depends on seed, image and copy alone.
 
 use super::*;
-use crate::pipeline::{BlurSettings, ColorSettings, CropSettings, Fill, RandAugmentSettings};
+use crate::pipeline::{BlurSettings, ColorSettings, Copies, CropSettings, Fill, RandAugmentSettings};
 use policy::OPS;
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ fn gradient(width: usize, height: usize) -> Pixels {
 /// One setting of each kind but the crop, which is taken before.
 fn each_kind() -> [(&'static str, AugmentSettings); 5] {
     let with = |set: fn(&mut AugmentSettings)| {
-        let mut settings = AugmentSettings { copies: 1, ..Default::default() };
+        let mut settings = AugmentSettings { copies: Copies::Stored(1), ..Default::default() };
         set(&mut settings);
         settings
     };
@@ -46,7 +46,7 @@ fn copies_are_determined_by_seed_image_and_copy() {
 fn old_settings_draw_what_they_drew_whatever_is_beside_them() {
     let image = gradient(17, 11);
     let old =
-        AugmentSettings { copies: 1, rotation: 20.0, shift: [0.1; 2], brightness: [0.5, 1.5], ..Default::default() };
+        AugmentSettings { copies: Copies::Stored(1), rotation: 20.0, shift: [0.1; 2], brightness: [0.5, 1.5], ..Default::default() };
     // Nothing of these changes a pixel: what the old settings make shows through.
     let beside = AugmentSettings {
         color: Some(ColorSettings::default()),

@@ -62,6 +62,31 @@ pub fn augment(pixels: &Pixels, settings: &AugmentSettings, seed: u64, source: &
     changed
 }
 
+/// How the copies of a data set's images are made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Augmentation {
+    /// What is drawn for each copy.
+    pub settings: AugmentSettings,
+    /// The data set's: with the image's name and the copy's number it determines what is drawn.
+    pub seed: u64,
+    /// Width and height of the images, in pixels.
+    pub size: [usize; 2],
+}
+
+impl Augmentation {
+    /// Changes an image (8-bit RGB `[height, width, 3]`) into its copy `copy` (from 1), which is the one that shards
+    /// hold under that number where copies are stored and are no parts of originals.
+    ///
+    /// # Panics
+    /// If the image is of another size.
+    pub fn apply(&self, image: &mut [u8], source: &str, copy: usize) {
+        let [width, height] = self.size;
+        assert_eq!(image.len(), width * height * 3);
+        let pixels = Pixels { width, height, data: image.to_vec() };
+        image.copy_from_slice(&augment(&pixels, &self.settings, self.seed, source, copy).data);
+    }
+}
+
 /// Numbers for one purpose and one copy. Each kind of change but the warp has a stream of its own: how many numbers one
 /// takes makes no difference to the others.
 fn stream(purpose: &str, seed: u64, source: &str, copy: usize) -> Random {

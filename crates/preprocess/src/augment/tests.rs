@@ -1,5 +1,5 @@
 use super::*;
-use crate::pipeline::Fill;
+use crate::pipeline::{Copies, Fill};
 use proptest::prelude::*;
 
 fn gradient(width: usize, height: usize) -> Pixels {
@@ -22,7 +22,7 @@ proptest! {
         rotation in 0.0..180.0, shift in 0.0..0.9, shear in 0.0..60.0, zoom in 0.0..0.9, flip: bool,
     ) {
         let settings = AugmentSettings {
-            copies: 1, rotation, shift: [shift, shift / 2.0], shear, zoom, brightness: [0.5, 1.6], horizontal_flip: flip, fill,
+            copies: Copies::Stored(1), rotation, shift: [shift, shift / 2.0], shear, zoom, brightness: [0.5, 1.6], horizontal_flip: flip, fill,
             ..Default::default()
         };
         let image = gradient(width, height);
@@ -35,7 +35,7 @@ proptest! {
 fn settings_that_change_nothing_give_the_image_itself() {
     let image = gradient(33, 20);
     for fill in FILLS {
-        let settings = AugmentSettings { copies: 1, fill, ..Default::default() };
+        let settings = AugmentSettings { copies: Copies::Stored(1), fill, ..Default::default() };
         assert_eq!(augment(&image, &settings, 1, "a", 1), image, "{fill:?}");
     }
 }
@@ -101,7 +101,7 @@ fn brightness_multiplies_and_ends_at_white() {
 
 #[test]
 fn draws_are_determined_by_seed_image_and_copy() {
-    let settings = AugmentSettings { copies: 2, rotation: 40.0, shift: [0.2; 2], ..Default::default() };
+    let settings = AugmentSettings { copies: Copies::Stored(2), rotation: 40.0, shift: [0.2; 2], ..Default::default() };
     let draw = |seed, source, copy| Transform::draw(&settings, seed, source, copy, 64, 64);
     let first = draw(1, "a/1.jpg", 1);
     assert_eq!(first, draw(1, "a/1.jpg", 1));

@@ -58,6 +58,6 @@ impl Decoded {
             width: part.width * across,
             height: part.height * down,
         };
-        resize::fit(&self.pixels, &area, &ImageSettings { fit: Fit::Stretch, ..settings.clone() })
+        resize::fit(&self.pixels, &area, &ImageSettings { fit: Fit::Stretch, crop_fraction: 1.0, ..settings.clone() })
     }
 }

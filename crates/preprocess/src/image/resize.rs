@@ -35,6 +35,7 @@ pub fn resize(pixels: &Pixels, settings: &ImageSettings) -> Pixels {
 /// As [`resize`], of an area alone.
 pub(super) fn fit(pixels: &Pixels, area: &Area, settings: &ImageSettings) -> Pixels {
     let (width, height) = (settings.width, settings.height);
+    let area = &inner_part(area, settings.crop_fraction);
     let options = ResizeOptions::new().resize_alg(algorithm(settings.filter));
     let of = |area: &Area| options.crop(area.left, area.top, area.width, area.height);
     match settings.fit {
@@ -47,13 +48,15 @@ pub(super) fn fit(pixels: &Pixels, area: &Area, settings: &ImageSettings) -> Pix
     }
 }
 
-/// The size at which [`resize`] shows the picture, its cut-off parts not counted: what `pad` leaves of the model's
-/// size, all of it otherwise.
+/// The size at which [`resize`] shows the picture, what `crop` cuts off not counted and what `crop_fraction` does
+/// counted: what `pad` leaves of the model's size, all of it otherwise.
 pub(super) fn shown_size(width: usize, height: usize, settings: &ImageSettings) -> (usize, usize) {
-    match settings.fit {
+    let whole = |side: usize| (side as f64 / settings.crop_fraction).ceil() as usize;
+    let (width, height) = match settings.fit {
         Fit::Stretch | Fit::Crop => (settings.width, settings.height),
         Fit::Pad => inner_size(width as f64, height as f64, settings),
-    }
+    };
+    (whole(width), whole(height))
 }
 
 /// The largest size with the picture's aspect ratio that fits into the model's.
@@ -61,6 +64,12 @@ fn inner_size(width: f64, height: f64, settings: &ImageSettings) -> (usize, usiz
     let factor = f64::min(settings.width as f64 / width, settings.height as f64 / height);
     let inner = |side: f64, limit: usize| ((side * factor).round() as usize).clamp(1, limit);
     (inner(width, settings.width), inner(height, settings.height))
+}
+
+/// The part in an area's middle with so much of either side.
+fn inner_part(area: &Area, fraction: f64) -> Area {
+    let (width, height) = (area.width * fraction, area.height * fraction);
+    Area { left: area.left + (area.width - width) / 2.0, top: area.top + (area.height - height) / 2.0, width, height }
 }
 
 /// The largest part of an area with that ratio of width to height, in its middle.

@@ -17,7 +17,7 @@ fn at(pixels: &Pixels, x: usize, y: usize) -> &[u8] {
 #[test]
 fn each_fit_does_what_it_says() {
     let wide = halves(40, 10);
-    let fitted = |fit| resize(&wide, &ImageSettings { width: 20, height: 20, fit, filter: Filter::Bilinear });
+    let fitted = |fit| resize(&wide, &ImageSettings { width: 20, height: 20, fit, ..Default::default() });
     let (stretched, cropped, padded) = (fitted(Fit::Stretch), fitted(Fit::Crop), fitted(Fit::Pad));
     for image in [&stretched, &cropped, &padded] {
         assert_eq!((image.width, image.height, image.data.len()), (20, 20, 1200));
@@ -49,7 +49,7 @@ fn shrinking_is_antialiased_except_with_nearest() {
 fn extreme_shapes_are_brought_to_size() {
     for (width, height) in [(1, 1), (1, 5000), (5000, 1), (3, 2)] {
         for fit in [Fit::Stretch, Fit::Crop, Fit::Pad] {
-            let settings = ImageSettings { width: 16, height: 12, fit, filter: Filter::Lanczos };
+            let settings = ImageSettings { width: 16, height: 12, fit, filter: Filter::Lanczos, ..Default::default() };
             assert_eq!(resize(&halves(width, height), &settings).data.len(), 16 * 12 * 3, "{width}x{height} {fit:?}");
         }
     }
@@ -128,7 +128,15 @@ fn agrees(pixels: &Pixels, settings: &ImageSettings) {
         Fit::Crop => centre(&whole, settings.width as f64 / settings.height as f64),
         _ => whole,
     };
-    let (inner_width, inner_height) = shown_size(pixels.width, pixels.height, settings);
+    let cut = |start: f64, length: f64| start + length * (1.0 - settings.crop_fraction) / 2.0;
+    let area = Area {
+        left: cut(area.left, area.width),
+        top: cut(area.top, area.height),
+        width: area.width * settings.crop_fraction,
+        height: area.height * settings.crop_fraction,
+    };
+    let all = ImageSettings { crop_fraction: 1.0, ..settings.clone() };
+    let (inner_width, inner_height) = shown_size(pixels.width, pixels.height, &all);
     let expected = reference(pixels, &area, inner_width, inner_height, settings.filter);
     let (left, top) = ((settings.width - inner_width) / 2, (settings.height - inner_height) / 2);
     for (index, expected) in expected.iter().enumerate() {
@@ -165,7 +173,9 @@ fn every_fit_and_filter_agrees_with_the_weights_definition() {
         let pixels = waves(width, height, 5);
         for fit in [Fit::Stretch, Fit::Crop, Fit::Pad] {
             for filter in [Filter::Nearest, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
-                agrees(&pixels, &ImageSettings { width: to_width, height: to_height, fit, filter });
+                for crop_fraction in [1.0, 0.875] {
+                    agrees(&pixels, &ImageSettings { width: to_width, height: to_height, fit, crop_fraction, filter });
+                }
             }
         }
     }
@@ -178,11 +188,14 @@ proptest::proptest! {
         (width, height) in (1usize..150, 1usize..150),
         (to_width, to_height) in (1usize..90, 1usize..90),
         (fit, filter) in (0usize..3, 0usize..4),
-        seed in 0usize..50,
+        (seed, crop_fraction) in (0usize..50, 0.1..1.0),
     ) {
         let fit = [Fit::Stretch, Fit::Crop, Fit::Pad][fit];
         let filter = [Filter::Nearest, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos][filter];
-        agrees(&waves(width, height, seed), &ImageSettings { width: to_width, height: to_height, fit, filter });
+        for crop_fraction in [1.0, crop_fraction] {
+            let settings = ImageSettings { width: to_width, height: to_height, fit, crop_fraction, filter };
+            agrees(&waves(width, height, seed), &settings);
+        }
     }
 }
 
@@ -198,7 +211,8 @@ proptest::proptest! {
     ) {
         let fit = [Fit::Stretch, Fit::Crop, Fit::Pad][fit];
         let filter = [Filter::Nearest, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos][filter];
-        let settings = ImageSettings { width: to_width, height: to_height, fit, filter };
+        // A part is the part that it is, whatever is kept of whole pictures.
+        let settings = ImageSettings { width: to_width, height: to_height, fit, crop_fraction: 0.5, filter };
         let pixels = waves(width, height, 3);
         // The whole picture has `times` as many pixels, less one.
         let whole = [width, height].map(|side| (side * times - 1).max(1));
@@ -220,7 +234,7 @@ proptest::proptest! {
 
 #[test]
 fn what_is_resized_long_and_thin_takes_little_memory() {
-    let settings = ImageSettings { width: 4096, height: 4096, fit: Fit::Stretch, filter: Filter::Bicubic };
+    let settings = ImageSettings { width: 4096, height: 4096, filter: Filter::Bicubic, ..Default::default() };
     // The image between the two passes is made along the axis that shrinks.
     assert!(!vertically_first([500_000, 400], [4096, 4096]));
     assert!(resizing_need([500_000, 400], &settings) < 200_000_000);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::augment::least_size;
-use crate::pipeline::{CropSettings, ImageSettings};
+use crate::pipeline::{CropSettings, Fit, ImageSettings};
 use std::path::PathBuf;
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -157,6 +157,25 @@ fn large_jpeg(width: usize, height: usize) -> Vec<u8> {
     let mut encoder = ::image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95);
     encoder.encode(&data, width as u32, height as u32, ::image::ExtendedColorType::Rgb8).expect("encoded");
     bytes
+}
+
+#[test]
+fn what_is_cut_is_as_sharp_as_the_file() {
+    let bytes = large_jpeg(901, 703);
+    let full = Decoded::whole(decode(&bytes).expect("decoded"));
+    // 128 pixels of the part, and the scale at which the picture has as many.
+    for (crop_fraction, width) in [(1.0, 901 / 4 + 1), (0.875, 901 / 4 + 1), (0.5, 901 / 2 + 1), (0.25, 901)] {
+        for fit in [Fit::Stretch, Fit::Crop] {
+            let settings = ImageSettings { crop_fraction, fit, ..Default::default() };
+            let decoded = decode_for(&bytes, &settings).expect("decoded");
+            assert_eq!(decoded.pixels().width, width, "{crop_fraction}");
+            let (found, expected) = (decoded.resize(&settings), full.resize(&settings));
+            assert_eq!((found.width, found.height), (128, 128));
+            let sum: u64 = std::iter::zip(&found.data, &expected.data).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+            let mean = sum as f64 / found.data.len() as f64;
+            assert!(mean < 2.0, "{crop_fraction}: {mean:.2} levels from what the full size gives");
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Of which architecture pretrained weights are: told by their name on the hub, by the file beside them, or by the
 //! names of their arrays.
 
-use crate::pipeline::limits::IMAGE_SIDE;
+use crate::pipeline::limits::{CROP_FRACTION, IMAGE_SIDE};
 use crate::pipeline::{Architecture, Filter};
 use crate::stage::error::Context;
 use crate::{Error, ErrorKind, Result};
@@ -22,6 +22,8 @@ pub(super) struct Weights {
     pub architecture: Architecture,
     /// With what the weights' own images were resized, as far as it is known.
     pub filter: Option<Filter>,
+    /// The part of either side that the weights' own images were cut to, as far as it is known.
+    pub crop_fraction: Option<f64>,
     /// The side of the weights' own images in pixels, as far as it is known.
     pub side: Option<usize>,
 }
@@ -49,10 +51,13 @@ impl Weights {
             Some("bicubic") => Some(Filter::Bicubic),
             _ => None,
         };
+        let crop_fraction = find("crop_pct").and_then(Value::as_f64).filter(|part| CROP_FRACTION.contains(part));
         let arrays = arrays_of(&file)?;
         let told = find("architecture").and_then(Value::as_str).and_then(known).or_else(|| by_arrays(&arrays));
         match told {
-            Some(architecture) => Ok(Self { source: source.to_owned(), architecture, filter, side }),
+            Some(architecture) => {
+                Ok(Self { source: source.to_owned(), architecture, filter, crop_fraction, side })
+            }
             None => Err(unknown(&format!("`{source}`"), "the names of its arrays are those of no architecture here")),
         }
     }
@@ -66,7 +71,7 @@ impl Weights {
             Some((owner, name)) if plain(owner) && plain(name) && !name.ends_with(".safetensors") => {
                 let architecture = known(name)
                     .ok_or_else(|| unknown(&format!("the hub's `{source}`"), "its name is none that is known here"))?;
-                Ok(Self { source: source.to_owned(), architecture, filter: None, side: None })
+                Ok(Self { source: source.to_owned(), architecture, filter: None, crop_fraction: None, side: None })
             }
             _ => Err(Error::new(format!("there are no pretrained weights `{source}`"))
                 .because("it is no file, and no name of the Hugging Face hub (`owner/name`)")

@@ -110,7 +110,9 @@ fn image(look: &Look, weights: Option<&Weights>) -> String {
         Some(Filter::Bilinear) => "bilinear",
         _ => "bicubic",
     };
-    format!("  image: {{ width: {side}, height: {side}, filter: {filter} }}   # {why}\n")
+    let crop = weights.crop_fraction.filter(|&part| part < 1.0);
+    let crop = crop.map_or(String::new(), |part| format!("fit: crop, crop_fraction: {part}, "));
+    format!("  image: {{ width: {side}, height: {side}, {crop}filter: {filter} }}   # {why}\n")
 }
 
 /// The split's fractions, where the directories do not give it.

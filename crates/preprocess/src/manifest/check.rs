@@ -17,7 +17,7 @@ pub(crate) fn impossible(manifest: &Manifest) -> Option<String> {
             return Some(format!("its images are of {key} {side}"));
         }
     }
-    let copies = manifest.settings.augment.copies;
+    let copies = manifest.settings.augment.copies.stored();
     if manifest.format != FORMAT || !limits::COPIES.contains(&copies) {
         return Some(format!("it is of format {} and has {copies} copies", manifest.format));
     }
@@ -47,7 +47,7 @@ fn classes(manifest: &Manifest) -> Option<String> {
 fn shards(manifest: &Manifest) -> Option<String> {
     let mut files = HashSet::new();
     manifest.shards.iter().find_map(|entry| {
-        let copies = if entry.split == Split::Train { manifest.settings.augment.copies } else { 0 };
+        let copies = if entry.split == Split::Train { manifest.settings.augment.copies.stored() } else { 0 };
         let ShardEntry { file, split, copy, rows, blake3, .. } = entry;
         if shard::split_of_name(file) != Some(*split) {
             return Some(format!("`{file}` is not the name of a shard of the {} split", split.name()));
@@ -65,7 +65,7 @@ fn shards(manifest: &Manifest) -> Option<String> {
 pub(crate) fn miscounted(manifest: &Manifest) -> Option<String> {
     for (split, counts) in &manifest.counts {
         let images: usize = counts.iter().sum();
-        let copies = if *split == Split::Train { manifest.settings.augment.copies } else { 0 };
+        let copies = if *split == Split::Train { manifest.settings.augment.copies.stored() } else { 0 };
         let mut rows = vec![0usize; copies + 1];
         for entry in manifest.shards.iter().filter(|entry| entry.split == *split) {
             rows[entry.copy] = rows[entry.copy].saturating_add(entry.rows);

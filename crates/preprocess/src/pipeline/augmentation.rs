@@ -4,6 +4,7 @@
 //! fingerprints.
 
 use super::check::Checks;
+use super::copies::Copies;
 use super::limits::{ASPECT, MAGNITUDE, OPS, SIGMA};
 use super::problem::KeyPath;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentSettings {
     /// Augmented copies of every training image (copy 0, the image itself, comes on top). Default 0.
-    pub copies: usize,
+    pub copies: Copies,
     /// Degrees: drawn from [-rotation, rotation]. Default 0.
     pub rotation: f64,
     /// Fractions of width and height: each drawn from [-shift, shift]. Default [0, 0].
@@ -110,7 +111,7 @@ pub struct BlurSettings {
 impl Default for AugmentSettings {
     fn default() -> Self {
         Self {
-            copies: 0,
+            copies: Copies::default(),
             rotation: 0.0,
             shift: [0.0; 2],
             shear: 0.0,
@@ -186,8 +187,22 @@ impl Checks {
         }
     }
 
+    /// What no other setting goes with.
+    pub(super) fn augment_combinations(&mut self, augment: &AugmentSettings) {
+        self.one_policy(augment);
+        if augment.copies == Copies::Fly && augment.random_resized_crop.is_some() {
+            self.add(
+                key(&["random_resized_crop"]),
+                "`preprocess.augment.random_resized_crop` contradicts `preprocess.augment.copies: fly`: crops are taken from \
+                 the originals' pixels, which training does not have"
+                    .to_owned(),
+                "set `copies` to a number, or use `zoom` and `shift` instead of crops",
+            );
+        }
+    }
+
     /// Each of them alone is a whole recipe: torchvision takes one too.
-    pub(super) fn one_policy(&mut self, augment: &AugmentSettings) {
+    fn one_policy(&mut self, augment: &AugmentSettings) {
         if augment.rand_augment.is_some() && augment.trivial_augment {
             self.add(
                 key(&["trivial_augment"]),

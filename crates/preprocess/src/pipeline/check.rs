@@ -1,8 +1,8 @@
 //! Which values are possible. After this, nothing needs to ask whether a setting makes sense.
 
-use super::limits::{self, BATCH_SIZE, COPIES, IMAGE_SIDE, LOSS_TOLERANCE, MEMORY, MINIMUM_IMAGES, SEED};
+use super::limits::{self, BATCH_SIZE, COPIES, CROP_FRACTION, IMAGE_SIDE, LOSS_TOLERANCE, MEMORY, MINIMUM_IMAGES, SEED};
 use super::problem::{KeyPath, Problem};
-use super::{AugmentSettings, GroupBy, ImageSettings, Pipeline, SplitSettings};
+use super::{AugmentSettings, Fit, GroupBy, ImageSettings, Pipeline, SplitSettings};
 use crate::stage::names;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -57,7 +57,7 @@ pub(crate) fn combinations(pipeline: &Pipeline) -> Vec<Problem> {
         );
     }
     checks.batch_fits(pipeline);
-    checks.one_policy(&pipeline.preprocess.augment);
+    checks.augment_combinations(&pipeline.preprocess.augment);
     if pipeline.train.models.is_empty() {
         checks.add(
             KeyPath::of(&["train", "models"]),
@@ -170,6 +170,15 @@ impl Checks {
                 format!("from {} to {} pixels", IMAGE_SIDE.start(), IMAGE_SIDE.end()),
             );
         }
+        let key = || KeyPath::of(&["preprocess", "image", "crop_fraction"]);
+        self.within(key(), image.crop_fraction, CROP_FRACTION);
+        if image.fit == Fit::Pad && image.crop_fraction < 1.0 {
+            self.add(
+                key(),
+                "`preprocess.image.crop_fraction` contradicts `preprocess.image.fit: pad`, which keeps the whole image".to_owned(),
+                "set `fit` to `crop` or `stretch`, or remove `crop_fraction`",
+            );
+        }
     }
 
     /// Sizes that are possible one by one may not be together.
@@ -208,7 +217,7 @@ impl Checks {
     fn augment(&mut self, augment: &AugmentSettings) {
         let key = |name: &str| KeyPath::of(&["preprocess", "augment", name]);
         let AugmentSettings { copies, rotation, shift, shear, zoom, brightness: [low, high], .. } = *augment;
-        self.within(key("copies"), copies, COPIES);
+        self.within(key("copies"), copies.stored(), COPIES);
         let turns = (0.0..=180.0).contains(&rotation);
         self.require(turns, key("rotation"), format!("{rotation} degrees"), "from 0 to 180 degrees");
         for (index, part) in shift.into_iter().enumerate() {

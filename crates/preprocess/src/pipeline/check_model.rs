@@ -3,7 +3,7 @@
 use super::check::Checks;
 use super::limits::{self, EPOCHS, PATIENCE};
 use super::problem::KeyPath;
-use super::{ClassWeights, CopyOrder, ModelSettings, OptimizerChoice, Pipeline, Sampler, Schedule, Tune};
+use super::{ClassWeights, Copies, CopyOrder, ModelSettings, OptimizerChoice, Pipeline, Sampler, Schedule, Tune};
 use std::path::Path;
 
 fn model_key(model: &str, key: &str) -> KeyPath {
@@ -98,12 +98,24 @@ impl Checks {
 
     /// Every pair of a model's settings that is impossible together.
     pub(super) fn model_combinations(&mut self, name: &str, model: &ModelSettings, pipeline: &Pipeline) {
-        if model.augmented && pipeline.preprocess.augment.copies == 0 {
+        let copies = pipeline.preprocess.augment.copies;
+        if model.augmented && !copies.are_any() {
             let key = model_key(name, "augmented");
             self.add(
                 key.clone(),
                 format!("`{key}` is true, but `preprocess.augment.copies` is 0: there are no augmented images"),
-                "set `preprocess.augment.copies` to 1 or more, or `augmented` to false",
+                "set `preprocess.augment.copies` to 1 or more, or to `fly`, or `augmented` to false",
+            );
+        }
+        if model.augmented && copies == Copies::Fly && model.tuned() == Tune::Head {
+            let key = model_key(name, "augmented");
+            self.add(
+                key.clone(),
+                format!(
+                    "`{key}` is true, but the head is fitted to features that are computed once, and \
+                     `preprocess.augment.copies: fly` has other copies in every epoch"
+                ),
+                "set `copies` to a number (3 is usual), or `augmented` to false",
             );
         }
         if model.copies == CopyOrder::Cycle && !model.augmented {
@@ -112,6 +124,14 @@ impl Checks {
                 key.clone(),
                 format!("`{key}` has no effect: the model does not train on augmented copies"),
                 "set `augmented: true`, or remove `copies`",
+            );
+        }
+        if model.copies == CopyOrder::Cycle && model.augmented && copies == Copies::Fly {
+            let key = model_key(name, "copies");
+            self.add(
+                key.clone(),
+                format!("`{key}` has no effect: with `preprocess.augment.copies: fly` every epoch has copies of its own"),
+                "remove the key",
             );
         }
         self.pretrained(name, model);

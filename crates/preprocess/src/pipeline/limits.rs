@@ -8,6 +8,8 @@ use std::ops::RangeInclusive;
 /// Pixels of either side of the images: four times what large networks take. With three channels an image has 50 MB at
 /// most.
 pub const IMAGE_SIDE: RangeInclusive<usize> = 1..=4096;
+/// The part of an image's side that is kept: weights are trained with 0.8 to 1, and a tenth shows another picture.
+pub const CROP_FRACTION: RangeInclusive<f64> = 0.1..=1.0;
 /// Megabytes that images take while they are decoded.
 pub const MEMORY: RangeInclusive<usize> = 50..=1_000_000;
 /// [`MEMORY`] unless the user says otherwise. With what the programs need beside it they stay below 1.5 GB.
@@ -68,7 +70,6 @@ pub const PROFILE_STEPS: RangeInclusive<usize> = 1..=100_000;
 pub(super) fn whole_number_in_words(key: &KeyPath) -> String {
     let range = match key.0.last().map(String::as_str) {
         Some("width" | "height") => &IMAGE_SIDE,
-        Some("copies") => &COPIES,
         Some("ops") => &OPS,
         Some("magnitude") => &MAGNITUDE,
         Some("memory") => &MEMORY,

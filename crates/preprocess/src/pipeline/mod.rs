@@ -10,6 +10,7 @@ pub mod args;
 mod augmentation;
 mod check;
 mod check_model;
+mod copies;
 mod device;
 mod group_by;
 pub mod limits;
@@ -27,6 +28,7 @@ mod split;
 mod tune;
 
 pub use augmentation::{AugmentSettings, BlurSettings, ColorSettings, CropSettings, Fill, RandAugmentSettings};
+pub use copies::Copies;
 pub use device::{DeviceChoice, Precision};
 pub(crate) use group_by::{GROUP, GroupBy};
 pub use model::*;

@@ -70,7 +70,7 @@ pub struct PreprocessSettings {
 
 /// How a decoded image becomes pixels of the model's size. Travels with the model, so that new images are treated
 /// alike.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageSettings {
     /// Pixels. Default 128.
@@ -79,6 +79,9 @@ pub struct ImageSettings {
     pub height: usize,
     /// Default `stretch`.
     pub fit: Fit,
+    /// The part of either side that is kept, in the middle: timm's `crop_pct`. Default 1.
+    #[serde(skip_serializing_if = "is_whole")]
+    pub crop_fraction: f64,
     /// Default `bilinear`.
     pub filter: Filter,
 }
@@ -216,8 +219,13 @@ pub enum Undecidable {
 
 impl Default for ImageSettings {
     fn default() -> Self {
-        Self { width: 128, height: 128, fit: Fit::default(), filter: Filter::default() }
+        Self { width: 128, height: 128, fit: Fit::default(), crop_fraction: 1.0, filter: Filter::default() }
     }
+}
+
+/// Data sets and models of before the key keep their fingerprints.
+fn is_whole(fraction: &f64) -> bool {
+    *fraction == 1.0
 }
 
 fn default_memory() -> usize {

@@ -10,7 +10,7 @@ use super::pixel_store::PixelStore;
 use crate::augment::AUGMENT_VERSION;
 use crate::folder::Folder;
 use crate::manifest::{DuplicateCounts, FORMAT, Manifest, ShardEntry, Unmet};
-use crate::pipeline::{PreprocessSettings, Split};
+use crate::pipeline::{Copies, PreprocessSettings, Split};
 use crate::shard::{self, PlannedShard, Row, StoredRow, Written};
 use crate::stage::error::Context;
 use crate::stage::progress::Progress;
@@ -53,7 +53,7 @@ impl Contents<'_> {
 
     /// Writes the shards that an earlier run has not left whole.
     pub(crate) fn write_shards(&self, place: &ShardsDirectory) -> Result<Vec<ShardEntry>> {
-        let plan = shard::plan(&self.rows(), self.settings.augment.copies, &self.settings.image);
+        let plan = shard::plan(&self.rows(), self.settings.augment.copies.stored(), &self.settings.image);
         let keys = plan.iter().map(|shard| self.key(shard)).collect::<Result<Vec<_>>>()?;
         let mut ledger = Ledger::open(place)?;
         let holds = |shard: &PlannedShard, rows: &[StoredRow]| self.holds(shard, rows);
@@ -130,7 +130,7 @@ impl Contents<'_> {
             .collect();
         // A copy's number does not change copy 0, nor do settings of augmentation.
         let augment = (shard.copy > 0).then(|| {
-            let any_number = crate::pipeline::AugmentSettings { copies: 0, ..self.settings.augment.clone() };
+            let any_number = crate::pipeline::AugmentSettings { copies: Copies::default(), ..self.settings.augment.clone() };
             (AUGMENT_VERSION, any_number, self.settings.split.seed)
         });
         let version = (FORMAT, env!("CARGO_PKG_VERSION"), image::PIXELS_VERSION);

@@ -93,7 +93,7 @@ impl Contents<'_> {
         let Some(images) = shards.iter().find(|shard| shard.copy > 0).map(|shard| &shard.images) else {
             return Ok(None);
         };
-        let copies = self.settings.augment.copies;
+        let copies = self.settings.augment.copies.stored();
         let crops = Crops::create(place, images, copies, &self.settings.image)?;
         let take = |&image| self.crops_of(image, copies, &settings, |copy, pixels| crops.put(image, copy, &pixels));
         images.par_iter().try_for_each(take)?;

@@ -16,7 +16,7 @@ const MOST_COMPRESSED: u64 = 1032;
 /// The disk has less room than the run takes for certain.
 pub(crate) fn check(folder: &Folder, settings: &PreprocessSettings, place: &ShardsDirectory) -> Result<()> {
     let Some(free) = free_bytes(&place.shards) else { return Ok(()) };
-    let (images, copies) = (folder.images.len() as u64, settings.augment.copies as u64);
+    let (images, copies) = (folder.images.len() as u64, settings.augment.copies.stored() as u64);
     let image_bytes = (settings.image.width * settings.image.height * 3) as u64;
     // What an interrupted run has left of either is written over.
     let there = std::fs::metadata(place.state("pixels")).map_or(0, |metadata| metadata.len());

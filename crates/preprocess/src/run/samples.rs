@@ -24,7 +24,7 @@ pub(crate) fn contact_sheet(work: &Contents, place: &ShardsDirectory) -> Result<
         Ok(Sample { class, images: with_copies(work, index, settings)? })
     };
     let mut lines = samples.par_iter().map(line).collect::<Result<Vec<_>>>()?;
-    let families = if settings.copies > 0 { Family::of(settings) } else { Vec::new() };
+    let families = if settings.copies.are_any() { Family::of(settings) } else { Vec::new() };
     if let (Some(&first), true) = (samples.first(), families.len() > 1) {
         let line = |family: &Family| {
             let images = with_copies(work, first, &family.alone(settings))?;
@@ -40,7 +40,7 @@ pub(crate) fn contact_sheet(work: &Contents, place: &ShardsDirectory) -> Result<
 /// An image and its first copies.
 fn with_copies(work: &Contents, index: usize, settings: &AugmentSettings) -> Result<Vec<Pixels>> {
     let (seed, source) = (work.settings.split.seed, &work.folder.images[index].source);
-    let copies = settings.copies.min(contact_sheet::MAX_COPIES);
+    let copies = settings.copies.up_to(contact_sheet::MAX_COPIES);
     let mut images = vec![work.pixels.pixels(index)?];
     match &settings.random_resized_crop {
         None => {

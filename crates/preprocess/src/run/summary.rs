@@ -4,7 +4,7 @@ use super::contents::Contents;
 use super::examined::Examined;
 use crate::folder::Folder;
 use crate::manifest::Manifest;
-use crate::pipeline::Split;
+use crate::pipeline::{Copies, Split};
 use crate::stage::names::shown;
 use crate::{note, say};
 use std::path::Path;
@@ -56,8 +56,11 @@ pub(crate) fn finished(manifest: &Manifest, work: &Contents, shards: &Path, elap
     let rows: usize = manifest.shards.iter().map(|shard| shard.rows).sum();
     let bytes: u64 = manifest.shards.iter().map(|shard| shard.bytes).sum();
     say!(
-        "Wrote {rows} rows (copies: {}) in {} shards, {:.1} MB; {} of {} files rejected.",
-        manifest.settings.augment.copies,
+        "Wrote {rows} rows ({}) in {} shards, {:.1} MB; {} of {} files rejected.",
+        match manifest.settings.augment.copies {
+            Copies::Stored(copies) => format!("copies: {copies}"),
+            Copies::Fly => "copies are made by training".to_owned(),
+        },
         manifest.shards.len(),
         bytes as f64 / 1e6,
         manifest.rejected,

@@ -3,7 +3,7 @@
 
 mod mistakes;
 
-use preprocess::pipeline::{Architecture, Fill, Pipeline};
+use preprocess::pipeline::{Architecture, Copies, Fill, Pipeline};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 
@@ -122,7 +122,7 @@ train:
 fn an_empty_section_has_its_defaults_and_a_mark_at_the_start_does_no_harm() {
     let text = "\u{feff}name: p\r\npreprocess:\r\n  source: d\r\n  augment:\r\ntrain: {models: {m: {architecture: resnet}}}\r\nreport:\r\n";
     let pipeline = load(text.as_bytes(), &[]).expect("valid");
-    assert_eq!((pipeline.preprocess.augment.copies, pipeline.report.gate), (0, None));
+    assert_eq!((pipeline.preprocess.augment.copies, pipeline.report.gate), (Copies::Stored(0), None));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::material::{Material, capitalised};
 use crate::document::{Block, Cell, Column, Section, Table};
 use crate::format::{count, counted};
 use preprocess::manifest::Manifest;
-use preprocess::pipeline::{AugmentSettings, Fill, Filter, Fit, ModelSettings, NearDuplicates, Sampler, Split};
+use preprocess::pipeline::{AugmentSettings, Copies, Fill, Filter, Fit, ModelSettings, NearDuplicates, Sampler, Split};
 
 pub(super) fn section(material: &Material) -> Section {
     let manifest = &material.results.manifest;
@@ -117,12 +117,16 @@ fn settings(manifest: &Manifest) -> String {
         Filter::Bicubic => "bicubic",
         Filter::Lanczos => "Lanczos",
     };
+    let part = match image.crop_fraction {
+        1.0 => String::new(),
+        part => format!("the middle {} % of either side, ", part * 100.0),
+    };
     let together = match split.near_duplicates {
         NearDuplicates::Together => "near-copies kept together",
         NearDuplicates::Ignore => "near-copies not kept together",
     };
     format!(
-        "Images are {fit} to {} x {} pixels ({filter} filter). Settings of the split: {:.0} % validation, {:.0} % test, seed {}, \
+        "Images are {fit} to {} x {} pixels ({part}{filter} filter). Settings of the split: {:.0} % validation, {:.0} % test, seed {}, \
          {together}. {}",
         image.width,
         image.height,
@@ -134,9 +138,11 @@ fn settings(manifest: &Manifest) -> String {
 }
 
 fn augmentation(augment: &AugmentSettings) -> String {
-    if augment.copies == 0 {
-        return "No augmented copies.".to_string();
-    }
+    let copies = match augment.copies {
+        Copies::Stored(0) => return "No augmented copies.".to_string(),
+        Copies::Stored(copies) => counted(copies, "augmented copy", "augmented copies"),
+        Copies::Fly => "A new augmented copy in every epoch".to_string(),
+    };
     let fill = match augment.fill {
         Fill::Nearest => "nearest",
         Fill::Constant => "constant",
@@ -144,9 +150,8 @@ fn augmentation(augment: &AugmentSettings) -> String {
         Fill::Wrap => "wrap",
     };
     format!(
-        "{} of every training image: rotation ±{}°, shift ±{:.0} % and ±{:.0} %, shear ±{}°, zoom ±{:.0} %, brightness {} to {}, \
+        "{copies} of every training image: rotation ±{}°, shift ±{:.0} % and ±{:.0} %, shear ±{}°, zoom ±{:.0} %, brightness {} to {}, \
          horizontal flip {}, fill {fill}{}.",
-        counted(augment.copies, "augmented copy", "augmented copies"),
         augment.rotation,
         100.0 * augment.shift[0],
         100.0 * augment.shift[1],

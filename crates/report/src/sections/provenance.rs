@@ -4,7 +4,7 @@ use super::material::Material;
 use crate::document::{Block, Cell, Column, Section, Table};
 use crate::format::counted;
 use crate::results::ModelResults;
-use preprocess::pipeline::{ClassWeights, CopyOrder, ModelSettings, OptimizerChoice, Sampler, Schedule};
+use preprocess::pipeline::{ClassWeights, Copies, CopyOrder, ModelSettings, OptimizerChoice, Sampler, Schedule};
 
 pub(super) fn section(material: &Material) -> Section {
     let (results, metrics) = (material.results, material.metrics);
@@ -26,7 +26,7 @@ pub(super) fn section(material: &Material) -> Section {
         id: "provenance",
         title: "Provenance".into(),
         blocks: vec![
-            Block::Table(settings_table(&results.models)),
+            Block::Table(settings_table(&results.models, results.manifest.settings.augment.copies)),
             Block::Table(facts),
             Block::Paragraph("All numbers of this report are in metrics.json, for programs.".into()),
             Block::File { path: "metrics.json".into(), label: "metrics.json".into() },
@@ -35,7 +35,7 @@ pub(super) fn section(material: &Material) -> Section {
 }
 
 /// What each model was trained with.
-fn settings_table(models: &[ModelResults]) -> Table {
+fn settings_table(models: &[ModelResults], of_images: Copies) -> Table {
     let mut table = Table::new(["Setting"]);
     table.columns.extend(models.iter().map(|model| Column::text(&model.name)));
     let mut row = |name: &str, value: &dyn Fn(&ModelResults) -> String| {
@@ -44,7 +44,7 @@ fn settings_table(models: &[ModelResults]) -> Table {
         );
     };
     row("Architecture", &|model| model.config.architecture.name().into());
-    row("Trained on augmented copies", &|model| copies(&model.config.settings).into());
+    row("Trained on augmented copies", &|model| copies(&model.config.settings, of_images).into());
     row("Most epochs", &|model| model.config.settings.epochs.to_string());
     row("Early stopping", &|model| match model.config.settings.early_stopping {
         Some(stopping) => format!("after {} epochs without a better validation loss", stopping.patience),
@@ -69,9 +69,10 @@ fn settings_table(models: &[ModelResults]) -> Table {
     table
 }
 
-fn copies(settings: &ModelSettings) -> &'static str {
+fn copies(settings: &ModelSettings, of_images: Copies) -> &'static str {
     match (settings.augmented, settings.copies) {
         (false, _) => "no",
+        (true, _) if of_images == Copies::Fly => "yes, new ones in every epoch",
         (true, CopyOrder::Cycle) => "yes",
         (true, CopyOrder::Mixed) => "yes, mixed with the images themselves",
     }

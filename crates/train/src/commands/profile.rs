@@ -188,6 +188,10 @@ impl Images for Noise {
         0
     }
 
+    fn source(&self, _image: usize) -> &str {
+        "noise"
+    }
+
     fn read_pixels(&self, image: usize, pixels: &mut [u8]) -> Result<()> {
         let noise = |at: usize| (((image * 31 + at) * 2_654_435_761) >> 13) as u8;
         pixels.iter_mut().enumerate().for_each(|(at, pixel)| *pixel = noise(at));

@@ -2,10 +2,22 @@
 
 use crate::data::images::Images;
 use crate::data::shards::Data;
+use preprocess::augment::Augmentation;
 use preprocess::pipeline::CopyOrder;
 use preprocess::stage::random;
 use preprocess::{Error, Result};
 use std::sync::Arc;
+
+/// What a model sees of each training image.
+#[derive(Debug, Clone)]
+pub enum TrainingCopies {
+    /// The image itself.
+    None,
+    /// So many augmented copies, which the shards hold.
+    Stored(usize),
+    /// In each epoch another copy, made when it is read: nothing but the image itself is stored.
+    Fly(Arc<Augmentation>),
+}
 
 /// The training images of one epoch: the same rows in every copy, of which each image shows one.
 #[derive(Debug)]
@@ -15,26 +27,30 @@ pub(crate) struct EpochImages<I> {
     choice: Vec<u16>,
     /// Copies that other epochs show and that come before those of this one.
     before: usize,
-    /// Copies that all epochs together show.
+    /// Copies that all epochs together show; 0 if each shows others.
     all: usize,
+    /// How the images are changed when they are read, and the number of the copy that comes out.
+    fly: Option<(Arc<Augmentation>, usize)>,
 }
 
 impl<I: Images> EpochImages<I> {
-    /// What an epoch (from 0) sees of so many augmented copies; of the images themselves, if there are none.
+    /// What an epoch (from 0) sees.
     ///
     /// # Errors
     /// A copy cannot be read, or does not hold the same images as the others.
     pub(crate) fn of<D: Data<Images = I>>(
         data: &D,
-        (copies, order): (usize, CopyOrder),
+        (copies, order): (&TrainingCopies, CopyOrder),
         seed: u64,
         epoch: usize,
     ) -> Result<Self> {
-        let single = |copy, before, all| Ok(Self { copies: vec![data.train(copy)?], choice: Vec::new(), before, all });
+        let single = |copy, before, all| {
+            Ok(Self { copies: vec![data.train(copy)?], choice: Vec::new(), before, all, fly: None })
+        };
         match (copies, order) {
-            (0, _) => single(0, 0, 1),
-            (copies, CopyOrder::Cycle) => single(1 + epoch % copies, epoch % copies, copies),
-            (copies, CopyOrder::Mixed) => {
+            (TrainingCopies::None | TrainingCopies::Stored(0), _) => single(0, 0, 1),
+            (&TrainingCopies::Stored(copies), CopyOrder::Cycle) => single(1 + epoch % copies, epoch % copies, copies),
+            (&TrainingCopies::Stored(copies), CopyOrder::Mixed) => {
                 let copies = (0..=copies).map(|copy| data.train(copy)).collect::<Result<Vec<_>>>()?;
                 let labels = |images: &I| (0..images.count()).map(|image| images.label(image)).collect::<Vec<_>>();
                 let first = labels(&copies[0]);
@@ -43,7 +59,10 @@ impl<I: Images> EpochImages<I> {
                         .hint("run `preprocess` again with the same pipeline file: it rewrites what is damaged"));
                 }
                 let (choice, all) = (mixed(first.len(), copies.len(), seed, epoch), copies.len());
-                Ok(Self { copies, choice, before: 0, all })
+                Ok(Self { copies, choice, before: 0, all, fly: None })
+            }
+            (TrainingCopies::Fly(augmentation), _) => {
+                single(0, 0, 0).map(|images| Self { fly: Some((Arc::clone(augmentation), 1 + epoch)), ..images })
             }
         }
     }
@@ -71,8 +90,16 @@ impl<I: Images> Images for EpochImages<I> {
         self.copies[0].label(image)
     }
 
+    fn source(&self, image: usize) -> &str {
+        self.copies[0].source(image)
+    }
+
     fn read_pixels(&self, image: usize, pixels: &mut [u8]) -> Result<()> {
-        self.copies[self.choice(image)].read_pixels(image, pixels)
+        self.copies[self.choice(image)].read_pixels(image, pixels)?;
+        if let Some((augmentation, copy)) = &self.fly {
+            augmentation.apply(pixels, self.source(image), *copy);
+        }
+        Ok(())
     }
 
     fn keys(&self) -> usize {

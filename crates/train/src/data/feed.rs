@@ -216,6 +216,10 @@ mod tests {
             image % 7
         }
 
+        fn source(&self, _image: usize) -> &str {
+            "a number"
+        }
+
         fn read_pixels(&self, image: usize, pixels: &mut [u8]) -> Result<()> {
             if self.broken == Some(image) {
                 return Err(Error::new(format!("image {image} is broken")));

@@ -325,7 +325,7 @@ mod tests {
             num_classes: 2,
             num_features: 6,
             label_names: vec!["cat".into(), "猫 \"2\"".into()],
-            image: ImageSettings { width: 30, height: 20, fit: Fit::Crop, filter: Filter::Lanczos },
+            image: ImageSettings { width: 30, height: 20, fit: Fit::Crop, crop_fraction: 0.9, filter: Filter::Lanczos },
             trainable_parameters: 14,
             non_trainable_parameters: 0,
             best_epoch: 2,

@@ -36,7 +36,7 @@ pub(super) fn pretrained_cfg(image: &ImageSettings, graph: &Graph) -> Value {
             Filter::Bicubic => "bicubic",
             Filter::Lanczos => "lanczos",
         },
-        "crop_pct": 1.0,
+        "crop_pct": image.crop_fraction,
         "crop_mode": match image.fit {
             Fit::Stretch => "squash",
             Fit::Crop => "center",
@@ -45,8 +45,8 @@ pub(super) fn pretrained_cfg(image: &ImageSettings, graph: &Graph) -> Value {
     })
 }
 
-/// The keys of transformers' image processors. `ViTImageProcessor` stretches; for the other fits no processor of
-/// theirs does quite the same, so none is named.
+/// The keys of transformers' image processors. `ViTImageProcessor` stretches; for the other fits and for
+/// parts no processor of theirs does quite the same, so none is named.
 pub(super) fn preprocessor(image: &ImageSettings, graph: &Graph) -> Value {
     let standardization = graph.standardization();
     let mut value = json!({
@@ -66,7 +66,9 @@ pub(super) fn preprocessor(image: &ImageSettings, graph: &Graph) -> Value {
         "image_std": standardization.std.map(decimal),
         "fit": image.fit,
     });
-    if image.fit == Fit::Stretch {
+    if image.crop_fraction < 1.0 {
+        value["crop_fraction"] = image.crop_fraction.into();
+    } else if image.fit == Fit::Stretch {
         value["image_processor_type"] = "ViTImageProcessor".into();
     }
     value

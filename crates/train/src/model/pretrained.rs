@@ -7,7 +7,7 @@ use crate::weights::config::WeightsConfig;
 use crate::weights::foreign::{self, Foreign};
 use crate::weights::hub;
 use indexmap::IndexMap;
-use preprocess::pipeline::{Architecture, Filter, ImageSettings};
+use preprocess::pipeline::{Architecture, Filter, Fit, ImageSettings};
 use preprocess::{Error, Result, note};
 use std::path::{Path, PathBuf};
 
@@ -98,6 +98,16 @@ impl Pretrained {
             && filter != image.filter
         {
             note!("the weights were trained on images resized with `{name}`: `preprocess.image.filter` could be that");
+        }
+        if let Some(part) = self.config.crop_pct
+            && (part - image.crop_fraction).abs() > 1e-3
+            && image.fit != Fit::Pad
+        {
+            note!(
+                "the weights are meant for images cut to {part} of either side: `preprocess.image.crop_fraction` could be \
+                 that; it is {}",
+                image.crop_fraction
+            );
         }
     }
 

@@ -1,13 +1,17 @@
 //! What is to be trained: the pipeline file's `train` section, checked against the data set before any work.
 
+use crate::data::copies::TrainingCopies;
 use crate::data::shards::TrainingData;
 use crate::device::cpu::simd;
 use crate::model::pretrained::Pretrained;
 use crate::network::architectures;
 use crate::network::graph::Graph;
 use crate::training::rare_classes::RareClasses;
+use preprocess::augment::Augmentation;
 use preprocess::manifest::Manifest;
-use preprocess::pipeline::{CopyOrder, ImageSettings, ModelSettings, Pipeline, Schedule, Split};
+use preprocess::pipeline::{
+    Copies, CopyOrder, ImageSettings, ModelSettings, Pipeline, PreprocessSettings, Schedule, Split,
+};
 use preprocess::stage::fingerprint;
 use preprocess::{Error, Result};
 use std::path::PathBuf;
@@ -30,8 +34,8 @@ pub struct ModelPlan {
     pub seed: u64,
     /// Images a step.
     pub batch_size: usize,
-    /// Augmented copies to train on; 0 to train on the images themselves.
-    pub copies: usize,
+    /// What is seen of each training image.
+    pub copies: TrainingCopies,
     /// Class names in the order of the labels.
     pub classes: Vec<String>,
     /// Size of the images, and how a raw one gets it.
@@ -54,13 +58,6 @@ impl ModelPlan {
     /// # Errors
     /// Settings that the data set cannot serve: early stopping without a validation split, augmentation without copies.
     pub(crate) fn new(pipeline: &Pipeline, name: &str, settings: &ModelSettings, manifest: &Manifest) -> Result<Self> {
-        let copies = if settings.augmented { manifest.settings.augment.copies } else { 0 };
-        if settings.augmented && copies == 0 {
-            return Err(Error::new(format!(
-                "`train.models.{name}.augmented` is true, but there are no augmented copies"
-            ))
-            .hint("set `preprocess.augment.copies` to 1 or more and run `preprocess` again"));
-        }
         if settings.early_stopping.is_some() && images(manifest, Split::Validation) == 0 {
             return Err(Error::new(format!(
                 "`train.models.{name}.early_stopping` needs a validation split, and it is empty"
@@ -72,7 +69,7 @@ impl ModelPlan {
             settings: settings.clone(),
             seed: pipeline.train.seed,
             batch_size: pipeline.train.batch_size,
-            copies,
+            copies: copies(name, settings, manifest)?,
             classes: manifest.classes.clone(),
             image: manifest.settings.image.clone(),
             dataset_fingerprint: manifest.fingerprint.clone(),
@@ -114,9 +111,9 @@ impl ModelPlan {
         matched.map_err(|error| error.while_doing(format!("`train.models.{}.pretrained` cannot be used", self.name)))
     }
 
-    /// The augmented copies to train on, and how they take turns.
-    pub(crate) fn copies(&self) -> (usize, CopyOrder) {
-        (self.copies, self.settings.copies)
+    /// What is seen of each training image, and how stored copies take turns.
+    pub(crate) fn copies(&self) -> (&TrainingCopies, CopyOrder) {
+        (&self.copies, self.settings.copies)
     }
 
     /// Of all that determines the weights after each epoch. When to stop early is no part of it, and how many epochs
@@ -143,6 +140,24 @@ impl ModelPlan {
         let Some(weights) = &self.pretrained else { return Ok(from_random) };
         let tuning = (settings.tuned(), settings.rate_at(1), settings.rate_at(2));
         fingerprint::of_value(&(from_random, TUNING_VERSION, tuning, &weights.record))
+    }
+}
+
+/// What a model sees of each training image.
+fn copies(name: &str, settings: &ModelSettings, manifest: &Manifest) -> Result<TrainingCopies> {
+    let PreprocessSettings { augment, split, image, .. } = &manifest.settings;
+    match (settings.augmented, augment.copies) {
+        (false, _) => Ok(TrainingCopies::None),
+        (true, Copies::Fly) => Ok(TrainingCopies::Fly(Arc::new(Augmentation {
+            settings: augment.clone(),
+            seed: split.seed,
+            size: [image.width, image.height],
+        }))),
+        (true, Copies::Stored(0)) => {
+            Err(Error::new(format!("`train.models.{name}.augmented` is true, but there are no augmented copies"))
+                .hint("set `preprocess.augment.copies` to 1 or more, or to `fly`, and run `preprocess` again"))
+        }
+        (true, Copies::Stored(copies)) => Ok(TrainingCopies::Stored(copies)),
     }
 }
 
@@ -204,7 +219,7 @@ mod tests {
             settings: ModelSettings { augmented: true, epochs: 3, ..ModelSettings::new(Architecture::Resnet) },
             seed: 1,
             batch_size: 32,
-            copies: 3,
+            copies: TrainingCopies::Stored(3),
             classes: vec!["cat".into(), "dog".into()],
             image: ImageSettings::default(),
             dataset_fingerprint: "d".into(),

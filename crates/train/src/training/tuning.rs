@@ -1,5 +1,6 @@
 //! Pretrained networks: the head first, on features that are computed once; then, where the settings say so, more.
 
+use crate::data::copies::TrainingCopies;
 use crate::data::shards::Data;
 use crate::model::Model;
 use crate::model::history::{EpochScores, EpochTiming};
@@ -13,9 +14,9 @@ use crate::training::fitted::Fitted;
 use crate::training::head::{self, Head};
 use crate::training::plan::ModelPlan;
 use crate::training::step::first_model;
-use preprocess::Result;
 use preprocess::dataset::Rows;
 use preprocess::pipeline::{Split, Tune};
+use preprocess::{Error, Result};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,7 +34,15 @@ pub(crate) fn fit_head<B: Backend, D: Data>(
     let mut model = first_model(plan, device)?;
     announce(plan, &model);
     let started = Instant::now();
-    let head = head_of(plan, data, &mut model, plan.copies, listener)?;
+    let copies = match plan.copies {
+        TrainingCopies::None => 0,
+        TrainingCopies::Stored(copies) => copies,
+        // The pipeline file's reader has refused it.
+        TrainingCopies::Fly(_) => {
+            return Err(Error::new("a head cannot be fitted to copies that change in every epoch"));
+        }
+    };
+    let head = head_of(plan, data, &mut model, copies, listener)?;
     let seconds = started.elapsed().as_secs_f64() / head.path.len().max(1) as f64;
     let scores: Vec<EpochScores> = head.path.iter().zip(1..).map(|(passed, epoch)| row(passed, epoch)).collect();
     let images = head.path.first().map_or(0, |passed| passed.training.images);

@@ -39,6 +39,10 @@ impl Images for Noise {
         image % 3
     }
 
+    fn source(&self, _image: usize) -> &str {
+        "noise"
+    }
+
     fn read_pixels(&self, image: usize, pixels: &mut [u8]) -> Result<()> {
         if self.broken == Some(image) {
             return Err(Error::new(format!("image {image} is broken")));

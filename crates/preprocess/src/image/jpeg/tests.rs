@@ -33,7 +33,7 @@ pub(crate) fn difference(a: &Pixels, b: &Pixels) -> (f64, u8) {
 pub(crate) fn both_ways(bytes: &[u8], factor: usize, fit: Fit) -> (Pixels, Pixels) {
     let full = decode(bytes).expect("a whole file");
     let (width, height) = (full.width / factor, full.height / factor);
-    let settings = ImageSettings { width, height, fit, filter: Filter::Bilinear };
+    let settings = ImageSettings { width, height, fit, ..ImageSettings::default() };
     let reduced = reduced(bytes, factor).expect("a whole file");
     assert!(factor == 1 || reduced.pixels.width < full.width, "not reduced");
     (reduced.resize(&settings), resize(&full, &settings))
@@ -123,7 +123,7 @@ fn every_orientation_is_applied() {
 #[test]
 fn nearest_and_hardly_larger_pictures_are_not_reduced() {
     let bytes = fixture("large-420.jpg");
-    let settings = |side, filter| ImageSettings { width: side, height: side, fit: Fit::Stretch, filter };
+    let settings = |side, filter| ImageSettings { width: side, height: side, filter, ..ImageSettings::default() };
     for settings in [settings(32, Filter::Nearest), settings(54, Filter::Bilinear)] {
         let pixels = load_from_memory(&bytes, &settings).expect("decoded");
         assert_eq!(pixels, resize(&decode(&bytes).expect("decoded"), &settings));

@@ -153,6 +153,11 @@ pub const MISTAKES: &[Mistake] = &[
         "copies: 2\n    trivial_augment: 9",
         "error: `preprocess.augment.trivial_augment` is `9`; it must be `true` or `false` (FILE, line 10)",
     ),
+    in_set(
+        "parts of originals that training does not have",
+        &["preprocess.augment.copies=fly", "preprocess.augment.random_resized_crop={}"],
+        "error: `preprocess.augment.random_resized_crop` contradicts `preprocess.augment.copies: fly`: crops are taken from the originals' pixels, which training does not have (given with --set preprocess.augment.random_resized_crop={})\n  hint: set `copies` to a number, or use `zoom` and `shift` instead of crops",
+    ),
     in_file(
         "two policies",
         "copies: 2",

@@ -25,7 +25,7 @@ pub const MISTAKES: &[Mistake] = &[
         "a misspelt key of a section on one line",
         "height: 48",
         "hieght: 48",
-        "error: unknown key `preprocess.image.hieght` (FILE, line 4)\n  hint: did you mean `height`? the keys of `preprocess.image` are `width`, `height`, `fit`, `filter`",
+        "error: unknown key `preprocess.image.hieght` (FILE, line 4)\n  hint: did you mean `height`? the keys of `preprocess.image` are `width`, `height`, `fit`, `crop_fraction`, `filter`",
     ),
     in_file(
         "a part of the key's name",

@@ -73,7 +73,33 @@ pub const MISTAKES: &[Mistake] = &[
         "augmented without copies",
         "copies: 2",
         "copies: 0",
-        "error: `train.models.resnet.augmented` is true, but `preprocess.augment.copies` is 0: there are no augmented images (FILE, line 16)\n  hint: set `preprocess.augment.copies` to 1 or more, or `augmented` to false",
+        "error: `train.models.resnet.augmented` is true, but `preprocess.augment.copies` is 0: there are no augmented images (FILE, line 16)\n  hint: set `preprocess.augment.copies` to 1 or more, or to `fly`, or `augmented` to false",
+    ),
+    in_file(
+        "copies that are neither a number nor made in passing",
+        "copies: 2",
+        "copies: flying",
+        "error: `preprocess.augment.copies` is the text `flying`; it must be a whole number from 0 to 1000, or `fly` (FILE, line 9)",
+    ),
+    in_set(
+        "an order of copies that are other ones in every epoch",
+        &["preprocess.augment.copies=fly", "train.models.resnet.copies=cycle"],
+        "error: `train.models.resnet.copies` has no effect: with `preprocess.augment.copies: fly` every epoch has copies of its own (given with --set train.models.resnet.copies=cycle)\n  hint: remove the key",
+    ),
+    in_set(
+        "a head fitted to copies that are other ones in every epoch",
+        &["preprocess.augment.copies=fly", "train.models.resnet.pretrained=w", "train.models.resnet.tune=head"],
+        "error: `train.models.resnet.augmented` is true, but the head is fitted to features that are computed once, and `preprocess.augment.copies: fly` has other copies in every epoch (FILE, line 16)\n  hint: set `copies` to a number (3 is usual), or `augmented` to false",
+    ),
+    in_set(
+        "a part of an image that is to be kept whole",
+        &["preprocess.image.fit=pad", "preprocess.image.crop_fraction=0.9"],
+        "error: `preprocess.image.crop_fraction` contradicts `preprocess.image.fit: pad`, which keeps the whole image (given with --set preprocess.image.crop_fraction=0.9)\n  hint: set `fit` to `crop` or `stretch`, or remove `crop_fraction`",
+    ),
+    in_set(
+        "a part that is larger than the whole",
+        &["preprocess.image.crop_fraction=1.14"],
+        "error: `preprocess.image.crop_fraction` is 1.14; it must be from 0.1 to 1 (given with --set preprocess.image.crop_fraction=1.14)",
     ),
     in_file(
         "no epochs",

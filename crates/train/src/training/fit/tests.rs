@@ -1,13 +1,16 @@
 //! Runs of the loop on images made of noise.
 
 use super::*;
+use crate::data::copies::TrainingCopies;
 use crate::model::history::HISTORY_FILE;
 use crate::model::inference::Inference;
 use crate::training::rare_classes::RareClasses;
 use dfdx::tensor::Cpu;
+use preprocess::augment::{self, Augmentation};
+use preprocess::image::Pixels;
 use preprocess::pipeline::{
-    Architecture, ClassWeights, CopyOrder, CutMix, EarlyStopping, ImageSettings, MixUp, ModelSettings, OptimizerChoice,
-    RandomErasing, Restarts,
+    Architecture, AugmentSettings, ClassWeights, CopyOrder, CutMix, EarlyStopping, ImageSettings, MixUp, ModelSettings,
+    OptimizerChoice, RandomErasing, Restarts,
 };
 use preprocess::stage::random;
 use std::collections::{HashMap, HashSet};
@@ -31,6 +34,9 @@ fn halves(validation: usize) -> HalvesData {
     HalvesData { validation: Arc::new(Halves { count: validation, copy: 99, is_mislabelled: true }) }
 }
 
+/// A letter for every image.
+const NAMES: &str = "abcdefghijklmnopqrstuvwxyz";
+
 impl Images for Halves {
     fn count(&self) -> usize {
         self.count
@@ -38,6 +44,10 @@ impl Images for Halves {
 
     fn label(&self, image: usize) -> usize {
         if image == 0 && self.is_mislabelled { 1 } else { image % 2 }
+    }
+
+    fn source(&self, image: usize) -> &str {
+        &NAMES[image..=image]
     }
 
     fn read_pixels(&self, image: usize, pixels: &mut [u8]) -> Result<()> {
@@ -73,7 +83,7 @@ fn plan(architecture: Architecture, epochs: usize, directory: &Path) -> ModelPla
         settings: ModelSettings { augmented, epochs, ..ModelSettings::new(architecture) },
         seed: 5,
         batch_size: 8,
-        copies: if augmented { 2 } else { 0 },
+        copies: TrainingCopies::Stored(if augmented { 2 } else { 0 }),
         classes: vec!["left".into(), "right".into()],
         image: ImageSettings { width: SIDE, height: SIDE, ..ImageSettings::default() },
         dataset_fingerprint: "halves".into(),
@@ -231,7 +241,7 @@ fn an_images_key_tells_its_pixels_from_all_others() {
         ("copies in turn", 3, CopyOrder::Cycle, 3),
         ("copies mixed", 2, CopyOrder::Mixed, 3),
     ] {
-        (plan.copies, plan.settings.copies) = (copies, order);
+        (plan.copies, plan.settings.copies) = (TrainingCopies::Stored(copies), order);
         let mut pixels = HashMap::new();
         for epoch in 0..7 {
             let images = EpochImages::of(&halves(0), plan.copies(), plan.seed, epoch).unwrap();
@@ -246,6 +256,45 @@ fn an_images_key_tells_its_pixels_from_all_others() {
         let different: HashSet<_> = pixels.values().collect();
         assert_eq!((pixels.len(), different.len()), (shown * 21, shown * 21), "{name}");
     }
+}
+
+/// What is made in passing is what shards would hold: the same for any reader, in any order, and other in every epoch.
+#[test]
+fn copies_made_in_passing_are_those_that_would_be_stored() {
+    let augment = AugmentSettings { rotation: 30.0, horizontal_flip: true, ..Default::default() };
+    let augmentation = Augmentation { settings: augment.clone(), seed: 3, size: [SIDE, SIDE] };
+    let copies = TrainingCopies::Fly(Arc::new(augmentation));
+    let read = |images: &dyn Fn(&mut [u8])| {
+        let mut pixels = vec![0; SIDE * SIDE * 3];
+        images(&mut pixels);
+        pixels
+    };
+    let mut different = HashSet::new();
+    for epoch in 0..4 {
+        let images = EpochImages::of(&halves(0), (&copies, CopyOrder::default()), 5, epoch).unwrap();
+        assert_eq!(images.keys(), 0, "no device keeps them");
+        for image in (0..21).rev() {
+            let data = read(&|pixels| halves(0).train(0).unwrap().read_pixels(image, pixels).unwrap());
+            let original = Pixels { width: SIDE, height: SIDE, data };
+            let expected = augment::augment(&original, &augment, 3, &NAMES[image..=image], 1 + epoch).data;
+            assert!(read(&|pixels| images.read_pixels(image, pixels).unwrap()) == expected, "{epoch}, {image}");
+            different.insert(expected);
+        }
+    }
+    assert_eq!(different.len(), 4 * 21);
+}
+
+#[test]
+fn a_run_with_copies_made_in_passing_resumes_as_if_undisturbed() {
+    let of = |directory: &Path, epochs| {
+        let settings = AugmentSettings { rotation: 30.0, ..Default::default() };
+        let copies = TrainingCopies::Fly(Arc::new(Augmentation { settings, seed: 3, size: [SIDE, SIDE] }));
+        ModelPlan { copies, ..plan(Architecture::Resnet, epochs, directory) }
+    };
+    let [whole, resumed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let undisturbed = outcome(&of(whole.path(), 4));
+    outcome(&of(resumed.path(), 2));
+    assert!(outcome(&of(resumed.path(), 4)) == undisturbed);
 }
 
 #[test]
