@@ -105,6 +105,25 @@ fn recipes_train_alike_on_both_devices() {
     }
 }
 
+/// A device that keeps images in its memory must not keep those that never come again.
+#[test]
+fn copies_made_in_passing_are_the_same_on_both_devices() {
+    let bench = tiny();
+    let copies = "preprocess.augment={copies: fly, rotation: 20, shift: [0.1, 0.1]}";
+    let model = "train.models.fly={architecture: resnet, epochs: 2, augmented: true}";
+    bench.stage("preprocess", &["--set", copies]).succeeds();
+    let losses = ["cpu", "cuda"].map(|device| {
+        bench.stage("train", &["--device", device, "--model", "fly", "--set", copies, "--set", model]).succeeds();
+        let losses = history(&bench, "fly", 1);
+        std::fs::remove_dir_all(bench.path("out/models/fly")).unwrap();
+        losses
+    });
+    assert_eq!([losses[0].len(), losses[1].len()], [2; 2]);
+    for (cpu, cuda) in std::iter::zip(&losses[0], &losses[1]) {
+        assert!((cpu - cuda).abs() < 1e-2 * cpu.abs(), "{cpu} on the CPU, {cuda} on CUDA");
+    }
+}
+
 #[test]
 fn a_run_goes_on_on_the_other_device() {
     let bench = tiny();
