@@ -62,7 +62,8 @@ fn copies_made_in_passing_train_as_stored_ones() {
         assert_eq!(rows, copies != "fly", "only the images themselves are stored");
         let report = std::fs::read_to_string(bench.path("out/report/report.md")).unwrap();
         assert_eq!(report.contains("new ones in every epoch"), copies == "fly");
-        ["model.safetensors", "history.csv"].map(|file| std::fs::read(bench.path("out/models/small").join(file)).unwrap())
+        ["model.safetensors", "history.csv"]
+            .map(|file| std::fs::read(bench.path("out/models/small").join(file)).unwrap())
     });
     assert!(stored == passing);
 }

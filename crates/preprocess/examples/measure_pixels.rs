@@ -9,7 +9,9 @@ use preprocess::augment::{Transform, augment, warp_reference};
 use preprocess::duplicates::Signature;
 use preprocess::folder::Folder;
 use preprocess::image::{Decoded, Pixels, decode, decode_for, load, load_from_memory, png};
-use preprocess::pipeline::{AugmentSettings, BlurSettings, ColorSettings, Copies, Fill, ImageSettings, RandAugmentSettings};
+use preprocess::pipeline::{
+    AugmentSettings, BlurSettings, ColorSettings, Copies, Fill, ImageSettings, RandAugmentSettings,
+};
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;

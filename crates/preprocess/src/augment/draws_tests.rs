@@ -45,8 +45,13 @@ fn copies_are_determined_by_seed_image_and_copy() {
 #[test]
 fn old_settings_draw_what_they_drew_whatever_is_beside_them() {
     let image = gradient(17, 11);
-    let old =
-        AugmentSettings { copies: Copies::Stored(1), rotation: 20.0, shift: [0.1; 2], brightness: [0.5, 1.5], ..Default::default() };
+    let old = AugmentSettings {
+        copies: Copies::Stored(1),
+        rotation: 20.0,
+        shift: [0.1; 2],
+        brightness: [0.5, 1.5],
+        ..Default::default()
+    };
     // Nothing of these changes a pixel: what the old settings make shows through.
     let beside = AugmentSettings {
         color: Some(ColorSettings::default()),

@@ -55,9 +55,7 @@ impl Weights {
         let arrays = arrays_of(&file)?;
         let told = find("architecture").and_then(Value::as_str).and_then(known).or_else(|| by_arrays(&arrays));
         match told {
-            Some(architecture) => {
-                Ok(Self { source: source.to_owned(), architecture, filter, crop_fraction, side })
-            }
+            Some(architecture) => Ok(Self { source: source.to_owned(), architecture, filter, crop_fraction, side }),
             None => Err(unknown(&format!("`{source}`"), "the names of its arrays are those of no architecture here")),
         }
     }

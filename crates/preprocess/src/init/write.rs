@@ -29,7 +29,7 @@ pub(super) fn pipeline_file(name: &str, source: &str, look: &Look, weights: Opti
         value(source),
         image(look, weights),
         split(look),
-        augmentation(weights.is_some()),
+        AUGMENTATION,
         if look.damaged.is_empty() {
             ""
         } else {
@@ -143,17 +143,10 @@ fn split(look: &Look) -> String {
 }
 
 /// Copies for what trains more than a head.
-fn augmentation(is_pretrained: bool) -> String {
-    let copies = if is_pretrained { 4 } else { 8 };
-    let why = match is_pretrained {
-        true => "for models with `augmented: true`; without flips where left and right matter (text, numbers)",
-        false => "without flips where left and right matter (text, numbers)",
-    };
-    format!(
-        "  # {why}\n  augment: {{ copies: {copies}, rotation: 10, shift: [0.1, 0.1], zoom: 0.1, brightness: [0.8, 1.2], \
-         horizontal_flip: true }}\n"
-    )
-}
+const AUGMENTATION: &str = "  \
+  # Models with `augmented: true` see a new copy of each image in every epoch. Without flips where left and right matter (text, numbers).
+  augment: { copies: fly, rotation: 10, shift: [0.1, 0.1], zoom: 0.1, brightness: [0.8, 1.2], horizontal_flip: true }
+";
 
 /// The models: what fits, and what is one uncomment away.
 fn models(weights: Option<&Weights>) -> String {

@@ -17,6 +17,9 @@ pub(crate) fn impossible(manifest: &Manifest) -> Option<String> {
             return Some(format!("its images are of {key} {side}"));
         }
     }
+    if !limits::CROP_FRACTION.contains(&image.crop_fraction) {
+        return Some(format!("its images are cut to {} of either side", image.crop_fraction));
+    }
     let copies = manifest.settings.augment.copies.stored();
     if manifest.format != FORMAT || !limits::COPIES.contains(&copies) {
         return Some(format!("it is of format {} and has {copies} copies", manifest.format));
@@ -126,6 +129,8 @@ mod tests {
             ("/classes", json!(["cat"])),
             ("/settings/image", json!({ "width": 1u64 << 32 })),
             ("/settings/image", json!({ "height": 0 })),
+            ("/settings/image", json!({ "crop_fraction": 0 })),
+            ("/settings/image", json!({ "crop_fraction": -0.5 })),
             ("/settings/augment/copies", json!(u64::MAX)),
         ] {
             let mut altered = sample();

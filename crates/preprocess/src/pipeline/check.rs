@@ -1,6 +1,8 @@
 //! Which values are possible. After this, nothing needs to ask whether a setting makes sense.
 
-use super::limits::{self, BATCH_SIZE, COPIES, CROP_FRACTION, IMAGE_SIDE, LOSS_TOLERANCE, MEMORY, MINIMUM_IMAGES, SEED};
+use super::limits::{
+    self, BATCH_SIZE, COPIES, CROP_FRACTION, IMAGE_SIDE, LOSS_TOLERANCE, MEMORY, MINIMUM_IMAGES, SEED,
+};
 use super::problem::{KeyPath, Problem};
 use super::{AugmentSettings, Fit, GroupBy, ImageSettings, Pipeline, SplitSettings};
 use crate::stage::names;
@@ -175,7 +177,8 @@ impl Checks {
         if image.fit == Fit::Pad && image.crop_fraction < 1.0 {
             self.add(
                 key(),
-                "`preprocess.image.crop_fraction` contradicts `preprocess.image.fit: pad`, which keeps the whole image".to_owned(),
+                "`preprocess.image.crop_fraction` contradicts `preprocess.image.fit: pad`, which keeps the whole image"
+                    .to_owned(),
                 "set `fit` to `crop` or `stretch`, or remove `crop_fraction`",
             );
         }

@@ -130,7 +130,9 @@ impl Checks {
             let key = model_key(name, "copies");
             self.add(
                 key.clone(),
-                format!("`{key}` has no effect: with `preprocess.augment.copies: fly` every epoch has copies of its own"),
+                format!(
+                    "`{key}` has no effect: with `preprocess.augment.copies: fly` every epoch has copies of its own"
+                ),
                 "remove the key",
             );
         }

@@ -130,7 +130,8 @@ impl Contents<'_> {
             .collect();
         // A copy's number does not change copy 0, nor do settings of augmentation.
         let augment = (shard.copy > 0).then(|| {
-            let any_number = crate::pipeline::AugmentSettings { copies: Copies::default(), ..self.settings.augment.clone() };
+            let any_number =
+                crate::pipeline::AugmentSettings { copies: Copies::default(), ..self.settings.augment.clone() };
             (AUGMENT_VERSION, any_number, self.settings.split.seed)
         });
         let version = (FORMAT, env!("CARGO_PKG_VERSION"), image::PIXELS_VERSION);

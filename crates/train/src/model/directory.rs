@@ -195,6 +195,10 @@ fn impossible(config: &Config) -> Option<String> {
             _ => format!("`{key}` is {number}; it must be from {} to {}", range.start(), range.end()),
         });
     }
+    let (part, range) = (config.image.crop_fraction, limits::CROP_FRACTION);
+    if !range.contains(&part) {
+        return Some(format!("`image.crop_fraction` is {part}; it must be from {} to {}", range.start(), range.end()));
+    }
     if config.label_names.len() != config.num_classes {
         let names = config.label_names.len();
         return Some(format!("`num_classes` is {} and `label_names` holds {names} names", config.num_classes));
@@ -386,6 +390,11 @@ mod tests {
             ("a class too few", whole.replace("\"num_classes\":2", "\"num_classes\":3"), "`num_classes` is 3"),
             ("a class twice", whole.replace("猫 \\\"2\\\"", "cat"), "`cat` twice"),
             ("another format", whole.replace("\"format\":2", "\"format\":1"), "its format is 1"),
+            (
+                "nothing of an image",
+                whole.replace("\"crop_fraction\":0.9", "\"crop_fraction\":0"),
+                "`image.crop_fraction` is 0",
+            ),
             ("a huge image", whole.replace("\"width\":30", "\"width\":4294967296"), "`image.width` is 4294967296"),
             ("no image", whole.replace("\"height\":20", "\"height\":0"), "`image.height` is 0"),
             ("an epoch that never was", whole.replace("\"best_epoch\":2", "\"best_epoch\":6"), "`best_epoch` is 6"),
