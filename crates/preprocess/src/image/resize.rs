@@ -35,12 +35,14 @@ pub fn resize(pixels: &Pixels, settings: &ImageSettings) -> Pixels {
 /// As [`resize`], of an area alone.
 pub(super) fn fit(pixels: &Pixels, area: &Area, settings: &ImageSettings) -> Pixels {
     let (width, height) = (settings.width, settings.height);
-    let area = &inner_part(area, settings.crop_fraction);
     let options = ResizeOptions::new().resize_alg(algorithm(settings.filter));
     let of = |area: &Area| options.crop(area.left, area.top, area.width, area.height);
     match settings.fit {
-        Fit::Stretch => scale(pixels, width, height, &of(area)),
-        Fit::Crop => scale(pixels, width, height, &of(&centre(area, width as f64 / height as f64))),
+        Fit::Stretch => scale(pixels, width, height, &of(&inner_part(area, settings.crop_fraction))),
+        Fit::Crop => {
+            let centre = centre(area, width as f64 / height as f64);
+            scale(pixels, width, height, &of(&inner_part(&centre, settings.crop_fraction)))
+        }
         Fit::Pad => {
             let (inner_width, inner_height) = inner_size(area.width, area.height, settings);
             pad(&scale(pixels, inner_width, inner_height, &of(area)), width, height)
@@ -48,15 +50,14 @@ pub(super) fn fit(pixels: &Pixels, area: &Area, settings: &ImageSettings) -> Pix
     }
 }
 
-/// The size at which [`resize`] shows the picture, what `crop` cuts off not counted and what `crop_fraction` does
-/// counted: what `pad` leaves of the model's size, all of it otherwise.
+/// The size at which [`resize`] shows the picture, what `crop` cuts off not counted and what `crop_fraction` cuts off
+/// counted: what `pad`, which cuts off nothing, leaves of the model's size; all of it otherwise.
 pub(super) fn shown_size(width: usize, height: usize, settings: &ImageSettings) -> (usize, usize) {
     let whole = |side: usize| (side as f64 / settings.crop_fraction).ceil() as usize;
-    let (width, height) = match settings.fit {
-        Fit::Stretch | Fit::Crop => (settings.width, settings.height),
+    match settings.fit {
+        Fit::Stretch | Fit::Crop => (whole(settings.width), whole(settings.height)),
         Fit::Pad => inner_size(width as f64, height as f64, settings),
-    };
-    (whole(width), whole(height))
+    }
 }
 
 /// The largest size with the picture's aspect ratio that fits into the model's.

@@ -128,12 +128,14 @@ fn agrees(pixels: &Pixels, settings: &ImageSettings) {
         Fit::Crop => centre(&whole, settings.width as f64 / settings.height as f64),
         _ => whole,
     };
-    let cut = |start: f64, length: f64| start + length * (1.0 - settings.crop_fraction) / 2.0;
+    // `pad` keeps the whole.
+    let kept = if settings.fit == Fit::Pad { 1.0 } else { settings.crop_fraction };
+    let cut = |start: f64, length: f64| start + length * (1.0 - kept) / 2.0;
     let area = Area {
         left: cut(area.left, area.width),
         top: cut(area.top, area.height),
-        width: area.width * settings.crop_fraction,
-        height: area.height * settings.crop_fraction,
+        width: area.width * kept,
+        height: area.height * kept,
     };
     let all = ImageSettings { crop_fraction: 1.0, ..settings.clone() };
     let (inner_width, inner_height) = shown_size(pixels.width, pixels.height, &all);
