@@ -10,10 +10,12 @@
 //! - [`network`]: a description as data, and a network with weights that runs it;
 //! - [`model`]: a network with all it takes to be used on images, and its directory;
 //! - [`training`]: from batches to trained weights, epoch by epoch;
+//! - [`audit`]: what can be told of each image from frozen features;
 //! - [`commands`]: what the sub-commands do.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod audit;
 pub mod cli;
 pub mod commands;
 pub mod data;
