@@ -1,3 +1,130 @@
-//! What can be told of each image of a data set from frozen features and from its pixels, for the report's audit.
+//! What can be told of each image of a data set from frozen features and from its pixels, for the report's audit:
+//! what a head says that has not seen it, the images that are most like it, the copies of it, what its pixels show.
+//!
+//! Judging is the report's work. Here is what needs a network, a device and the pixels.
 
+mod copies;
 pub mod evidence;
+mod held_out;
+mod neighbours;
+mod pictures;
+mod registration;
+mod source;
+mod thumbnail;
+
+use crate::data::shards::TrainingData;
+use crate::device::cpu::simd;
+use crate::ops::Backend;
+use crate::training::plan::ModelPlan;
+use evidence::{AUDIT_DIRECTORY, AUDIT_FILE, EVIDENCE_FILE, Evidence, FORMAT, ImageEvidence, Record};
+use preprocess::dataset::Rows;
+use preprocess::pipeline::{Pipeline, Split};
+use preprocess::split::{FoldItem, folds};
+use preprocess::stage::error::Context;
+use preprocess::stage::{files, fingerprint, names};
+use preprocess::{Result, say};
+use source::Source;
+use std::sync::Arc;
+
+/// Changed whenever the same images and features give other evidence.
+const AUDIT_VERSION: u32 = 1;
+
+/// Gathers the evidence of a pipeline's data set, unless it is there. `plans` are of all models of the pipeline; where
+/// none is pretrained, and none trained yet, there is nothing to take features from, and nothing is done.
+///
+/// # Errors
+/// An image cannot be read, the device fails, the disk refuses, or the run is interrupted.
+pub(crate) fn run<B: Backend>(pipeline: &Pipeline, plans: &[ModelPlan], data: &TrainingData, device: &B) -> Result<()> {
+    let Some(source) = Source::of(plans) else { return Ok(()) };
+    let record = record(pipeline, &source, data)?;
+    let directory = files::make_directories(&pipeline.output, &[AUDIT_DIRECTORY])?;
+    for name in [AUDIT_FILE, EVIDENCE_FILE] {
+        let file = directory.join(name);
+        files::refuse_unless_plain(&file).context(|| format!("cannot write `{}`", names::path(&file)))?;
+    }
+    let before = Evidence::read(&pipeline.output);
+    if before.is_ok_and(|before| before.record.fingerprint == record.fingerprint) {
+        say!("audit: up to date in `{}`", directory.display());
+        return Ok(());
+    }
+    gather(record, &source, pipeline, data, device)?.write(&directory)?;
+    say!("audit: evidence in `{}`; `report` says what it shows", directory.display());
+    Ok(())
+}
+
+/// All but the penalty and the checksum of the evidence.
+fn record(pipeline: &Pipeline, source: &Source<'_>, data: &TrainingData) -> Result<Record> {
+    let manifest = data.manifest();
+    let split = &pipeline.preprocess.split;
+    let version = (AUDIT_VERSION, FORMAT, env!("CARGO_PKG_VERSION"), simd::is_reference());
+    let decides = (version, &manifest.fingerprint, &source.told, &source.checksum, split.folds, split.seed);
+    Ok(Record {
+        format: FORMAT,
+        fingerprint: fingerprint::of_value(&decides)?,
+        dataset_fingerprint: manifest.fingerprint.clone(),
+        classes: manifest.classes.clone(),
+        features: source.told.clone(),
+        folds: split.folds,
+        penalty: 0.0,
+        evidence: String::new(),
+    })
+}
+
+fn gather<B: Backend>(
+    record: Record,
+    source: &Source<'_>,
+    pipeline: &Pipeline,
+    data: &TrainingData,
+    device: &B,
+) -> Result<Evidence> {
+    let splits = source::all_images(data)?;
+    let rows: Vec<&Rows> = splits.iter().map(|(_, rows)| rows.as_ref()).collect();
+    let image = &data.manifest().settings.image;
+    let size = [image.width, image.height];
+    let features = source.features(&splits, device)?;
+    let fold_of = fold_of_each(&splits, record.folds, pipeline.preprocess.split.seed);
+    let held_out = held_out::judge(&features, &fold_of, (record.folds, record.classes.len()), device)?;
+    let similar = neighbours::similar(&features, device)?;
+    drop(features);
+    let pictures = pictures::read(&rows, size)?;
+    let mut copies = copies::find(&similar, &pictures, &rows, size)?.into_iter();
+    let mut probabilities = held_out.probabilities.into_iter();
+    let mut known = fold_of.into_iter().zip(similar).zip(pictures);
+    let mut images = Vec::new();
+    for (split, rows) in &splits {
+        for row in 0..rows.len() {
+            let Some(((fold, similar), picture)) = known.next() else { break };
+            images.push(ImageEvidence {
+                path: rows.source(row).to_owned(),
+                content: rows.content(row).to_owned(),
+                pixels: picture.pixels,
+                split: *split,
+                group: rows.group(row),
+                label: rows.label(row),
+                fold,
+                probabilities: probabilities.next().unwrap_or_default(),
+                neighbours: similar.neighbours,
+                copies: copies.next().unwrap_or_default(),
+                typicality: similar.typicality,
+                picture: picture.statistics,
+            });
+        }
+    }
+    Ok(Evidence { record: Record { penalty: held_out.penalty, ..record }, images })
+}
+
+/// The fold of each image, one split after another; none for the test split.
+fn fold_of_each(splits: &[(Split, Arc<Rows>)], count: usize, seed: u64) -> Vec<Option<usize>> {
+    let divided = splits.iter().filter(|(split, _)| *split != Split::Test);
+    let items = divided.flat_map(|(_, rows)| {
+        (0..rows.len()).map(|row| FoldItem {
+            label: rows.label(row),
+            group: rows.group(row),
+            content: rows.content(row),
+        })
+    });
+    let items: Vec<FoldItem<'_>> = items.collect();
+    let mut folds = folds(&items, count, seed).into_iter();
+    let images = splits.iter().flat_map(|(split, rows)| (0..rows.len()).map(move |_| *split));
+    images.map(|split| if split == Split::Test { None } else { folds.next() }).collect()
+}

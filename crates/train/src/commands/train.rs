@@ -1,5 +1,6 @@
 //! `train`: every model of the pipeline file, one after another.
 
+use crate::audit;
 use crate::commands::console::Console;
 use crate::data::shards::{Data, TrainingData};
 use crate::model::directory::{self, Config, FORMAT, PREPROCESSOR_FILE, RunRecord, WEIGHTS_FILE};
@@ -42,6 +43,7 @@ pub(crate) fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B)
     for plan in &plans {
         train(plan, &data, device)?;
     }
+    audit_of(pipeline, names, &plans, &data, device)?;
     if !names.is_empty() {
         // Of the models that were not asked for it is not known which caches they use.
         return Ok(());
@@ -49,6 +51,22 @@ pub(crate) fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B)
     let used = plans.iter().filter(|plan| plan.pretrained.is_some());
     let used: Vec<String> = used.map(|plan| Ok(tuning::cache(plan)?.name().to_owned())).collect::<Result<_>>()?;
     features::sweep(&pipeline.output, &used)
+}
+
+/// The audit is of the data set and not of a model, so it is the same whichever models were named.
+fn audit_of<B: Backend>(
+    pipeline: &Pipeline,
+    names: &[String],
+    plans: &[ModelPlan],
+    data: &TrainingData,
+    device: &B,
+) -> Result<()> {
+    let gathered = if names.is_empty() {
+        audit::run(pipeline, plans, data, device)
+    } else {
+        audit::run(pipeline, &plan::plan(pipeline, &[], data)?, data, device)
+    };
+    gathered.map_err(|error| error.while_doing("the audit of the data set failed; the models are finished"))
 }
 
 fn train<B: Backend>(plan: &ModelPlan, data: &TrainingData, device: &B) -> Result<()> {

@@ -41,6 +41,11 @@ pub(crate) struct Features {
 }
 
 impl Features {
+    fn new<I: Images>(dim: usize, values: Vec<f32>, images: &Arc<I>) -> Self {
+        let (labels, groups) = (0..images.count()).map(|image| (images.label(image), images.group(image))).unzip();
+        Self { dim, values, labels, groups }
+    }
+
     /// Those of all of `parts`, one after another.
     pub(crate) fn joined(parts: Vec<Self>) -> Self {
         let dim = parts.first().map_or(0, |part| part.dim);
@@ -53,19 +58,28 @@ impl Features {
         all
     }
 
+    /// Those of the image in this place.
+    pub(crate) fn row(&self, image: usize) -> &[f32] {
+        &self.values[image * self.dim..(image + 1) * self.dim]
+    }
+
+    /// Those of the images in these places.
+    pub(crate) fn select(&self, images: &[usize]) -> Self {
+        Self {
+            dim: self.dim,
+            values: images.iter().flat_map(|&image| self.row(image)).copied().collect(),
+            labels: images.iter().map(|&image| self.labels[image]).collect(),
+            groups: images.iter().map(|&image| self.groups[image]).collect(),
+        }
+    }
+
     /// All but a fifth of the images, and that fifth. Groups stay whole: which fifth one belongs to follows from its
     /// number alone.
     pub(crate) fn without_a_fifth(&self) -> (Self, Self) {
         let in_fifth = |group: u64| random::stream(group, "fifth", &[]).below(5) == 0;
         let part = |wanted: bool| {
             let rows = (0..self.labels.len()).filter(|&row| in_fifth(self.groups[row]) == wanted);
-            let mut part = Self { dim: self.dim, values: Vec::new(), labels: Vec::new(), groups: Vec::new() };
-            for row in rows {
-                part.values.extend_from_slice(&self.values[row * self.dim..(row + 1) * self.dim]);
-                part.labels.push(self.labels[row]);
-                part.groups.push(self.groups[row]);
-            }
-            part
+            self.select(&rows.collect::<Vec<_>>())
         };
         (part(false), part(true))
     }
@@ -108,7 +122,6 @@ impl FeatureCache {
     ) -> Result<Features> {
         let file = self.directory.join(format!("{split}-{copy:05}.safetensors"));
         let name = if copy == 0 { format!("{split} images") } else { format!("{split} images, copy {copy}") };
-        let (labels, groups) = (0..images.count()).map(|image| (images.label(image), images.group(image))).unzip();
         let dim = inference.model.network.graph().features();
         let values = match self.read(&file, [images.count(), dim]) {
             Some(values) => values,
@@ -121,7 +134,7 @@ impl FeatureCache {
                 values
             }
         };
-        Ok(Features { dim, values, labels, groups })
+        Ok(Features::new(dim, values, images))
     }
 
     fn read(&self, file: &Path, shape: [usize; 2]) -> Option<Vec<f32>> {
@@ -144,6 +157,20 @@ impl FeatureCache {
         hasher.update(self.fingerprint.as_bytes()).update(&arrays::little_endian(&array.values));
         hasher.finalize().to_hex().to_string()
     }
+}
+
+/// The features of `images`, which nothing keeps.
+///
+/// # Errors
+/// An image cannot be read, the device fails, or the run is interrupted.
+pub(crate) fn of_images<B: Backend, I: Images>(
+    name: &str,
+    images: &Arc<I>,
+    inference: &mut Inference<'_, B>,
+    batch_size: usize,
+) -> Result<Features> {
+    let values = compute(&format!("{name} images"), images, inference, batch_size)?;
+    Ok(Features::new(inference.model.network.graph().features(), values, images))
 }
 
 /// The beginning of a fingerprint, which names a directory.

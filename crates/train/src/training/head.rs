@@ -81,13 +81,41 @@ pub(crate) fn fit<B: Backend>(
     classes: (usize, &RareClasses),
     device: &B,
 ) -> Result<Head> {
+    let penalty = choose_penalty(training, validation, classes, device)?;
     let scaling = Scaling::of(training);
-    let held_back = if validation.labels.is_empty() { Some(training.without_a_fifth()) } else { None };
-    let penalty = match &held_back {
-        Some((most, fifth)) => choose(&scaling, most, fifth, classes, device)?,
-        None => choose(&scaling, training, validation, classes, device)?,
-    };
     fit_with(penalty, &scaling, training, validation, classes, device)
+}
+
+/// The λ whose fit to `training` does best on `validation`; where there are no validation images, on a fifth of the
+/// training images.
+///
+/// # Errors
+/// As [`fit`].
+pub(crate) fn choose_penalty<B: Backend>(
+    training: &Features,
+    validation: &Features,
+    classes: (usize, &RareClasses),
+    device: &B,
+) -> Result<f64> {
+    let scaling = Scaling::of(training);
+    if !validation.labels.is_empty() {
+        return choose(&scaling, training, validation, classes, device);
+    }
+    let (most, fifth) = training.without_a_fifth();
+    choose(&scaling, &most, &fifth, classes, device)
+}
+
+/// The head of a λ that is given.
+///
+/// # Errors
+/// As [`fit`].
+pub(crate) fn fit_at<B: Backend>(
+    penalty: f64,
+    training: &Features,
+    classes: (usize, &RareClasses),
+    device: &B,
+) -> Result<Head> {
+    fit_with(penalty, &Scaling::of(training), training, &training.select(&[]), classes, device)
 }
 
 /// The head of one λ.
