@@ -89,10 +89,13 @@ pub struct ImageEvidence {
     pub fold: Option<usize>,
     /// What a head says that was fitted without it and without all images of its fold; one for every class.
     pub probabilities: Vec<f32>,
-    /// The images with the most similar features, the most similar first, with the cosine of the angle between the two.
+    /// What heads and neighbours say together, both without the images that are confidently of another class than their
+    /// label's: what the label is judged by. One for every class.
+    pub label_probabilities: Vec<f32>,
+    /// The ten images of other groups with the most similar features, the most similar first, with the cosine of the angle between the two.
     pub neighbours: Vec<Neighbour>,
-    /// Rows of images that are copies of it, cropped, mirrored, recoloured or pressed again, whether the search for
-    /// near-copies has found them too or not.
+    /// Rows of images of other groups that are copies of it, cropped, mirrored, recoloured or pressed again: what the search for
+    /// near-copies has not found.
     pub copies: Vec<usize>,
     /// Mean cosine to the five most similar images of its class that belong to other groups; none where the class has
     /// no others.
@@ -203,6 +206,7 @@ fn schema() -> Schema {
         number("label"),
         number("fold"),
         Field::new("probabilities", list_of(DataType::Float32), true),
+        Field::new("label_probabilities", list_of(DataType::Float32), true),
         Field::new("neighbours", list_of(DataType::Int64), true),
         Field::new("similarities", list_of(DataType::Float32), true),
         Field::new("copies", list_of(DataType::Int64), true),
@@ -234,6 +238,7 @@ fn encode(images: &[ImageEvidence]) -> parquet::errors::Result<Vec<u8>> {
         number(|image| Some(image.label)),
         number(|image| image.fold),
         reals(images, |image| image.probabilities.clone()),
+        reals(images, |image| image.label_probabilities.clone()),
         numbers(images, |image| image.neighbours.iter().map(|neighbour| neighbour.row).collect()),
         reals(images, |image| image.neighbours.iter().map(|neighbour| neighbour.similarity).collect()),
         numbers(images, |image| image.copies.clone()),
@@ -294,7 +299,8 @@ fn impossible(image: &ImageEvidence, rows: usize, record: &Record) -> Option<Str
     if image.label >= classes {
         return Some(format!("is of class {} of {classes}", image.label));
     }
-    if image.probabilities.len() != classes || !image.probabilities.iter().all(is_probability) {
+    let are_whole = |said: &[f32]| said.len() == classes && said.iter().all(is_probability);
+    if !are_whole(&image.probabilities) || !are_whole(&image.label_probabilities) {
         return Some(format!("has not {classes} probabilities"));
     }
     if image.fold.is_some_and(|fold| fold >= folds) || (image.fold.is_none() != (image.split == Split::Test)) {
@@ -354,6 +360,7 @@ fn append(batch: &RecordBatch, images: &mut Vec<ImageEvidence>) -> Result<(), St
             label: number("label")?,
             fold: optional("fold")?,
             probabilities: reals("probabilities")?,
+            label_probabilities: reals("label_probabilities")?,
             neighbours: neighbours.map(|(row, similarity)| Neighbour { row, similarity }).collect(),
             copies: numbers("copies")?,
             typicality: real("typicality")?,

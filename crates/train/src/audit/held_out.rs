@@ -15,51 +15,56 @@ use preprocess::stage::progress::Progress;
 /// λ where all images lie in one fold and there is nothing to choose by.
 const UNCHOSEN_PENALTY: f64 = 1.0;
 
-/// Probabilities of each image.
+/// The features of a data set, divided into folds.
 #[derive(Debug)]
-pub(super) struct HeldOut {
-    /// One for every class, of each image in its order.
-    pub probabilities: Vec<Vec<f32>>,
-    /// λ of the heads.
-    pub penalty: f64,
+pub(super) struct Divided<'a> {
+    pub features: &'a Features,
+    /// The fold of each image; none for the test split.
+    pub fold_of: &'a [Option<usize>],
+    pub folds: usize,
+    pub classes: usize,
 }
 
-/// Judges every image. `fold_of` has the fold of each, none for the test split. One λ serves all heads: the one that does
-/// best on the first fold.
-///
-/// # Errors
-/// The device fails, or the run is interrupted.
-pub(super) fn judge<B: Backend>(
-    features: &Features,
-    fold_of: &[Option<usize>],
-    (folds, classes): (usize, usize),
-    device: &B,
-) -> Result<HeldOut> {
-    let rare = RareClasses::default();
-    let select = |wanted: &dyn Fn(Option<usize>) -> bool| {
-        features.select(&(0..fold_of.len()).filter(|&row| wanted(fold_of[row])).collect::<Vec<_>>())
-    };
-    let first = select(&|fold| fold == Some(0));
-    let others = select(&|fold| fold.is_some_and(|fold| fold != 0));
-    let penalty = if others.labels.is_empty() {
-        UNCHOSEN_PENALTY
-    } else {
-        head::choose_penalty(&others, &first, (classes, &rare), device)?
-    };
-    let progress = Progress::new("judging images held back", folds as u64 + 1, "heads");
-    let mut probabilities = vec![vec![1.0 / classes as f32; classes]; fold_of.len()];
-    for held_back in (0..folds).map(Some).chain([None]) {
-        let training = select(&|fold| fold.is_some() && fold != held_back);
-        let rows = (0..fold_of.len()).filter(|&row| fold_of[row] == held_back);
-        let rows: Vec<usize> = rows.collect();
-        // With nothing to learn from, or nothing to judge, what was there stays: all classes alike.
-        if !training.labels.is_empty() && !rows.is_empty() {
-            let head = head::fit_at(penalty, &training, (classes, &rare), device)?;
-            rows.into_iter().for_each(|row| probabilities[row] = said(&head, features.row(row)));
-        }
-        progress.advance(1);
+impl Divided<'_> {
+    fn select(&self, wanted: impl Fn(usize) -> bool) -> Features {
+        self.features.select(&(0..self.fold_of.len()).filter(|&row| wanted(row)).collect::<Vec<_>>())
     }
-    Ok(HeldOut { probabilities, penalty })
+
+    /// λ for all heads: the one that does best on the first fold.
+    ///
+    /// # Errors
+    /// The device fails, or the run is interrupted.
+    pub(super) fn penalty<B: Backend>(&self, device: &B) -> Result<f64> {
+        let first = self.select(|row| self.fold_of[row] == Some(0));
+        let others = self.select(|row| self.fold_of[row].is_some_and(|fold| fold != 0));
+        if others.labels.is_empty() {
+            return Ok(UNCHOSEN_PENALTY);
+        }
+        head::choose_penalty(&others, &first, (self.classes, &RareClasses::default()), device)
+    }
+
+    /// Judges every image: one probability for every class. Heads are not fitted to the images that are `left_out`.
+    ///
+    /// # Errors
+    /// The device fails, or the run is interrupted.
+    pub(super) fn judge<B: Backend>(&self, penalty: f64, left_out: &[bool], device: &B) -> Result<Vec<Vec<f32>>> {
+        let (features, rare) = (self.features, RareClasses::default());
+        let progress = Progress::new("judging images held back", self.folds as u64 + 1, "heads");
+        // With nothing to learn from, all classes are alike.
+        let mut probabilities = vec![vec![1.0 / self.classes as f32; self.classes]; self.fold_of.len()];
+        for held_back in (0..self.folds).map(Some).chain([None]) {
+            let is_taught =
+                |row: usize| self.fold_of[row].is_some() && self.fold_of[row] != held_back && !left_out[row];
+            let training = self.select(is_taught);
+            let rows: Vec<usize> = (0..self.fold_of.len()).filter(|&row| self.fold_of[row] == held_back).collect();
+            if !training.labels.is_empty() && !rows.is_empty() {
+                let head = head::fit_at(penalty, &training, (self.classes, &rare), device)?;
+                rows.into_iter().for_each(|row| probabilities[row] = said(&head, features.row(row)));
+            }
+            progress.advance(1);
+        }
+        Ok(probabilities)
+    }
 }
 
 fn said(head: &Head, features: &[f32]) -> Vec<f32> {

@@ -3,9 +3,11 @@
 //!
 //! Judging is the report's work. Here is what needs a network, a device and the pixels.
 
+pub mod confident;
 mod copies;
 pub mod evidence;
 mod held_out;
+mod labels;
 mod neighbours;
 mod pictures;
 mod registration;
@@ -17,6 +19,7 @@ use crate::device::cpu::simd;
 use crate::ops::Backend;
 use crate::training::plan::ModelPlan;
 use evidence::{AUDIT_DIRECTORY, AUDIT_FILE, EVIDENCE_FILE, Evidence, FORMAT, ImageEvidence, Record};
+use held_out::Divided;
 use preprocess::dataset::Rows;
 use preprocess::pipeline::{Pipeline, Split};
 use preprocess::split::{FoldItem, folds};
@@ -28,6 +31,9 @@ use std::sync::Arc;
 
 /// Changed whenever the same images and features give other evidence.
 const AUDIT_VERSION: u32 = 1;
+
+/// Neighbours of each image that the report learns of.
+const SHOWN: usize = 10;
 
 /// Gathers the evidence of a pipeline's data set, unless it is there. `plans` are of all models of the pipeline; where
 /// none is pretrained, and none trained yet, there is nothing to take features from, and nothing is done.
@@ -83,17 +89,19 @@ fn gather<B: Backend>(
     let size = [image.width, image.height];
     let features = source.features(&splits, device)?;
     let fold_of = fold_of_each(&splits, record.folds, pipeline.preprocess.split.seed);
-    let held_out = held_out::judge(&features, &fold_of, (record.folds, record.classes.len()), device)?;
     let similar = neighbours::similar(&features, device)?;
+    let (folds, classes) = (record.folds, record.classes.len());
+    let divided = Divided { features: &features, fold_of: &fold_of, folds, classes };
+    let judged = labels::judge(&divided, &similar, device)?;
     drop(features);
     let pictures = pictures::read(&rows, size)?;
     let mut copies = copies::find(&similar, &pictures, &rows, size)?.into_iter();
-    let mut probabilities = held_out.probabilities.into_iter();
+    let mut said = judged.probabilities.into_iter().zip(judged.label_probabilities);
     let mut known = fold_of.into_iter().zip(similar).zip(pictures);
     let mut images = Vec::new();
     for (split, rows) in &splits {
         for row in 0..rows.len() {
-            let Some(((fold, similar), picture)) = known.next() else { break };
+            let (Some(((fold, similar), picture)), Some(said)) = (known.next(), said.next()) else { break };
             images.push(ImageEvidence {
                 path: rows.source(row).to_owned(),
                 content: rows.content(row).to_owned(),
@@ -102,15 +110,16 @@ fn gather<B: Backend>(
                 group: rows.group(row),
                 label: rows.label(row),
                 fold,
-                probabilities: probabilities.next().unwrap_or_default(),
-                neighbours: similar.neighbours,
+                probabilities: said.0,
+                label_probabilities: said.1,
+                neighbours: similar.neighbours.into_iter().take(SHOWN).collect(),
                 copies: copies.next().unwrap_or_default(),
                 typicality: similar.typicality,
                 picture: picture.statistics,
             });
         }
     }
-    Ok(Evidence { record: Record { penalty: held_out.penalty, ..record }, images })
+    Ok(Evidence { record: Record { penalty: judged.penalty, ..record }, images })
 }
 
 /// The fold of each image, one split after another; none for the test split.

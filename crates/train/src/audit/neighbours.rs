@@ -16,8 +16,8 @@ use preprocess::stage::interrupt;
 use preprocess::stage::progress::Progress;
 use rayon::prelude::*;
 
-/// Neighbours that are kept of each image.
-pub(super) const NEIGHBOURS: usize = 10;
+/// Neighbours of an image that have a vote on its label.
+pub(super) const NEIGHBOURS: usize = 30;
 
 /// Images of its class that decide how typical an image is.
 const OF_CLASS: usize = 5;
