@@ -12,6 +12,8 @@
 #   make bench-peers                    ours beside PyTorch, Keras, Pillow, OpenCV; needs PEERS_PYTHON (docs/performance.md)
 #   make ablation                       what each part of a recipe gives: trains the models of pipelines/ablation from SEEDS='1 2 3'; hours,
 #                                       goes on where it was interrupted; TRASHNET=DIR, SIMPSONS=DIR, WEIGHTS, ONLY, DEVICE (docs/recipes.md)
+#   make bench-audit                    whether the audit finds labels that were changed and copies that were planted, beside cleanlab where
+#                                       PEERS_PYTHON has it; TRASHNET=DIR, SIMPSONS=DIR, WEIGHTS, SEEDS, ONLY (docs/report.md)
 #   make deps-check                     licences and known faults of the crates that we depend on, by cargo-deny, which it installs into
 #                                       target/tools the first time (not in CI; the list of known faults is fetched from the RustSec project)
 #   make clean                          removes target/ (runs/ stays)
@@ -36,7 +38,7 @@ GPUS ?= sm_80 sm_90
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/release
 
-.PHONY: build pipeline preprocess train report check accept test fuzz lint bench bench-peers ablation deps-check clean
+.PHONY: build pipeline preprocess train report check accept test fuzz lint bench bench-peers bench-audit ablation deps-check clean
 .PHONY: cuda-root cuda-toolkit cuda-kernels cuda-emulator test-cuda cuda-check
 
 # With CUDA=1, what cargo builds needs the toolkit. dfdx and cudarc find it by CUDA_ROOT, but look at the unset ones first.
@@ -86,7 +88,7 @@ lint:
 bench bench-peers cuda-check: export IMAGES := $(if $(IMAGES),$(abspath $(IMAGES)))
 bench bench-peers cuda-check: export ONLY := $(ONLY)
 bench bench-peers: export TRAIN_SIMD := $(or $(SIMD),$(TRAIN_SIMD),avx512)
-bench-peers cuda-check: export PEERS_PYTHON := $(if $(findstring /,$(PEERS_PYTHON)),$(abspath $(PEERS_PYTHON)),$(PEERS_PYTHON))
+bench-peers bench-audit cuda-check: export PEERS_PYTHON := $(if $(findstring /,$(PEERS_PYTHON)),$(abspath $(PEERS_PYTHON)),$(PEERS_PYTHON))
 
 bench: build
 	$(CARGO) bench --locked -p report $(FEATURES) --bench stages
@@ -94,14 +96,17 @@ bench: build
 bench-peers: build
 	$(CARGO) bench --locked -p report $(FEATURES) --bench peers
 
-ablation: export ONLY := $(ONLY)
-ablation: export TRASHNET := $(if $(TRASHNET),$(abspath $(TRASHNET)))
-ablation: export SIMPSONS := $(if $(SIMPSONS),$(abspath $(SIMPSONS)))
-ablation: export SEEDS := $(SEEDS)
+ablation bench-audit: export ONLY := $(ONLY)
+ablation bench-audit: export TRASHNET := $(if $(TRASHNET),$(abspath $(TRASHNET)))
+ablation bench-audit: export SIMPSONS := $(if $(SIMPSONS),$(abspath $(SIMPSONS)))
+ablation bench-audit: export SEEDS := $(SEEDS)
 ablation: export DEVICE := $(DEVICE)
-ablation: export WEIGHTS := $(if $(wildcard $(WEIGHTS)),$(abspath $(WEIGHTS)),$(WEIGHTS))
+ablation bench-audit: export WEIGHTS := $(if $(wildcard $(WEIGHTS)),$(abspath $(WEIGHTS)),$(WEIGHTS))
 ablation: build
 	nice -n 10 $(CARGO) bench --locked -p report $(FEATURES) --bench ablation
+
+bench-audit: build
+	$(CARGO) bench --locked -p report $(FEATURES) --bench audit
 
 # In the version that it was tried with; another is one word.
 CARGO_DENY := 0.20.2

@@ -6,6 +6,7 @@ use crate::data::shards::{Data, TrainingData};
 use crate::model::directory::{self, Config, FORMAT, PREPROCESSOR_FILE, RunRecord, WEIGHTS_FILE};
 use crate::model::history::{self, HISTORY_FILE};
 use crate::model::inference::Inference;
+use crate::model::margins::{self, MARGINS_FILE, MarginRow};
 use crate::model::predictions::predictions_file;
 use crate::model::score::Score;
 use crate::network::summary::ParameterCounts;
@@ -19,6 +20,7 @@ use crate::training::plan::{self, ModelPlan};
 use crate::training::succession::Succession;
 use crate::training::tuning::{self, fit_head, kept_features};
 use indexmap::IndexMap;
+use preprocess::dataset::Rows;
 use preprocess::pipeline::{Pipeline, Split, Tune};
 use preprocess::stage::lock::OutputLock;
 use preprocess::{Result, say};
@@ -108,6 +110,7 @@ fn publish<B: Backend>(plan: &ModelPlan, data: &TrainingData, fitted: Fitted<B>)
     directory::write_weights(directory, &fitted.model.weights())?;
     history::write_scores(directory, &fitted.scores)?;
     history::write_timings(directory, &fitted.timings)?;
+    margins::write(directory, &margin_rows(&fitted, data.train(0)?.as_ref()))?;
     let mut inference = Inference::of(&fitted.model)?.with_flips(plan.settings.test_flip);
     let splits = [(Split::Validation, data.validation()), (Split::Test, data.test())];
     let mut scores = Vec::new();
@@ -125,12 +128,24 @@ fn publish<B: Backend>(plan: &ModelPlan, data: &TrainingData, fitted: Fitted<B>)
     Ok(())
 }
 
+fn margin_rows<B: Backend>(fitted: &Fitted<B>, images: &Rows) -> Vec<MarginRow> {
+    let rows = fitted.margins.means().enumerate().filter_map(|(row, mean)| {
+        let (margin, epochs) = mean?;
+        Some(MarginRow { path: images.source(row).to_owned(), margin, epochs })
+    });
+    rows.collect()
+}
+
 /// The names of the files that `config.json` vouches for: all but the timings, which no two runs share, so that two
 /// runs of the same inputs write the same `config.json`.
 fn published_files() -> Vec<String> {
     let predictions = [Split::Validation, Split::Test].map(|split| predictions_file(Path::new(""), split));
     let predictions = predictions.iter().map(|file| file.display().to_string());
-    [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE].map(str::to_owned).into_iter().chain(predictions).collect()
+    [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, MARGINS_FILE]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(predictions)
+        .collect()
 }
 
 fn config<B: Backend>(plan: &ModelPlan, fitted: &Fitted<B>) -> Result<Config> {

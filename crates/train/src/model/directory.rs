@@ -1,4 +1,5 @@
 //! A model on disk: `model.safetensors`, `config.json`, `preprocessor_config.json`, `history.csv`, `timings.csv`,
+//! `margins.parquet`,
 //! `predictions-<split>.parquet`, `checkpoint/`.
 //!
 //! `config.json` is written last, carries a checksum of itself and names the other files with theirs: a directory that
@@ -6,6 +7,7 @@
 
 use crate::model::ecosystem;
 use crate::model::history::{HISTORY_FILE, TIMINGS_CHECKSUM_FILE, TIMINGS_FILE};
+use crate::model::margins::MARGINS_FILE;
 use crate::model::predictions::predictions_file;
 use crate::model::pretrained::PretrainedRecord;
 use crate::network::architectures;
@@ -233,7 +235,7 @@ pub(crate) fn unfinish(model_directory: &Path) -> Result<()> {
 /// The disk refuses.
 pub(crate) fn clear(model_directory: &Path) -> Result<()> {
     unfinish(model_directory)?;
-    let files = [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE, TIMINGS_CHECKSUM_FILE];
+    let files = [WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, MARGINS_FILE, TIMINGS_FILE, TIMINGS_CHECKSUM_FILE];
     let files = files.map(|name| model_directory.join(name));
     let predictions = Split::ALL.map(|split| predictions_file(model_directory, split));
     files.iter().chain(&predictions).try_for_each(|file| files::remove_if_present(file))

@@ -5,6 +5,7 @@ mod ecosystem;
 pub mod history;
 pub mod inference;
 pub mod input;
+pub mod margins;
 pub mod predictions;
 pub(crate) mod pretrained;
 pub mod score;

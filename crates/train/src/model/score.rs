@@ -1,7 +1,6 @@
 //! Loss and accuracy over images, and the scores of each class.
 
 use crate::ops::cross_entropy::ImageScore;
-use crate::ops::cross_entropy::logits::{cross_entropy, most_probable};
 
 /// Indices of the `count` largest probabilities, largest first, equals in the order of the classes.
 pub(crate) fn top(probabilities: &[f32], count: usize) -> Vec<usize> {
@@ -27,16 +26,16 @@ impl Score {
     pub fn add(&mut self, logits: &[f32], labels: &[usize]) {
         let classes = logits.len() / labels.len().max(1);
         for (logits, &label) in logits.chunks_exact(classes.max(1)).zip(labels) {
-            self.add_images(&[(cross_entropy(logits, label), most_probable(logits))], &[label]);
+            self.add_images(&[ImageScore::of(logits, label)], &[label]);
         }
     }
 
     /// Counts images by their losses and predicted classes, one label an image.
     pub(crate) fn add_images(&mut self, scores: &[ImageScore], labels: &[usize]) {
-        for (&(loss, class), &label) in scores.iter().zip(labels) {
+        for (score, &label) in scores.iter().zip(labels) {
             self.images += 1;
-            self.correct += usize::from(class == label);
-            self.loss_sum += loss;
+            self.correct += usize::from(score.prediction == label);
+            self.loss_sum += score.loss;
         }
     }
 
@@ -99,6 +98,7 @@ pub(crate) fn class_scores(classes: usize, pairs: impl Iterator<Item = (usize, u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::cross_entropy::logits::most_probable;
 
     #[test]
     fn the_first_of_equals_wins() {

@@ -3,8 +3,8 @@
 //!
 //! There is no random state: shuffling and dropout follow from the seed, the epoch and the step. One safetensors file
 //! holds everything, so that it is there as a whole or not at all; its arrays are named `weights/…`, `average/…`
-//! (absent where no moving average is kept), `best/…` (absent where the last epoch is the best), `first/…` and
-//! `second/…` (Adam's moments), its metadata hold the rest as JSON, with a checksum. The newest two are kept: if the
+//! (absent where no moving average is kept), `best/…` (absent where the last epoch is the best), `margins/sums`, `first/…`
+//! and `second/…` (Adam's moments), its metadata hold the rest as JSON, with a checksum. The newest two are kept: if the
 //! newest turns out to be damaged, the run goes on from the one before it.
 
 use crate::model::directory;
@@ -49,6 +49,8 @@ pub(crate) struct Checkpoint {
     pub average: Vec<Array>,
     /// All parameters (averaged, if that is what is kept) after the best epoch.
     pub best: Vec<Array>,
+    /// Of the training images so far: one array, or none in a file of earlier versions.
+    pub margins: Vec<Array>,
     /// Adam's mean of each gradient.
     pub first_moments: Vec<Array>,
     /// Adam's mean of each squared gradient.
@@ -189,6 +191,7 @@ impl Checkpoint {
             ("weights", &self.weights[..]),
             ("average", &self.average),
             ("best", best),
+            ("margins", &self.margins),
             ("first", &self.first_moments),
             ("second", &self.second_moments),
         ];
@@ -231,6 +234,7 @@ impl Checkpoint {
                 "weights" => &mut checkpoint.weights,
                 "average" => &mut checkpoint.average,
                 "best" => &mut checkpoint.best,
+                "margins" => &mut checkpoint.margins,
                 "first" => &mut checkpoint.first_moments,
                 "second" => &mut checkpoint.second_moments,
                 other => return Err(format!("it has arrays of an unknown group `{other}`")),
@@ -328,6 +332,7 @@ mod tests {
         };
         Checkpoint {
             fingerprint: "abc".into(),
+            margins: vec![array("sums", &[0.5, 1.0])],
             step: 7,
             scores: losses.iter().enumerate().map(row).collect(),
             timings: (1..=losses.len())

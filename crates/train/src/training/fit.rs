@@ -16,6 +16,7 @@ use crate::training::checkpoint::{self, CHECKPOINT_DIRECTORY, Checkpoint, Found}
 use crate::training::early_stopping::{self, Stop, best_epoch, kept_epoch};
 use crate::training::events::{Event, Listener};
 use crate::training::fitted::Fitted;
+use crate::training::margins::Margins;
 use crate::training::optimizer::SavedMoments;
 use crate::training::plan::ModelPlan;
 use crate::training::schedule::LearningRates;
@@ -72,6 +73,7 @@ struct Trainer<'a, B: Backend, D: Data> {
     learner: Learner<B>,
     scores: Vec<EpochScores>,
     timings: Vec<EpochTiming>,
+    margins: Margins,
     /// The weights (or their average) after the best epoch so far.
     best: Vec<Array>,
 }
@@ -81,7 +83,8 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         let learner = Learner::new(plan, device)?;
         let fingerprint = plan.fingerprint()?;
         let (scores, timings, best) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { plan, data, listener, fingerprint, learner, scores, timings, best })
+        let margins = Margins::new(data.train(0)?.count());
+        Ok(Self { plan, data, listener, fingerprint, learner, scores, timings, margins, best })
     }
 
     /// Takes up the newest checkpoint of this very run; without one, clears the plan's directory for a new run.
@@ -141,6 +144,10 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         let saved: Vec<_> = saved.collect();
         self.learner.optimizer.restore(checkpoint.step, &saved)?;
         (self.scores, self.timings) = (checkpoint.scores, checkpoint.timings);
+        // Checkpoints of earlier versions have none: then the mean is over the epochs that follow.
+        let images = self.data.train(0)?.count();
+        let kept = checkpoint.margins.first().and_then(|array| Margins::from_array(array, images));
+        self.margins = kept.unwrap_or_else(|| Margins::new(images));
         Ok(())
     }
 
@@ -240,12 +247,15 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         self.listener.hear(Event::EpochBegan { epoch: epoch + 1, epochs, images: order.len() });
         let mut score = Score::default();
         let rates = LearningRates::new(&self.plan.settings, steps);
-        for (batch, step) in feed.epoch(&rows, order)?.zip(1..) {
+        let mut seen = 0;
+        for (batch, step) in feed.epoch(&rows, order.clone())?.zip(1..) {
             interrupt::check()?;
             let batch = batch?;
             let before = score.loss_sum;
             self.learner.optimizer.set_learning_rate(rates.at(self.learner.optimizer.step() as usize));
-            self.learner.step(&batch, &mut score)?;
+            let margins = self.learner.step(&batch, &mut score)?;
+            self.margins.add(&order[seen..seen + margins.len()], &margins);
+            seen += margins.len();
             let loss = (score.loss_sum - before) / batch.labels.len() as f64;
             if !loss.is_finite() {
                 return Err(
@@ -300,6 +310,7 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
             weights,
             average: self.averages().unwrap_or_default(),
             best: self.best.clone(),
+            margins: vec![self.margins.to_array()],
             first_moments: first,
             second_moments: second.into_iter().flatten().collect(),
         };
@@ -312,7 +323,8 @@ impl<'a, B: Backend, D: Data> Trainer<'a, B, D> {
         let best_epoch = kept_epoch(&self.scores, &self.plan.settings).unwrap_or_default();
         let last = self.averages().unwrap_or_else(|| self.learner.model.weights());
         self.learner.model.set_weights(if best_epoch == self.scores.len() { &last } else { &self.best })?;
-        Ok(Fitted { model: self.learner.model, scores: self.scores, timings: self.timings, best_epoch, stop })
+        let Self { learner, scores, timings, margins, .. } = self;
+        Ok(Fitted { model: learner.model, scores, timings, margins, best_epoch, stop })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::model::Model;
 use crate::model::history::{EpochScores, EpochTiming};
 use crate::ops::Backend;
 use crate::training::early_stopping::Stop;
+use crate::training::margins::Margins;
 
 /// A model that has been trained to the end.
 pub(crate) struct Fitted<B: Backend> {
@@ -13,6 +14,8 @@ pub(crate) struct Fitted<B: Backend> {
     pub scores: Vec<EpochScores>,
     /// One row an epoch.
     pub timings: Vec<EpochTiming>,
+    /// Of the training images.
+    pub margins: Margins,
     /// From 1.
     pub best_epoch: usize,
     /// Why training ended.

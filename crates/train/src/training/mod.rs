@@ -9,6 +9,7 @@ pub(crate) mod fit;
 pub(crate) mod fitted;
 pub(crate) mod head;
 pub(crate) mod lbfgs;
+pub(crate) mod margins;
 pub(crate) mod mixing;
 pub mod optimizer;
 pub(crate) mod ownership;

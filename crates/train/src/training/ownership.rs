@@ -2,6 +2,7 @@
 
 use crate::model::directory::{CONFIG_FILE, Config, PREPROCESSOR_FILE, WEIGHTS_FILE};
 use crate::model::history::{self, HISTORY_FILE, TIMINGS_FILE};
+use crate::model::margins::MARGINS_FILE;
 use crate::model::predictions::predictions_file;
 use crate::training::checkpoint::CHECKPOINT_DIRECTORY;
 use preprocess::pipeline::Split;
@@ -23,7 +24,7 @@ pub(crate) fn claim(output: &Path, name: &str) -> Result<()> {
     if fs::symlink_metadata(&checkpoints).is_ok() {
         files::make_directories(&directory, &[CHECKPOINT_DIRECTORY])?;
     }
-    let mut files: Vec<_> = [CONFIG_FILE, WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE]
+    let mut files: Vec<_> = [CONFIG_FILE, WEIGHTS_FILE, PREPROCESSOR_FILE, HISTORY_FILE, TIMINGS_FILE, MARGINS_FILE]
         .map(|name| directory.join(name))
         .into();
     files.extend(Split::ALL.map(|split| predictions_file(&directory, split)));

@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::model::input::{batch_to_feature_map, images_to_feature_map};
 use crate::model::score::Score;
 use crate::ops::Backend;
-use crate::ops::cross_entropy::{Targets, cross_entropy};
+use crate::ops::cross_entropy::{ImageScore, Targets, cross_entropy};
 use crate::ops::mix::mix;
 use crate::tensor::failure::device_error;
 use crate::tensor::feature_map::FeatureMap;
@@ -85,12 +85,13 @@ impl<B: Backend> Learner<B> {
     }
 
     /// Forward, backward, one step of the optimiser and of the moving average. `score` counts against the labels
-    /// themselves, of mixed images that with the larger share, whatever the targets.
+    /// themselves, of mixed images that with the larger share, whatever the targets. Returns the margin of each image
+    /// that was not mixed.
     ///
     /// # Errors
     /// The device failed. If it had not enough memory, the error says how much the step needs and which batch size
     /// fits.
-    pub(crate) fn step(&mut self, batch: &Batch<Pixels<B>>, score: &mut Score) -> Result<()> {
+    pub(crate) fn step(&mut self, batch: &Batch<Pixels<B>>, score: &mut Score) -> Result<Vec<Option<f32>>> {
         let images = batch.labels.len();
         if self.images != images {
             // Buffers of the last batch of an epoch, which is smaller, would come on top of all others.
@@ -109,9 +110,11 @@ impl<B: Backend> Learner<B> {
             mixed.as_ref().map_or(Ok(images.clone()), |mixed| mix(&images, &mixed.mixes, of.grey(), pass))
         };
         let stepped = self.learn(upload, labels, of_others, score);
-        stepped.map_err(
-            |error| if error.kind() == ErrorKind::OutOfMemory { self.out_of_memory(images, error) } else { error },
-        )
+        let scores = stepped.map_err(|error| {
+            if error.kind() == ErrorKind::OutOfMemory { self.out_of_memory(images, error) } else { error }
+        })?;
+        let is_whole = |image: usize| mixed.as_ref().is_none_or(|mixed| mixed.shares[image] == 1.0);
+        Ok(scores.iter().enumerate().map(|(image, score)| is_whole(image).then_some(score.margin)).collect())
     }
 
     /// The step itself, from `upload` on, which brings the images. Mixed ones are of other classes too, in part.
@@ -121,7 +124,7 @@ impl<B: Backend> Learner<B> {
         labels: &[usize],
         mixed: Option<(&[usize], &[f32])>,
         score: &mut Score,
-    ) -> Result<()> {
+    ) -> Result<Vec<ImageScore>> {
         let StepClocks { input, forward, metrics, loss, backward, optimizer, average } = &mut self.clocks;
         let Model { network, device, pool, .. } = &mut self.model;
         let mut pass = Pass::train(device, pool, self.seed, u64::from(self.optimizer.step()));
@@ -142,7 +145,11 @@ impl<B: Backend> Learner<B> {
             part(average, wait_for, || moving.update(&network.parameters(), self.optimizer.step()))?;
         }
         // Last, so that the device has all of the step to do before anybody waits for it.
-        metrics.time(|| scores.read(labels, device).map(|scores| score.add_images(&scores, labels)))
+        metrics.time(|| {
+            let scores = scores.read(labels, device)?;
+            score.add_images(&scores, labels);
+            Ok(scores)
+        })
     }
 
     /// What to do about a step that the device had too little memory for. Finds the batch size that fits by trying

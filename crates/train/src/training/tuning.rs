@@ -12,6 +12,7 @@ use crate::training::events::{Event, Listener};
 use crate::training::features::{FeatureCache, Features};
 use crate::training::fitted::Fitted;
 use crate::training::head::{self, Head};
+use crate::training::margins::Margins;
 use crate::training::plan::ModelPlan;
 use crate::training::step::first_model;
 use preprocess::dataset::Rows;
@@ -50,7 +51,7 @@ pub(crate) fn fit_head<B: Backend, D: Data>(
         |row: &EpochScores| EpochTiming { epoch: row.epoch, seconds, images_per_second: images as f64 / seconds };
     let timings = scores.iter().map(timing).collect();
     let best_epoch = scores.len();
-    Ok(Fitted { model, scores, timings, best_epoch, stop: Stop::Converged })
+    Ok(Fitted { model, scores, timings, margins: Margins::default(), best_epoch, stop: Stop::Converged })
 }
 
 /// Gives the model a head fitted to the images themselves, from which training goes on.

@@ -23,10 +23,11 @@ fn equals_the_reference() {
             let (expected_scores, expected) = reference::gradient(&logits, &Targets::new(&labels, smoothing));
             let computed = device.download([n, classes, 1, 1], &computed).unwrap();
             assert_close(&format!("gradient, {shape:?}, {smoothing}"), &computed, &expected, 1e-6);
-            let scores = device.download([n, 2, 1, 1], &scores).unwrap();
-            for (image, (found, (loss, class))) in scores.chunks_exact(2).zip(expected_scores).enumerate() {
-                assert_close(&format!("loss of image {image}, {shape:?}"), &found[..1], &[loss as f32], 1e-6);
-                assert_eq!(found[1], class as f32, "class of image {image}, {shape:?}");
+            let scores = device.download([n, 3, 1, 1], &scores).unwrap();
+            for (image, (found, expected)) in scores.chunks_exact(3).zip(expected_scores).enumerate() {
+                assert_close(&format!("loss of image {image}, {shape:?}"), &found[..1], &[expected.loss as f32], 1e-6);
+                assert_eq!(found[1], expected.prediction as f32, "class of image {image}, {shape:?}");
+                assert_eq!(found[2], expected.margin, "margin of image {image}, {shape:?}");
             }
         }
     }
@@ -57,9 +58,9 @@ fn mixed_weighted_and_adjusted_targets_equal_the_reference() {
             let (expected_scores, expected) = reference::gradient(&logits, &targets);
             let computed = device.download([n, classes, 1, 1], &computed).unwrap();
             assert_close(&format!("gradient, {name}, {n} of {classes}"), &computed, &expected, 1e-6);
-            let losses: Vec<f32> = expected_scores.iter().map(|(loss, _)| *loss as f32).collect();
-            let scores = device.download([n, 2, 1, 1], &scores).unwrap();
-            let found: Vec<f32> = scores.chunks_exact(2).map(|pair| pair[0]).collect();
+            let losses: Vec<f32> = expected_scores.iter().map(|score| score.loss as f32).collect();
+            let scores = device.download([n, 3, 1, 1], &scores).unwrap();
+            let found: Vec<f32> = scores.chunks_exact(3).map(|score| score[0]).collect();
             assert_close(&format!("losses, {name}, {n} of {classes}"), &found, &losses, 1e-6);
         }
     }
@@ -73,6 +74,6 @@ fn what_is_not_a_number_shows_in_the_loss_and_the_gradient() {
     let labels = Indices::new(&pool, &[1, 0], 2).unwrap();
     let (gradient, scores) = gradient(&pool, [2, 2], &logits, &labels, 0..2, 0.0).unwrap();
     assert!(device.download([2, 2, 1, 1], &gradient).unwrap().iter().all(|v| v.is_nan()));
-    let scores = device.download([2, 2, 1, 1], &scores).unwrap();
-    assert!(scores[0].is_nan() && scores[1] == 0.0 && scores[2].is_nan() && scores[3] == 0.0, "{scores:?}");
+    let scores = device.download([2, 3, 1, 1], &scores).unwrap();
+    assert!(scores[0].is_nan() && scores[1] == 0.0 && scores[3].is_nan() && scores[4] == 0.0, "{scores:?}");
 }

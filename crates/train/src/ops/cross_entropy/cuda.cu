@@ -14,7 +14,8 @@ struct Largest {
     }
 };
 
-// logits, gradient [n, classes]; scores [n][2]: loss and predicted class, exact below 2^24. The target is `even` for
+// logits, gradient [n, classes]; scores [n][3]: loss, predicted class, exact below
+// 2^24, and the label's logit less the largest other one (0 of a single class). The target is `even` for
 // every class, and `rest` more for the label; of mixed images the label has a share of it, `others` what is left.
 // `numbers`: the labels' shares [n], the images' weights [n], what is added to the logits [classes]. Both are null where
 // shares and weights are 1 and nothing is added.
@@ -31,9 +32,15 @@ extern "C" __global__ void cross_entropy_gradient(
     double powers = 0.0;
     for (unsigned at = threadIdx.x; at < classes; at += THREADS) powers += exp((double)row[at] - largest.value);
     powers = block_sum<THREADS>(powers);
+    Largest beside = {-INFINITY, 0};
+    for (unsigned at = threadIdx.x; at < classes; at += THREADS)
+        if (at != label) beside += Largest{row[at], at};
+    beside = block_sum<THREADS>(beside);
     if (threadIdx.x == 0) {
-        scores[2 * (size_t)blockIdx.x] = (float)((double)largest.value - row[label] + log(powers));
-        scores[2 * (size_t)blockIdx.x + 1] = (float)largest.at;
+        float *score = scores + 3 * (size_t)blockIdx.x;
+        score[0] = (float)((double)largest.value - row[label] + log(powers));
+        score[1] = (float)largest.at;
+        score[2] = beside.value == -INFINITY ? 0.0f : row[label] - beside.value;
     }
     unsigned other = label;
     double share = 1.0, weight = 1.0, most = largest.value;

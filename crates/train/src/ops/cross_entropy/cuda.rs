@@ -48,7 +48,8 @@ impl More {
     }
 }
 
-/// The gradient by the logits `[n, classes]`, and of each image its loss and the class of its largest logit `[n, 2]`.
+/// The gradient by the logits `[n, classes]`, and of each image its loss, the class of its largest logit and its margin
+/// `[n, 3]`.
 /// The labels are those of `range`. Nothing is waited for.
 ///
 /// # Errors
@@ -84,7 +85,7 @@ fn launch(
         }
         None => (0, 0),
     };
-    let (gradient, scores) = (pool.take(n * classes)?, pool.take(n * 2)?);
+    let (gradient, scores) = (pool.take(n * classes)?, pool.take(n * 3)?);
     let (even, rest) = (smoothing / classes as f64, 1.0 - smoothing);
     let labels = labels.pointer(&range);
     let (images, classes) = (kernel_size(n), kernel_size(classes));

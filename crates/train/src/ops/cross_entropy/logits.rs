@@ -30,6 +30,13 @@ pub(crate) fn most_probable(logits: &[f32]) -> usize {
     logits.iter().enumerate().fold(0, larger)
 }
 
+/// The label's logit less the largest other one; 0 where there is no other.
+pub(crate) fn margin(logits: &[f32], label: usize) -> f32 {
+    let others = logits.iter().enumerate().filter(|(class, _)| *class != label);
+    let largest = others.map(|(_, logit)| *logit).fold(f32::NEG_INFINITY, f32::max);
+    if largest == f32::NEG_INFINITY { 0.0 } else { logits[label] - largest }
+}
+
 /// The largest logit and `ln Σ exp(logit - largest)`: apart, since their sum would lose the digits of the smaller.
 fn log_sum_exp(logits: &[f32]) -> (f64, f64) {
     let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
@@ -55,6 +62,18 @@ mod tests {
         ] {
             assert!((cross_entropy(&logits, label) - loss).abs() <= 1e-12 * loss.max(1.0), "{name}");
             assert!((f64::from(softmax(&logits)[label]) - probability).abs() < 1e-7, "{name}");
+        }
+    }
+
+    #[test]
+    fn margins_are_to_the_best_of_the_others() {
+        for (logits, label, expected) in [
+            (vec![1.0, 4.0, 2.5], 1, 1.5),
+            (vec![1.0, 4.0, 2.5], 0, -3.0),
+            (vec![2.0, 2.0], 0, 0.0),
+            (vec![7.0], 0, 0.0),
+        ] {
+            assert_eq!(margin(&logits, label), expected, "{logits:?}");
         }
     }
 

@@ -36,8 +36,27 @@ use preprocess::{Error, Result};
 /// A loss with the tape of all that led to it.
 pub(crate) type Loss<B> = Tensor<Rank0, f32, B, OwnedTape<f32, B>>;
 
-/// The loss of one image against its label, in nats, and its predicted class.
-pub(crate) type ImageScore = (f64, usize);
+/// What the logits of one image say.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ImageScore {
+    /// Against its label, in nats.
+    pub loss: f64,
+    /// The class of its largest logit, the first of equals.
+    pub prediction: usize,
+    /// The label's logit less the largest other one; 0 of a single class.
+    pub margin: f32,
+}
+
+impl ImageScore {
+    /// Of one image's logits.
+    pub(crate) fn of(logits: &[f32], label: usize) -> Self {
+        Self {
+            loss: logits::cross_entropy(logits, label),
+            prediction: logits::most_probable(logits),
+            margin: logits::margin(logits, label),
+        }
+    }
+}
 
 /// What the images of a batch are to be taken for while training.
 #[derive(Debug, Clone, Copy)]
@@ -100,8 +119,8 @@ impl<'a> Targets<'a> {
 
 /// Kernels of the loss.
 pub trait CrossEntropyKernel: PendingKernel {
-    /// `dz` of logits `[n, classes]`, and of each image its loss and the class of its largest logit `[n, 2]`; none
-    /// from a device that leaves the loss to dfdx.
+    /// `dz` of logits `[n, classes]`, and of each image its loss, the class of its largest logit and its margin
+    /// `[n, 3]`; none from a device that leaves the loss to dfdx.
     #[allow(clippy::type_complexity)]
     fn cross_entropy_gradient(
         &self,
@@ -116,7 +135,7 @@ pub trait CrossEntropyKernel: PendingKernel {
 #[derive(Debug)]
 pub struct Scores<B: CrossEntropyKernel> {
     n: usize,
-    /// `[n, 2]` of a device whose kernel computes the loss.
+    /// `[n, 3]` of a device whose kernel computes the loss.
     computed: Option<B::Buffer>,
     logits: FeatureMap<B>,
 }
@@ -130,11 +149,16 @@ impl<B: CrossEntropyKernel> Scores<B> {
         let Some(computed) = &self.computed else {
             let logits = self.logits.to_nchw(device)?;
             let classes = (logits.len() / self.n.max(1)).max(1);
-            let score = |(row, &label)| (logits::cross_entropy(row, label), logits::most_probable(row));
+            let score = |(row, &label)| ImageScore::of(row, label);
             return Ok(logits.chunks_exact(classes).zip(labels).map(score).collect());
         };
-        let pairs = device.download([self.n, 2, 1, 1], computed).map_err(device_error("download losses"))?;
-        Ok(pairs.as_chunks::<2>().0.iter().map(|&[loss, class]| (f64::from(loss), class as usize)).collect())
+        let rows = device.download([self.n, 3, 1, 1], computed).map_err(device_error("download losses"))?;
+        let score = |&[loss, class, margin]: &[f32; 3]| ImageScore {
+            loss: f64::from(loss),
+            prediction: class as usize,
+            margin,
+        };
+        Ok(rows.as_chunks::<3>().0.iter().map(score).collect())
     }
 }
 

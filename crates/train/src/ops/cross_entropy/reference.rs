@@ -1,17 +1,16 @@
 //! The cross-entropy in plain loops, in double precision.
 
-use super::Targets;
-use super::logits::{cross_entropy, most_probable};
+use super::logits::cross_entropy;
+use super::{ImageScore, Targets};
 
-/// From logits `[images, classes]`: of each image its loss and the class of its largest logit, the first of equals,
-/// and the gradient by the logits.
-pub fn gradient(logits: &[f32], targets: &Targets<'_>) -> (Vec<(f64, usize)>, Vec<f32>) {
+/// From logits `[images, classes]`: what they say of each image, and the gradient by the logits.
+pub fn gradient(logits: &[f32], targets: &Targets<'_>) -> (Vec<ImageScore>, Vec<f32>) {
     let images = targets.labels.len();
     let classes = logits.len() / images;
     let mut scores = Vec::with_capacity(images);
     let mut gradient = Vec::with_capacity(logits.len());
     for (image, (row, &label)) in logits.chunks_exact(classes).zip(targets.labels).enumerate() {
-        scores.push((cross_entropy(row, label), most_probable(row)));
+        scores.push(ImageScore::of(row, label));
         let (other, share, weight) = targets.of(image);
         let offset = |class: usize| targets.offsets.map_or(0.0, |offsets| offsets[class]);
         let adjusted: Vec<f32> = row.iter().enumerate().map(|(class, logit)| logit + offset(class)).collect();

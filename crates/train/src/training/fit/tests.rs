@@ -94,11 +94,13 @@ fn plan(architecture: Architecture, epochs: usize, directory: &Path) -> ModelPla
     }
 }
 
-/// The final weights and `history.csv`.
+/// The final weights, with the images' margins behind them, and `history.csv`.
 fn outcome(plan: &ModelPlan) -> (Vec<Array>, String) {
     let data = halves(10);
     let fitted = fit(plan, NOWHERE.as_ref(), &data, &Cpu::default(), &mut ()).unwrap();
-    (fitted.model.weights(), fs::read_to_string(plan.directory.join(HISTORY_FILE)).unwrap())
+    let mut arrays = fitted.model.weights();
+    arrays.push(fitted.margins.to_array());
+    (arrays, fs::read_to_string(plan.directory.join(HISTORY_FILE)).unwrap())
 }
 
 #[test]
