@@ -108,6 +108,7 @@ fn keys_of(pipeline: &Pipeline) -> BTreeMap<String, Value> {
     let augment = &pipeline.preprocess.augment;
     keys.insert("preprocess.augment.trivial_augment".to_owned(), augment.trivial_augment.into());
     keys.insert("preprocess.augment.grayscale".to_owned(), augment.grayscale.into());
+    keys.insert("preprocess.split.folds".to_owned(), pipeline.preprocess.split.folds.into());
     keys.insert("preprocess.image.crop_fraction".to_owned(), pipeline.preprocess.image.crop_fraction.into());
     keys
 }

@@ -20,6 +20,10 @@ pub(crate) fn impossible(manifest: &Manifest) -> Option<String> {
     if !limits::CROP_FRACTION.contains(&image.crop_fraction) {
         return Some(format!("its images are cut to {} of either side", image.crop_fraction));
     }
+    let folds = manifest.settings.split.folds;
+    if !limits::FOLDS.contains(&folds) {
+        return Some(format!("its images are divided into {folds} folds"));
+    }
     let copies = manifest.settings.augment.copies.stored();
     if manifest.format != FORMAT || !limits::COPIES.contains(&copies) {
         return Some(format!("it is of format {} and has {copies} copies", manifest.format));
@@ -131,12 +135,14 @@ mod tests {
             ("/settings/image", json!({ "height": 0 })),
             ("/settings/image", json!({ "crop_fraction": 0 })),
             ("/settings/image", json!({ "crop_fraction": -0.5 })),
+            ("/settings/split", json!({ "folds": 0 })),
+            ("/settings/split", json!({ "folds": u64::MAX })),
             ("/settings/augment/copies", json!(u64::MAX)),
         ] {
             let mut altered = sample();
             *altered.pointer_mut(pointer).unwrap_or(&mut Value::Null) = value.clone();
-            if pointer == "/settings/image" {
-                altered["settings"]["image"] = value.clone();
+            if let Some(section @ ("image" | "split")) = pointer.strip_prefix("/settings/") {
+                altered["settings"][section] = value.clone();
             }
             assert!(found(altered).is_some(), "{pointer} = {value}");
         }

@@ -1,7 +1,7 @@
 //! Which values are possible. After this, nothing needs to ask whether a setting makes sense.
 
 use super::limits::{
-    self, BATCH_SIZE, COPIES, CROP_FRACTION, IMAGE_SIDE, LOSS_TOLERANCE, MEMORY, MINIMUM_IMAGES, SEED,
+    self, BATCH_SIZE, COPIES, CROP_FRACTION, FOLDS, IMAGE_SIDE, LOSS_TOLERANCE, MEMORY, MINIMUM_IMAGES, SEED,
 };
 use super::problem::{KeyPath, Problem};
 use super::{AugmentSettings, Fit, GroupBy, ImageSettings, Pipeline, SplitSettings};
@@ -205,6 +205,7 @@ impl Checks {
         self.fraction(&["preprocess", "split", "validation"], split.validation);
         self.fraction(&["preprocess", "split", "test"], split.test);
         self.within(KeyPath::of(&["preprocess", "split", "seed"]), split.seed, SEED);
+        self.within(KeyPath::of(&["preprocess", "split", "folds"]), split.folds, FOLDS);
         if let Some(file) = &split.keep {
             self.path(&["preprocess", "split", "keep"], file);
         }

@@ -14,6 +14,10 @@ pub const CROP_FRACTION: RangeInclusive<f64> = 0.1..=1.0;
 pub const MEMORY: RangeInclusive<usize> = 50..=1_000_000;
 /// [`MEMORY`] unless the user says otherwise. With what the programs need beside it they stay below 1.5 GB.
 pub const DEFAULT_MEMORY: usize = 1000;
+/// Folds of the images, each held back once: with one nothing is left to fit to, and of more than 20 each tells little.
+pub(crate) const FOLDS: RangeInclusive<usize> = 2..=20;
+/// [`FOLDS`] unless the user says otherwise: four fifths of the images are nearly as good to fit to as all.
+pub(crate) const DEFAULT_FOLDS: usize = 5;
 /// Augmented copies of each training image: names of shards have five digits.
 pub(crate) const COPIES: RangeInclusive<usize> = 0..=1000;
 /// Images a step.
@@ -72,6 +76,7 @@ pub(super) fn whole_number_in_words(key: &KeyPath) -> String {
         Some("width" | "height") => &IMAGE_SIDE,
         Some("ops") => &OPS,
         Some("magnitude") => &MAGNITUDE,
+        Some("folds") => &FOLDS,
         Some("memory") => &MEMORY,
         Some("batch_size") => &BATCH_SIZE,
         Some("epochs") => &EPOCHS,

@@ -2,7 +2,7 @@
 
 use super::augmentation::AugmentSettings;
 use super::device::{DeviceChoice, Precision};
-use super::limits::DEFAULT_MEMORY;
+use super::limits::{DEFAULT_FOLDS, DEFAULT_MEMORY};
 use super::model::ModelSettings;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -131,6 +131,9 @@ pub struct SplitSettings {
     /// Which images belong together: a regular expression with a group named `group`, searched in their paths, or a
     /// CSV file with the columns `path` and `group`. Default: none.
     pub group_by: Option<String>,
+    /// The folds into which the audit divides the images, each held back once. Default 5.
+    #[serde(skip_serializing_if = "is_usual_folds")]
+    pub folds: usize,
 }
 
 /// Whether near-copies of an image may lie in different splits.
@@ -228,6 +231,11 @@ fn is_whole(fraction: &f64) -> bool {
     *fraction == 1.0
 }
 
+/// As [`is_whole`].
+fn is_usual_folds(folds: &usize) -> bool {
+    *folds == DEFAULT_FOLDS
+}
+
 fn default_memory() -> usize {
     DEFAULT_MEMORY
 }
@@ -241,6 +249,7 @@ impl Default for SplitSettings {
             near_duplicates: NearDuplicates::default(),
             keep: None,
             group_by: None,
+            folds: DEFAULT_FOLDS,
         }
     }
 }

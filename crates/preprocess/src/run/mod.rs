@@ -18,7 +18,7 @@ use crate::augment::AUGMENT_VERSION;
 use crate::duplicates::DUPLICATES_VERSION;
 use crate::folder::Folder;
 use crate::manifest::{FORMAT, Unmet};
-use crate::pipeline::{GroupBy, Pipeline, PreprocessSettings, Split};
+use crate::pipeline::{GroupBy, Pipeline, PreprocessSettings, Split, SplitSettings};
 use crate::split::{self, Item, Keep, SPLIT_VERSION, given_groups};
 use crate::stage::fingerprint;
 use crate::stage::lock::OutputLock;
@@ -127,15 +127,16 @@ fn kept_splits(keep: &Option<Keep>, folder: &Folder, inputs: &Inputs) -> Vec<Opt
     keep.as_ref().map_or_else(|| vec![None; folder.images.len()], |keep| keep.splits(images))
 }
 
-/// BLAKE3 over the names, labels and contents of all images, the settings (but not where the source lies) and the
-/// version.
+/// BLAKE3 over the names, labels and contents of all images, the settings and the version. Where the source lies is no
+/// part of it, nor in how many folds the audit divides the images: no row depends on that, and models stay trained.
 fn fingerprint_of(
     folder: &Folder,
     inputs: &Inputs,
     given: &[Option<String>],
     settings: &PreprocessSettings,
 ) -> Result<String> {
-    let settings = PreprocessSettings { source: PathBuf::new(), ..settings.clone() };
+    let mut settings = PreprocessSettings { source: PathBuf::new(), ..settings.clone() };
+    settings.split.folds = SplitSettings::default().folds;
     let version = (FORMAT, env!("CARGO_PKG_VERSION"));
     let versions = (image::PIXELS_VERSION, DUPLICATES_VERSION, SPLIT_VERSION, AUGMENT_VERSION);
     fingerprint::of_value(&(version, versions, &folder.classes, inputs.listing(folder), given, settings))

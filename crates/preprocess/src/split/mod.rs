@@ -13,11 +13,13 @@
 //!
 //! What else was considered, and figures: `docs/duplicates.md`.
 
+mod folds;
 mod given;
 mod groups;
 mod keep;
 mod placing;
 
+pub use folds::{FoldItem, folds};
 pub(crate) use given::given_groups;
 pub(crate) use keep::Keep;
 pub use placing::Item;

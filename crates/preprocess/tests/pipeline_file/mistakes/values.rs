@@ -144,6 +144,24 @@ pub const MISTAKES: &[Mistake] = &[
         "error: `preprocess.split.seed` is 18446744073709551615; it must be from 0 to 9007199254740991 (FILE, line 6)",
     ),
     in_file(
+        "nothing left to fit to",
+        "validation: 0.2",
+        "folds: 1",
+        "error: `preprocess.split.folds` is 1; it must be from 2 to 20 (FILE, line 6)",
+    ),
+    in_file(
+        "folds of hardly an image",
+        "validation: 0.2",
+        "folds: 21",
+        "error: `preprocess.split.folds` is 21; it must be from 2 to 20 (FILE, line 6)",
+    ),
+    in_file(
+        "half a fold",
+        "validation: 0.2",
+        "folds: 2.5",
+        "error: `preprocess.split.folds` is `2.5`; it must be a whole number from 2 to 20 (FILE, line 6)",
+    ),
+    in_file(
         "white whatever the image",
         "copies: 2",
         "copies: 2\n    brightness: [1, 1.0e+30]",
@@ -416,7 +434,7 @@ pub const MISTAKES: &[Mistake] = &[
         "several at once",
         "    validation: 0.2\n    test: 0.1",
         "    validaton: 0.2\n    test: lots\n    seed: -1",
-        "error: the pipeline file `FILE` has 3 problems\n  caused by: line 6: unknown key `preprocess.split.validaton`; did you mean `validation`? the keys of `preprocess.split` are `validation`, `test`, `seed`, `near_duplicates`, `keep`, `group_by`\n  caused by: line 7: `preprocess.split.test` is the text `lots`; it must be a number\n  caused by: line 8: `preprocess.split.seed` is `-1`; it must be a whole number from 0 to 9007199254740991\n  hint: docs/pipeline-file.md describes every key",
+        "error: the pipeline file `FILE` has 3 problems\n  caused by: line 6: unknown key `preprocess.split.validaton`; did you mean `validation`? the keys of `preprocess.split` are `validation`, `test`, `seed`, `near_duplicates`, `keep`, `group_by`, `folds`\n  caused by: line 7: `preprocess.split.test` is the text `lots`; it must be a number\n  caused by: line 8: `preprocess.split.seed` is `-1`; it must be a whole number from 0 to 9007199254740991\n  hint: docs/pipeline-file.md describes every key",
     ),
     in_set(
         "no equals sign",
