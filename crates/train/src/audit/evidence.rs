@@ -15,7 +15,7 @@ use preprocess::stage::error::Context;
 use preprocess::stage::sealed::{self, Unsealed};
 use preprocess::stage::{files, fingerprint};
 use preprocess::{Error, ErrorKind, Result};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Directory in a pipeline's output directory.
@@ -181,7 +181,7 @@ impl Record {
 
 const AGAIN: &str = "run `train` again with the same pipeline file: it makes the audit anew";
 
-fn damaged(file: &PathBuf, reason: String) -> Error {
+fn damaged(file: &Path, reason: String) -> Error {
     let error = Error::new(format!("`{}` cannot be used", file.display())).of_kind(ErrorKind::Damaged);
     error.because(reason).hint(AGAIN)
 }
