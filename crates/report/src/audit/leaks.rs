@@ -22,7 +22,7 @@ pub(super) fn find(evidence: &Evidence, relatives: &Relatives) -> Vec<Finding> {
     (0..images.len()).filter_map(found).collect()
 }
 
-/// From 1/2 on of test images; equal pixels are worth the half of that, any relation a quarter.
+/// The score begins at `base`; the surer it is that both show one picture, the more is added.
 fn finding(evidence: &Evidence, row: usize, relative: usize, base: f64, is_equal: bool) -> Finding {
     let (image, other) = (&evidence.images[row], &evidence.images[relative]);
     let is_copy = image.copies.contains(&relative) || other.copies.contains(&row);

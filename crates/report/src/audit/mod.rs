@@ -17,6 +17,8 @@ mod robust;
 pub mod scores;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod unusable;
 mod wrong_labels;
 

@@ -10,7 +10,7 @@ use crate::results::{Results, SplitPredictions};
 use indexmap::IndexMap;
 use preprocess::pipeline::Split;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use train::audit::evidence::{Evidence, FeatureSource, ImageEvidence};
 use train::model::predictions::Prediction;
 
@@ -105,7 +105,7 @@ impl AuditMetrics {
         Self {
             features: evidence.record.features.clone(),
             images: images.len(),
-            folds: FoldScores::of(images, evidence.record.folds, classes.len()),
+            folds: FoldScores::of(images, classes.len()),
             findings: Kind::ALL.into_iter().map(|kind| (kind, count(kind))).collect(),
             redundant_copies: relatives.redundant(groups_are_copies),
             label_errors: label_errors::estimate(images, &counted, &relatives.families(true), classes),
@@ -116,14 +116,15 @@ impl AuditMetrics {
 
 impl FoldScores {
     /// Of the images that lie in a fold.
-    pub(super) fn of(images: &[ImageEvidence], folds: usize, classes: usize) -> Self {
-        let mut matrices = vec![ConfusionMatrix::new(classes); folds];
+    pub(super) fn of(images: &[ImageEvidence], classes: usize) -> Self {
+        let mut folds: BTreeMap<usize, ConfusionMatrix> = BTreeMap::new();
         for image in images {
-            if let Some(matrix) = image.fold.and_then(|fold| matrices.get_mut(fold)) {
+            if let Some(fold) = image.fold {
+                let matrix = folds.entry(fold).or_insert_with(|| ConfusionMatrix::new(classes));
                 matrix.add(image.label, most_probable(&image.probabilities));
             }
         }
-        matrices.retain(|matrix| matrix.total() > 0);
+        let matrices: Vec<ConfusionMatrix> = folds.into_values().collect();
         Self {
             images: matrices.iter().map(ConfusionMatrix::total).collect(),
             accuracy: OverFolds::of(matrices.iter().map(ConfusionMatrix::accuracy).collect()),

@@ -87,8 +87,8 @@ fn redundant(metrics: &AuditMetrics) -> String {
 fn label_errors(metrics: &AuditMetrics) -> Vec<Block> {
     let errors = &metrics.label_errors;
     let text = format!(
-        "Confident learning estimates {:.0} wrong labels of {} ({}, with 95 % confidence where the classifier's own errors are not \
-         more alike than labels are wrong). Copies of one picture count once.",
+        "Confident learning estimates {:.0} wrong labels of {} (95 % interval: {}). Copies of one picture count once. The interval tells what \
+         chance may do; classes that the classifier itself confuses seem to be labelled worse than they are.",
         errors.images,
         count(metrics.images),
         number_interval(&errors.interval)
