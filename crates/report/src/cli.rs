@@ -60,6 +60,10 @@ fn write(arguments: &Cli) -> Result<()> {
         let (split, first, second) = (comparison.split.name(), &comparison.first, &comparison.second);
         say!("{split}: {first} against {second}: {}", verdict(comparison));
     }
+    if let Some(audit) = &written.metrics.audit {
+        let findings: Vec<String> = audit.findings.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
+        say!("audit: {}; `audit.csv` lists them", findings.join(", "));
+    }
     for note in &written.notes {
         say!("note: {note}");
     }

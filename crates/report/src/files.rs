@@ -4,6 +4,8 @@ use preprocess::pipeline::Split;
 
 /// All numbers, for programs.
 pub(crate) const METRICS: &str = "metrics.json";
+/// Every finding about the data.
+pub(crate) const AUDIT: &str = "audit.csv";
 /// Written by the gate.
 pub(crate) const JUNIT: &str = "junit.xml";
 

@@ -1,10 +1,11 @@
 //! The third stage: predictions in, tables, figures and a gate out.
 //!
 //! The data flow, module by module: [`results`] reads what the other stages wrote and checks that it belongs together,
-//! [`metrics`] turns it into numbers, [`metrics_file`] is `metrics.json`, [`sections`] lays the numbers out as a
+//! [`metrics`] turns it into numbers, [`audit`] tells what is wrong with the data, [`metrics_file`] is `metrics.json`, [`sections`] lays the numbers out as a
 //! [`document`] with [`figure`]s, and [`run`] writes it all. [`gate`] compares `metrics.json` with a committed
 //! baseline.
 
+pub mod audit;
 pub mod cli;
 pub mod document;
 pub mod figure;

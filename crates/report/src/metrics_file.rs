@@ -1,5 +1,6 @@
 //! `metrics.json`: every number of the report for programs. Its keys are documented in `docs/report.md`.
 
+use crate::audit::AuditMetrics;
 use crate::metrics::{self, AverageScores, ConfusionMatrix, Groups, Interval, Paired};
 use crate::results::{ModelResults, Results, SplitPredictions};
 use base64::Engine;
@@ -34,6 +35,9 @@ pub struct Metrics {
     pub models: IndexMap<String, ModelMetrics>,
     /// Every pair of models on every split.
     pub comparisons: Vec<Comparison>,
+    /// What is wrong with the data; absent where training has left no evidence of it. The gate takes no notice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditMetrics>,
 }
 
 /// The data set that the models were trained and measured on.
@@ -177,7 +181,7 @@ impl TryFrom<String> for Bits {
 }
 
 impl Metrics {
-    /// Computes every number from the results.
+    /// Computes every number from the results; the audit has more to go by.
     pub fn compute(results: &Results) -> Self {
         let manifest = &results.manifest;
         let models: IndexMap<_, _> =
@@ -195,6 +199,7 @@ impl Metrics {
             judged_split: results.judged_split(),
             models,
             comparisons,
+            audit: None,
         }
     }
 

@@ -1,13 +1,14 @@
 //! Writes the report.
 
+use crate::audit::{self, Audit};
 use crate::document::{Document, to_html, to_markdown};
-use crate::files::{JUNIT, METRICS, confusion_csv_name};
+use crate::files::{AUDIT, JUNIT, METRICS, confusion_csv_name};
 use crate::format::counted;
 use crate::metrics_file::Metrics;
 use crate::results::Results;
 use crate::samples::{self, Picks, Picture};
 use crate::sections::{self, Material};
-use preprocess::pipeline::Pipeline;
+use preprocess::pipeline::{Pipeline, Split};
 use preprocess::stage::atomic_file::{self, write_atomically, write_error};
 use preprocess::stage::error::Context;
 use preprocess::stage::lock::OutputLock;
@@ -34,47 +35,83 @@ pub struct Written {
 }
 
 /// Writes the report of a pipeline whose models are trained: `report.md`, `report.html`, `figures/`, the confusion
-/// matrices, and last `metrics.json`. The same results give the same bytes.
+/// matrices, `audit.csv` where there is evidence, and last `metrics.json`. The same results give the same bytes.
 ///
 /// # Errors
 /// Results missing, or of another data set; the disk refuses; another stage is at work on the output directory.
 pub fn write(pipeline: &Pipeline, allow_missing: bool) -> Result<Written> {
     let _lock = OutputLock::acquire(&pipeline.output, "report")?;
     let results = Results::load(pipeline, allow_missing)?;
-    let metrics = Metrics::compute(&results);
+    let (audit, mut notes) = read_audit(&results)?;
+    let metrics = Metrics { audit: audit.as_ref().map(|audit| audit.metrics.clone()), ..Metrics::compute(&results) };
     let picks = Picks::choose(&results);
-    let (pictures, mut notes) = read_pictures(&pipeline.shards_dir(), &results, picks.as_ref())?;
-    let material =
-        Material { results: &results, metrics: &metrics, picks: picks.as_ref(), pictures: &pictures, notes: &notes };
+    let wanted = wanted_pictures(&results, picks.as_ref(), audit.as_ref());
+    let pictures = read_pictures(&pipeline.shards_dir(), wanted, &mut notes)?;
+    let material = Material {
+        results: &results,
+        metrics: &metrics,
+        picks: picks.as_ref(),
+        audit: audit.as_ref(),
+        pictures: &pictures,
+        notes: &notes,
+    };
     let document = sections::document(&material);
 
     let directory = pipeline.report_dir();
-    write_files(&pipeline.output, &document, &metrics)?;
+    write_files(&pipeline.output, &document, &metrics, audit.as_ref())?;
     notes.splice(..0, results.notes);
     Ok(Written { directory, metrics, notes })
+}
+
+/// The audit, where training has left what it needs; a note where that cannot be believed.
+fn read_audit(results: &Results) -> Result<(Option<Audit>, Vec<String>)> {
+    let (audit, reason) = audit::load(results)?;
+    if let Some(reason) = &reason {
+        note!("warning: {reason}");
+    }
+    Ok((audit, reason.into_iter().collect()))
+}
+
+/// Paths of all images that the report shows, by split.
+fn wanted_pictures<'a>(
+    results: &'a Results,
+    picks: Option<&Picks>,
+    audit: Option<&'a Audit>,
+) -> BTreeMap<Split, BTreeSet<&'a str>> {
+    let mut wanted: BTreeMap<Split, BTreeSet<&str>> = BTreeMap::new();
+    if let Some(picks) = picks {
+        wanted.insert(picks.split, picks.paths(results));
+    }
+    for image in audit.into_iter().flat_map(sections::audited_images) {
+        wanted.entry(image.split).or_default().insert(&image.path);
+    }
+    wanted
 }
 
 /// The pictures; without shards (CI may keep only the models) the report does without, and says so.
 fn read_pictures(
     shards: &Path,
-    results: &Results,
-    picks: Option<&Picks>,
-) -> Result<(BTreeMap<String, Picture>, Vec<String>)> {
-    let Some(picks) = picks else { return Ok((BTreeMap::new(), Vec::new())) };
-    match samples::read_pictures(shards, results, picks) {
-        Ok(pictures) => Ok((pictures, Vec::new())),
+    wanted: BTreeMap<Split, BTreeSet<&str>>,
+    notes: &mut Vec<String>,
+) -> Result<BTreeMap<String, Picture>> {
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    match samples::read_pictures(shards, wanted) {
+        Ok(pictures) => Ok(pictures),
         Err(error) if error.kind() == ErrorKind::Interrupted => Err(error),
         Err(error) => {
             note!("warning: the report goes without images: {}", error.message());
-            Ok((BTreeMap::new(), vec![format!("The images are left out: {}.", error.message())]))
+            notes.push(format!("The images are left out: {}.", error.message()));
+            Ok(BTreeMap::new())
         }
     }
 }
 
-fn write_files(output: &Path, document: &Document, metrics: &Metrics) -> Result<()> {
+fn write_files(output: &Path, document: &Document, metrics: &Metrics, audit: Option<&Audit>) -> Result<()> {
     files::make_directories(output, &["report", "figures"])?;
     let directory = output.join("report");
-    let contents = contents(document, metrics)?;
+    let contents = contents(document, metrics, audit)?;
     let mut names: BTreeSet<String> = contents.iter().map(|(name, _)| name.clone()).collect();
     // The gate writes the last one.
     names.extend([METRICS.to_owned(), JUNIT.to_owned()]);
@@ -96,7 +133,7 @@ fn write_files(output: &Path, document: &Document, metrics: &Metrics) -> Result<
 }
 
 /// All files but `metrics.json`, by their names within the report's directory.
-fn contents(document: &Document, metrics: &Metrics) -> Result<Vec<(String, Vec<u8>)>> {
+fn contents(document: &Document, metrics: &Metrics, audit: Option<&Audit>) -> Result<Vec<(String, Vec<u8>)>> {
     let figures = document.drawings().map(|drawing| (drawing.path(), drawing.figure.to_file().into_bytes()));
     let mut contents: Vec<_> = figures.collect();
     for (name, model) in &metrics.models {
@@ -104,6 +141,9 @@ fn contents(document: &Document, metrics: &Metrics) -> Result<Vec<(String, Vec<u
             let matrix = confusion_csv(&metrics.dataset.classes, &scores.confusion)?;
             contents.push((confusion_csv_name(name, split), matrix));
         }
+    }
+    if let Some(audit) = audit {
+        contents.push((AUDIT.into(), audit::to_csv(audit)?));
     }
     contents.push(("report.md".into(), to_markdown(document).into_bytes()));
     contents.push(("report.html".into(), to_html(document).into_bytes()));

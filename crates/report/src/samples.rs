@@ -87,25 +87,29 @@ fn confident_mistakes(rows: &[Prediction]) -> Vec<usize> {
     wrong
 }
 
-/// Reads the picked images out of the shards.
+/// Reads images out of the shards: of each split those with these paths.
 ///
 /// # Errors
 /// Shards missing or altered; an image that is not in them.
-pub(crate) fn read_pictures(shards: &Path, results: &Results, picks: &Picks) -> Result<BTreeMap<String, Picture>> {
+pub(crate) fn read_pictures(
+    shards: &Path,
+    mut wanted: BTreeMap<Split, BTreeSet<&str>>,
+) -> Result<BTreeMap<String, Picture>> {
     let dataset = Dataset::open(shards)?;
-    let rows = dataset.rows(picks.split, 0)?;
     let image = &dataset.manifest().settings.image;
-    let mut wanted = picks.paths(results);
     let mut pictures = BTreeMap::new();
     let mut pixels = vec![0; image.width * image.height * 3];
-    for row in 0..rows.len() {
-        let path = rows.source(row);
-        if wanted.remove(path) {
-            rows.read_pixels(row, &mut pixels)?;
-            pictures.insert(path.to_string(), Picture::encode(&pixels, image.width, image.height)?);
+    for (&split, wanted) in wanted.iter_mut().filter(|(_, wanted)| !wanted.is_empty()) {
+        let rows = dataset.rows(split, 0)?;
+        for row in 0..rows.len() {
+            let path = rows.source(row);
+            if wanted.remove(path) {
+                rows.read_pixels(row, &mut pixels)?;
+                pictures.insert(path.to_string(), Picture::encode(&pixels, image.width, image.height)?);
+            }
         }
     }
-    match wanted.first() {
+    match wanted.values().flatten().next() {
         Some(path) => Err(Error::new(format!("the image `{path}` is not in the shards at `{}`", shards.display()))
             .hint("run `train` again: its predictions are of another data set")),
         None => Ok(pictures),

@@ -26,6 +26,7 @@ fn document(run: &Run) -> Document {
         results: &results,
         metrics: &metrics,
         picks: picks.as_ref(),
+        audit: None,
         pictures: &pictures,
         notes: &[],
     })

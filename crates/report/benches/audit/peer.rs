@@ -16,8 +16,9 @@ use train::audit::evidence::Evidence;
 /// The disk refuses; cleanlab is there and failed.
 pub fn scores(evidence: &Evidence, changed: &BTreeSet<String>, directory: &Path) -> Result<Option<[Score; 2]>> {
     let python = given("PEERS_PYTHON", "python3");
-    let has_it = Command::new(&python).args(["-c", "import cleanlab"]).stdin(Stdio::null()).stderr(Stdio::null());
-    if !{ has_it }.status().is_ok_and(|status| status.success()) {
+    let mut import = Command::new(&python);
+    import.args(["-c", "import cleanlab"]).stdin(Stdio::null()).stderr(Stdio::null());
+    if !import.status().is_ok_and(|status| status.success()) {
         return Ok(None);
     }
     let mut text = String::new();

@@ -25,8 +25,10 @@ impl Score {
 
 /// Of the audit's ranking.
 pub fn score(evidence: &Evidence, changed: &BTreeSet<String>) -> Score {
-    let ranked = audit::rank(evidence);
-    let hits: Vec<bool> = ranked.iter().map(|&row| changed.contains(&evidence.images[row].path)).collect();
+    let suspicions = audit::rank(&evidence.images, evidence.record.classes.len(), None);
+    let mut order: Vec<usize> = (0..suspicions.len()).collect();
+    order.sort_by(|&a, &b| suspicions[b].score.total_cmp(&suspicions[a].score));
+    let hits: Vec<bool> = order.iter().map(|&row| changed.contains(&evidence.images[row].path)).collect();
     Score {
         average_precision: average_precision(&hits),
         precision: hits.iter().take(LOOKED_AT).filter(|hit| **hit).count() as f64 / LOOKED_AT as f64,

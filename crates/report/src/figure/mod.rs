@@ -1,5 +1,6 @@
 //! Figures as SVG: drawn here, so that a report needs no font, no script and no network.
 
+mod audit_card;
 mod axis;
 mod bar_chart;
 mod confusion_figure;
@@ -7,7 +8,9 @@ mod line_chart;
 mod palette;
 mod sample_card;
 mod svg;
+mod thumbnail;
 
+pub(crate) use audit_card::{AuditCard, Beside};
 pub(crate) use bar_chart::{Bar, BarChart};
 pub(crate) use confusion_figure::ConfusionFigure;
 pub(crate) use line_chart::{Line, LineChart};

@@ -3,6 +3,7 @@
 
 use super::bar_chart::{BarArea, group_height};
 use super::svg::fit;
+use super::thumbnail::thumbnail;
 use super::{Anchor, Bar, Figure, Palette, Svg};
 use crate::samples::Picture;
 
@@ -41,8 +42,6 @@ pub(crate) struct SampleCard {
 const WIDTH: f64 = 430.0;
 const IMAGE: f64 = 120.0;
 const LINE: f64 = 20.0;
-/// Images smaller than this are shown with sharp pixels.
-const SMALL: usize = 64;
 
 impl Figure for SampleCard {
     fn draw(&self, palette: &Palette) -> Svg {
@@ -96,26 +95,7 @@ impl SampleCard {
     }
 
     fn draw_picture(&self, svg: &mut Svg, palette: &Palette, top: f64) {
-        let frame =
-            |width: f64, height: f64| [4.0 + (IMAGE - width) / 2.0, top + 2.0 + (IMAGE - height) / 2.0, width, height];
-        match &self.picture {
-            Some(picture) => {
-                let scale = IMAGE / picture.width.max(picture.height) as f64;
-                let at = frame(picture.width as f64 * scale, picture.height as f64 * scale);
-                svg.png(at, &picture.base64, picture.width.max(picture.height) < SMALL);
-                svg.frame(at, palette.grid);
-            }
-            None => {
-                svg.frame(frame(IMAGE, IMAGE), palette.grid);
-                svg.text(
-                    [4.0 + IMAGE / 2.0, top + IMAGE / 2.0],
-                    12.0,
-                    Anchor::Middle,
-                    palette.muted,
-                    "image not available",
-                );
-            }
-        }
+        thumbnail(svg, palette, self.picture.as_ref(), [4.0, top + 2.0], IMAGE);
         let name = self.path.rsplit('/').next().unwrap_or(&self.path);
         svg.text([4.0, top + IMAGE + 18.0], 11.0, Anchor::Start, palette.muted, &fit(name, 11.0, IMAGE));
     }

@@ -1,7 +1,7 @@
 //! 95 % confidence intervals.
 
 use super::Groups;
-use super::quantiles::Z;
+use super::quantiles::{Z, student};
 use serde::{Deserialize, Serialize};
 
 /// Bounds that hold the true value with 95 % confidence.
@@ -63,6 +63,18 @@ pub fn mean_interval(values: &[f64], groups: &Groups) -> Option<Interval> {
     Some(Interval { low: mean - half, high: mean + half })
 }
 
+/// Student's interval of the mean of few values, `mean ± t · s / √n` with n - 1 degrees of freedom. `None` below two.
+pub fn student_interval(values: &[f64]) -> Option<Interval> {
+    if values.len() < 2 {
+        return None;
+    }
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let half = student(values.len() - 1) * (variance / n).sqrt();
+    Some(Interval { low: mean - half, high: mean + half })
+}
+
 /// [`mean_interval`] of a quantity that is never negative.
 pub fn positive_mean_interval(values: &[f64], groups: &Groups) -> Option<Interval> {
     mean_interval(values, groups).map(|interval| Interval { low: interval.low.max(0.0), ..interval })
@@ -89,7 +101,7 @@ pub fn difference_interval(differences: &[f64], groups: &Groups) -> Option<Inter
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::quantiles::{normal_quantile, student};
+    use crate::metrics::quantiles::normal_quantile;
     use proptest::prelude::*;
 
     fn close(got: f64, expected: f64) {
@@ -136,6 +148,14 @@ mod tests {
         assert_eq!(mean_interval(&[1.0], &Groups::singles(1)), None);
         assert_eq!(mean_interval(&[1.0, 3.0], &Groups::new([4, 4])), None);
         assert_eq!(mean_interval(&[2.0, 2.0], &Groups::singles(2)), Some(Interval { low: 2.0, high: 2.0 }));
+    }
+
+    #[test]
+    fn few_values_have_students_interval() {
+        // R: t.test(c(0.8, 0.9, 0.85, 0.95, 0.75))$conf.int is 0.7518 to 0.9482.
+        let interval = student_interval(&[0.8, 0.9, 0.85, 0.95, 0.75]).unwrap();
+        assert!((interval.low - 0.7518).abs() < 2e-4 && (interval.high - 0.9482).abs() < 2e-4, "{interval:?}");
+        assert_eq!((student_interval(&[0.5]), student_interval(&[])), (None, None));
     }
 
     #[test]

@@ -16,7 +16,9 @@ pub(crate) use bootstrap::macro_f1_interval;
 pub(crate) use calibration::expected_calibration_error;
 pub use confusion::{AverageScores, ConfusionMatrix};
 pub use groups::Groups;
-pub use interval::{Interval, accuracy_interval, difference_interval, mean_interval, positive_mean_interval, wilson};
+pub use interval::{
+    Interval, accuracy_interval, difference_interval, mean_interval, positive_mean_interval, student_interval, wilson,
+};
 pub use loss::{cross_entropy, mean};
 pub(crate) use paired::{Paired, whole};
 pub use quantiles::normal_quantile;

@@ -1,5 +1,6 @@
 //! What sections are made from.
 
+use crate::audit::Audit;
 use crate::metrics_file::Metrics;
 use crate::results::Results;
 use crate::samples::{Picks, Picture};
@@ -14,7 +15,9 @@ pub struct Material<'a> {
     pub metrics: &'a Metrics,
     /// The images to show; none where no split is judged.
     pub picks: Option<&'a Picks>,
-    /// Their pixels by path; empty where the shards are gone.
+    /// What is wrong with the data; none where training has left no evidence.
+    pub audit: Option<&'a Audit>,
+    /// The images' pixels by path; empty where the shards are gone.
     pub pictures: &'a BTreeMap<String, Picture>,
     /// What the reader should know, beside the results' own notes.
     pub notes: &'a [String],

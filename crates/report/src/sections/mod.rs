@@ -1,5 +1,7 @@
 //! The report's content, a file a section. A new section is a new file here and a line in [`document`].
 
+mod audit;
+mod audit_cards;
 mod cards;
 mod confusion;
 mod curves;
@@ -11,6 +13,7 @@ mod per_class;
 mod provenance;
 mod summary;
 
+pub(crate) use audit_cards::shown_images as audited_images;
 pub use material::Material;
 pub(crate) use summary::{comparison_table, verdict};
 
@@ -24,6 +27,7 @@ pub fn document(material: &Material) -> Document {
     sections.extend(confusion::section(material));
     sections.extend(panel::section(material));
     sections.extend(mistakes::section(material));
+    sections.extend(audit::section(material));
     sections.push(provenance::section(material));
     let (results, classes) = (material.results, material.results.manifest.classes.len());
     Document {

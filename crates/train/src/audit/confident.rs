@@ -1,30 +1,38 @@
-//! Confident learning (Northcutt, Jiang, Chuang: Confident Learning: Estimating Uncertainty in Dataset Labels, JAIR 2021):
-//! which class an image is confidently of, whatever its label says.
-//!
-//! ```text
-//! t_j = mean of p_j over the images labelled j          the class of an image: argmax of p_j over all j with p_j ≥ t_j
-//! ```
+//! Confident learning: C. G. Northcutt, L. Jiang and I. L. Chuang, "Confident Learning: Estimating Uncertainty in
+//! Dataset Labels", JAIR 70, 2021. Which class an image is confidently of, whatever its label says.
 
-/// The threshold of each class: its mean probability over the images that are labelled as it. Of a class without images
-/// it is infinite: nothing is confidently of it.
-pub fn thresholds(probabilities: &[&[f32]], labels: &[usize], classes: usize) -> Vec<f64> {
+/// Probabilities are 32-bit: what differs by less than this is the same.
+const ROUNDING: f64 = 1e-6;
+
+/// An image's label, and the probability of every class.
+pub type Judged<'a> = (usize, &'a [f32]);
+
+/// How sure a classifier is of a class where that class was given: the mean of its probability over the images that are
+/// labelled so. None for a class without images, of which nothing can be said.
+pub fn thresholds<'a>(images: impl IntoIterator<Item = Judged<'a>>, classes: usize) -> Vec<Option<f64>> {
     let mut sums = vec![(0.0, 0usize); classes];
-    for (&label, said) in labels.iter().zip(probabilities) {
-        sums[label].0 += f64::from(said[label]);
-        sums[label].1 += 1;
+    for (label, probabilities) in images {
+        let (sum, number) = &mut sums[label];
+        *sum += f64::from(probabilities[label]);
+        *number += 1;
     }
-    sums.into_iter().map(|(sum, images)| if images > 0 { sum / images as f64 } else { f64::INFINITY }).collect()
+    sums.into_iter().map(|(sum, number)| (number > 0).then(|| sum / number as f64)).collect()
 }
 
-/// The class that an image is confidently of: the most probable one of those that reach their threshold, the first of
-/// equally probable ones; none where none does.
-pub fn confident_class(probabilities: &[f32], thresholds: &[f64]) -> Option<usize> {
-    let reached = probabilities.iter().zip(thresholds).enumerate();
-    let reached = reached.filter(|(_, (said, threshold))| f64::from(**said) >= **threshold);
-    let mut best: Option<(usize, f32)> = None;
-    for (class, (&said, _)) in reached {
-        if best.is_none_or(|(_, most)| said > most) {
-            best = Some((class, said));
+/// The class that an image is counted to: the most probable among those whose probability reaches their threshold; none
+/// where no class does. Of equally probable ones the given class, or else the first.
+pub fn confident_class((label, probabilities): Judged<'_>, thresholds: &[Option<f64>]) -> Option<usize> {
+    let mut best: Option<(usize, f64)> = None;
+    for (class, threshold) in thresholds.iter().enumerate() {
+        let probability = f64::from(probabilities[class]);
+        if threshold.is_none_or(|threshold| probability < threshold - ROUNDING) {
+            continue;
+        }
+        let is_better = best.is_none_or(|(_, highest)| {
+            if class == label { probability >= highest - ROUNDING } else { probability > highest + ROUNDING }
+        });
+        if is_better {
+            best = Some((class, probability));
         }
     }
     best.map(|(class, _)| class)
@@ -36,13 +44,23 @@ mod tests {
 
     #[test]
     fn a_class_is_confident_if_it_reaches_what_its_own_images_have_on_the_mean() {
-        let said: [&[f32]; 4] = [&[0.9, 0.1, 0.0], &[0.5, 0.5, 0.0], &[0.2, 0.8, 0.0], &[0.6, 0.4, 0.0]];
-        let thresholds = thresholds(&said, &[0, 0, 1, 1], 3);
-        assert!((thresholds[0] - 0.7).abs() < 1e-6 && (thresholds[1] - 0.6).abs() < 1e-6, "{thresholds:?}");
-        assert!(thresholds[2].is_infinite());
-        let classes = said.map(|said| confident_class(said, &thresholds));
-        assert_eq!(classes, [Some(0), None, Some(1), None]);
-        assert_eq!(confident_class(&[0.5, 0.5], &[0.3, 0.3]), Some(0), "of equal ones the first");
-        assert_eq!(confident_class(&[0.4, 0.6], &[0.3, 0.9]), Some(0), "the most probable has not reached its own");
+        let images: [Judged<'_>; 4] =
+            [(0, &[0.9, 0.1, 0.0]), (0, &[0.5, 0.5, 0.0]), (1, &[0.2, 0.8, 0.0]), (1, &[0.6, 0.4, 0.0])];
+        let thresholds = thresholds(images, 3);
+        let known: Vec<f64> = thresholds.iter().flatten().copied().collect();
+        assert!((known[0] - 0.7).abs() < 1e-6 && (known[1] - 0.6).abs() < 1e-6, "{thresholds:?}");
+        assert_eq!(thresholds[2], None, "of a class without images nothing is known");
+        assert_eq!(images.map(|image| confident_class(image, &thresholds)), [Some(0), None, Some(1), None]);
+        let low = [Some(0.3), Some(0.3)];
+        assert_eq!(
+            [0, 1].map(|label| confident_class((label, &[0.5, 0.5]), &low)),
+            [Some(0), Some(1)],
+            "of equals its own"
+        );
+        assert_eq!(
+            confident_class((1, &[0.4, 0.6]), &[Some(0.3), Some(0.9)]),
+            Some(0),
+            "the other has not reached its own"
+        );
     }
 }

@@ -376,3 +376,174 @@ fn append(batch: &RecordBatch, images: &mut Vec<ImageEvidence>) -> Result<(), St
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs;
+
+    fn record() -> Record {
+        Record {
+            format: FORMAT,
+            fingerprint: "of the evidence".into(),
+            dataset_fingerprint: "of the data set".into(),
+            classes: ["cat", "dog", "a, \"b\"\n"].map(String::from).to_vec(),
+            features: FeatureSource::Pretrained("resnet18.a1_in1k".into()),
+            folds: 5,
+            penalty: 0.1,
+            evidence: String::new(),
+        }
+    }
+
+    fn image(row: usize) -> ImageEvidence {
+        let split = Split::ALL[row % 3];
+        ImageEvidence {
+            path: format!("cat/{row} ünïcode, \"quoted\".png"),
+            content: format!("content {row}"),
+            pixels: format!("pixels {row}"),
+            split,
+            group: row / 2,
+            label: row % 3,
+            fold: (split != Split::Test).then_some(row % 5),
+            probabilities: vec![0.25, 0.5, 0.25],
+            neighbours: (0..row).map(|row| Neighbour { row, similarity: 0.9 - row as f32 / 10.0 }).collect(),
+            copies: (0..row / 2).collect(),
+            typicality: (row % 2 == 0).then_some(0.7),
+            picture: PictureStatistics {
+                width: 640,
+                height: row,
+                brightness: 120.0,
+                contrast: 50.5,
+                sharpness: 1234.5,
+                entropy: 7.25,
+            },
+        }
+    }
+
+    fn evidence(images: usize) -> Evidence {
+        Evidence { record: record(), images: (0..images).map(image).collect() }
+    }
+
+    /// Writes evidence into the audit's directory of a new output directory.
+    fn written(evidence: &mut Evidence) -> tempfile::TempDir {
+        let output = tempfile::tempdir().unwrap();
+        let directory = output.path().join(AUDIT_DIRECTORY);
+        fs::create_dir_all(&directory).unwrap();
+        evidence.write(&directory).unwrap();
+        output
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn what_is_written_is_read(
+            images in 0usize..8,
+            values in proptest::collection::vec((0.0f32..=1.0, -1.0f32..=1.0, 0usize..1 << 40), 8)
+        ) {
+            let mut evidence = evidence(images);
+            for (image, (probability, typicality, size)) in evidence.images.iter_mut().zip(values) {
+                image.probabilities[0] = probability;
+                image.typicality = image.typicality.map(|_| typicality);
+                (image.picture.width, image.picture.sharpness) = (size, probability * 1e5);
+            }
+            let output = written(&mut evidence);
+            let read = Evidence::read(output.path()).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(read, evidence);
+        }
+    }
+
+    #[test]
+    fn features_of_a_trained_model_are_told_apart() {
+        let mut evidence = evidence(2);
+        evidence.record.features = FeatureSource::Trained("cnn".into());
+        let output = written(&mut evidence);
+        assert_eq!(Evidence::read(output.path()).unwrap().record.features, FeatureSource::Trained("cnn".into()));
+        let text = fs::read_to_string(output.path().join(AUDIT_DIRECTORY).join(AUDIT_FILE)).unwrap();
+        assert!(text.contains("\"trained\": \"cnn\""), "{text}");
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        type Damage = fn(&Path);
+        let cases: [(&str, Damage, &str); 7] = [
+            ("no record", |audit| fs::remove_file(audit.join(AUDIT_FILE)).unwrap(), "there is no such file"),
+            ("no evidence", |audit| fs::remove_file(audit.join(EVIDENCE_FILE)).unwrap(), "cannot read"),
+            (
+                "the record altered",
+                |audit| {
+                    let text = fs::read_to_string(audit.join(AUDIT_FILE)).unwrap();
+                    fs::write(audit.join(AUDIT_FILE), text.replace("\"folds\": 5", "\"folds\": 6")).unwrap();
+                },
+                "cannot be used",
+            ),
+            (
+                "the evidence cut off",
+                |audit| {
+                    let bytes = fs::read(audit.join(EVIDENCE_FILE)).unwrap();
+                    fs::write(audit.join(EVIDENCE_FILE), &bytes[..bytes.len() / 2]).unwrap();
+                },
+                "it is not as it was written",
+            ),
+            (
+                "the evidence of other images",
+                |audit| fs::write(audit.join(EVIDENCE_FILE), encode(&[image(0)]).unwrap()).unwrap(),
+                "it is not as it was written",
+            ),
+            (
+                "another form",
+                |audit| sealed::write(&audit.join(AUDIT_FILE), &Record { format: FORMAT + 1, ..record() }).unwrap(),
+                "this version reads",
+            ),
+            ("no Parquet, but vouched for", |audit| vouch_for(audit, b"PAR1 and nothing more"), "cannot be used"),
+        ];
+        for (name, damage, expected) in cases {
+            let output = written(&mut evidence(4));
+            damage(&output.path().join(AUDIT_DIRECTORY));
+            let error = Evidence::read(output.path()).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("run `train` again"), "{name}: {error}");
+        }
+    }
+
+    /// Evidence of these bytes, with a record that names their checksum.
+    fn vouch_for(audit: &Path, bytes: &[u8]) {
+        fs::write(audit.join(EVIDENCE_FILE), bytes).unwrap();
+        let record = Record { evidence: fingerprint::of_bytes(bytes), ..record() };
+        sealed::write(&audit.join(AUDIT_FILE), &record).unwrap();
+    }
+
+    #[test]
+    fn evidence_that_contradicts_itself_is_refused() {
+        type Change = fn(&mut ImageEvidence);
+        let cases: [(&str, Change, &str); 10] = [
+            ("label", |image| image.label = 3, "is of class 3 of 3"),
+            ("too few probabilities", |image| image.probabilities.truncate(2), "has not 3 probabilities"),
+            ("no probability", |image| image.probabilities[1] = f32::NAN, "has not 3 probabilities"),
+            ("negative probability", |image| image.probabilities[1] = -0.1, "has not 3 probabilities"),
+            ("fold", |image| image.fold = Some(5), "lies in no fold of 5"),
+            ("no fold", |image| image.fold = None, "lies in no fold of 5"),
+            ("a fold of the test split", |image| image.split = Split::Test, "lies in no fold of 5"),
+            ("neighbour", |image| image.neighbours[0].row = 5, "names a row beyond 5"),
+            ("copy", |image| image.copies[0] = 5, "names a row beyond 5"),
+            ("infinite", |image| image.picture.sharpness = f32::INFINITY, "has a number that is none"),
+        ];
+        for (name, change, expected) in cases {
+            let mut evidence = evidence(5);
+            change(&mut evidence.images[4]);
+            let error = Evidence::read(written(&mut evidence).path()).unwrap_err().to_string();
+            assert!(error.contains("row 4 ") && error.contains(expected), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn other_columns_are_refused() {
+        let column: ArrayRef = Arc::new(StringArray::from_iter_values(["a"]));
+        let batch = RecordBatch::try_from_iter([("path", column)]).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        let output = written(&mut evidence(1));
+        vouch_for(&output.path().join(AUDIT_DIRECTORY), &writer.into_inner().unwrap());
+        let error = Evidence::read(output.path()).unwrap_err().to_string();
+        assert!(error.contains("its columns are not those of the evidence"), "{error}");
+    }
+}

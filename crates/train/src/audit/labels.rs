@@ -54,11 +54,9 @@ pub(super) fn judge<B: Backend>(divided: &Divided<'_>, similar: &[Similar], devi
 
 /// Whether each image is confidently of another class than its label's.
 fn in_doubt(probabilities: &[Vec<f32>], labels: &[usize], classes: usize) -> Vec<bool> {
-    let said: Vec<&[f32]> = probabilities.iter().map(Vec::as_slice).collect();
-    let thresholds = thresholds(&said, labels, classes);
-    let is_other =
-        |(said, &label): (&&[f32], &usize)| confident_class(said, &thresholds).is_some_and(|class| class != label);
-    said.iter().zip(labels).map(is_other).collect()
+    let judged = || labels.iter().copied().zip(probabilities.iter().map(Vec::as_slice));
+    let thresholds = thresholds(judged(), classes);
+    judged().map(|image| confident_class(image, &thresholds).is_some_and(|class| class != image.0)).collect()
 }
 
 /// The mean of two opinions.
