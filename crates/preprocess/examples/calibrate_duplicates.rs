@@ -157,7 +157,7 @@ fn groups(signed: &[(usize, Signature)]) -> Result<(), Box<dyn std::error::Error
     println!(
         "at the limit chosen, {}: {} exact copies, {} images ({:.1} %) in {} groups, the largest of {:?}; found in {:.2} s",
         duplicates.max_distance,
-        duplicates.exact,
+        duplicates.exact(),
         sizes.iter().sum::<usize>(),
         100.0 * sizes.iter().sum::<usize>() as f64 / signatures.len() as f64,
         sizes.len(),

@@ -1,6 +1,7 @@
 //! The first stage: folders of images in, Parquet shards and a manifest out.
 //!
-//! The data flow, module by module: [`folder`] finds the images, [`image`] decodes and resizes them, [`duplicates`]
+//! The data flow, module by module: [`folder`] finds the images, [`corrections`] are what the user says of
+//! single ones, [`image`] decodes and resizes them, [`duplicates`]
 //! groups near-copies, [`split`] divides the groups into train, validation and test, [`augment`] makes copies,
 //! [`shard`] writes and reads the rows, [`manifest`] names every shard, [`dataset`] is what the next stage reads.
 //! [`run`] puts them together, `init` looks at a folder and writes a pipeline file for it. [`pipeline`] is the pipeline file (all sections, so that a misspelt `train` key is
@@ -10,6 +11,7 @@
 pub mod augment;
 pub mod cli;
 pub mod contact_sheet;
+pub mod corrections;
 pub mod dataset;
 pub mod duplicates;
 pub mod folder;

@@ -31,6 +31,7 @@ const OPTIONAL_SECTIONS: &[&str] = &[
     "preprocess.augment.rand_augment={}",
     "preprocess.augment.color={}",
     "preprocess.augment.blur.probability=1",
+    "preprocess.corrections=c.csv",
     "preprocess.split.keep=k.csv",
     "preprocess.split.group_by=g.csv",
 ];
@@ -210,8 +211,14 @@ fn the_documented_values_are_the_possible_ones() {
         }
         tried += usize::from(!possible.is_empty() || !impossible.is_empty());
     }
-    let paths =
-        ["output", "preprocess.source", "preprocess.split.keep", "report.gate.baseline", "train.models.m.pretrained"];
+    let paths = [
+        "output",
+        "preprocess.source",
+        "preprocess.corrections",
+        "preprocess.split.keep",
+        "report.gate.baseline",
+        "train.models.m.pretrained",
+    ];
     let untried = paths.len() + ["name", "preprocess.split.group_by"].len();
     assert_eq!(tried, rows().len() - untried);
 }

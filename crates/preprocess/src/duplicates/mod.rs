@@ -30,8 +30,8 @@ pub struct Duplicates {
     pub group: Vec<usize>,
     /// By what each image hangs together with others; none for an image that stands alone.
     pub kind: Vec<Option<Kind>>,
-    /// Images whose decoded pixels equal an earlier image's.
-    pub exact: usize,
+    /// For each image, the first one of equal decoded pixels: itself, unless it is an exact copy of an earlier one.
+    pub first: Vec<usize>,
     /// The limit that was used.
     pub max_distance: u32,
 }
@@ -48,24 +48,31 @@ pub struct Duplicates {
 pub fn find(signatures: &[Signature], labels: &[usize]) -> Result<Duplicates> {
     let found = Search::new(signatures, labels).run()?;
     let (mut groups, mut kind, max_distance) = (found.groups, found.kind, found.limit);
-    let exact = join_exact(signatures, &mut groups, &mut kind);
-    Ok(Duplicates { group: groups.numbered(), kind, exact, max_distance })
+    let first = join_exact(signatures, &mut groups, &mut kind);
+    Ok(Duplicates { group: groups.numbered(), kind, first, max_distance })
 }
 
-/// Joins images of equal pixels; returns how many equal an earlier one.
-fn join_exact(signatures: &[Signature], groups: &mut Groups, kind: &mut [Option<Kind>]) -> usize {
+impl Duplicates {
+    /// Images whose decoded pixels equal an earlier image's.
+    pub fn exact(&self) -> usize {
+        self.first.iter().enumerate().filter(|(index, first)| index != *first).count()
+    }
+}
+
+/// Joins images of equal pixels; returns each one's first.
+fn join_exact(signatures: &[Signature], groups: &mut Groups, kind: &mut [Option<Kind>]) -> Vec<usize> {
     let mut first_with = HashMap::new();
-    let mut exact = 0;
+    let mut firsts = Vec::with_capacity(signatures.len());
     for (index, signature) in signatures.iter().enumerate() {
         let first = *first_with.entry(signature.pixels).or_insert(index);
         if first != index {
             groups.join(first, index);
             kind[first] = Some(Kind::Exact);
             kind[index] = Some(Kind::Exact);
-            exact += 1;
         }
+        firsts.push(first);
     }
-    exact
+    firsts
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ fn groups_are_numbered_in_order_and_count_exact_copies() {
     let signatures: Vec<Signature> = images.map(Signature::of).to_vec();
     let found = find(&signatures, &[0, 0, 0, 0, 0]).expect("found");
     assert_eq!(found.group, [0, 1, 2, 1, 0]);
-    assert_eq!((found.exact, found.max_distance), (1, MAX_DISTANCE));
+    assert_eq!((found.exact(), found.max_distance), (1, MAX_DISTANCE));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn images_without_content_match_only_exact_copies() {
     let signatures: Vec<Signature> = images.iter().map(Signature::of).collect();
     let found = find(&signatures, &[0; 6]).expect("found");
     assert_eq!(found.group, [0, 1, 2, 0, 3, 4]);
-    assert_eq!(found.exact, 1);
+    assert_eq!(found.exact(), 1);
 }
 
 #[test]

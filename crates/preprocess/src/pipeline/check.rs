@@ -21,6 +21,9 @@ pub(crate) fn values(pipeline: &Pipeline) -> Vec<Problem> {
     let preprocess = &pipeline.preprocess;
     checks.path(&["preprocess", "source"], &preprocess.source);
     checks.image(&preprocess.image);
+    if let Some(file) = &preprocess.corrections {
+        checks.path(&["preprocess", "corrections"], file);
+    }
     checks.split(&preprocess.split);
     checks.within(KeyPath::of(&["preprocess", "memory"]), preprocess.memory, MEMORY);
     checks.augment(&preprocess.augment);

@@ -32,6 +32,7 @@ pub use copies::Copies;
 pub use device::{DeviceChoice, Precision};
 pub(crate) use group_by::{GROUP, GroupBy};
 pub use model::*;
+pub(crate) use problem::nearest_few;
 pub use recipe::{ClassWeights, CutMix, MixUp, OptimizerChoice, RandomErasing, Restarts, Sampler};
 pub use settings::*;
 pub use split::Split;

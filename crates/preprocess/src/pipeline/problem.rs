@@ -63,13 +63,21 @@ pub(crate) fn choice(given: &str, valid: &[&str], heading: &str) -> String {
 
 /// The valid name that `given` was probably meant to be.
 pub(crate) fn nearest<'a>(given: &str, valid: &[&'a str]) -> Option<&'a str> {
-    let plain = |name: &str| name.to_lowercase().replace(['-', ' '], "_");
-    let given = plain(given);
-    let likeness = |name: &str| {
-        let name = plain(name);
-        let part = given.len() >= 3 && name.split('_').any(|word| word == given);
-        if part { 1.0 } else { strsim::normalized_damerau_levenshtein(&given, &name) }
-    };
-    let best = valid.iter().map(|&name| (likeness(name), name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let best = valid.iter().map(|&name| (likeness(given, name), name)).max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 > 0.5).then_some(best.1)
+}
+
+/// The valid names that are most like `given`, the nearest first; so many at most.
+pub(crate) fn nearest_few<'a>(given: &str, valid: &'a [String], most: usize) -> Vec<&'a str> {
+    let mut names: Vec<(f64, &str)> = valid.iter().map(|name| (likeness(given, name), name.as_str())).collect();
+    names.sort_by(|a, b| b.0.total_cmp(&a.0));
+    names.into_iter().take(most).map(|(_, name)| name).collect()
+}
+
+/// From 0 (nothing in common) to 1.
+fn likeness(given: &str, name: &str) -> f64 {
+    let plain = |name: &str| name.to_lowercase().replace(['-', ' '], "_");
+    let (given, name) = (plain(given), plain(name));
+    let part = given.len() >= 3 && name.split('_').any(|word| word == given);
+    if part { 1.0 } else { strsim::normalized_damerau_levenshtein(&given, &name) }
 }

@@ -56,6 +56,9 @@ pub struct PreprocessSettings {
     /// How images are divided into train, validation and test.
     #[serde(default)]
     pub split: SplitSettings,
+    /// What the user says of single images: a CSV file with the columns `path` and `action`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrections: Option<PathBuf>,
     /// What happens to files that look like images and cannot be decoded.
     #[serde(default)]
     pub unreadable: Unreadable,

@@ -195,7 +195,7 @@ impl Contents<'_> {
         let across_splits = |members: &&Vec<usize>| Self::differ(members, |index| self.splits[index]);
         let across_classes = |members: &&Vec<usize>| Self::differ(members, |index| self.folder.images[index].label);
         DuplicateCounts {
-            exact: self.examined.exact,
+            exact: self.examined.exact(),
             near: groups.values().map(Vec::len).sum(),
             groups: groups.len(),
             across_splits: groups.values().filter(across_splits).count(),

@@ -18,12 +18,14 @@ use rayon::prelude::*;
 const CHUNK: usize = 512;
 
 /// Decodes all images, or recalls what an earlier run found; then pixels are decoded again where they are needed.
+/// Of those that are `dropped` it does not matter whether they can be decoded.
 ///
 /// # Errors
 /// A file cannot be decoded and `unreadable` is `fail`, a file changed meanwhile, the disk is full, or an interruption.
 pub(crate) fn examine<'a>(
     folder: &'a Folder,
     inputs: &'a Inputs,
+    dropped: &[bool],
     settings: &'a PreprocessSettings,
     place: &ShardsDirectory,
 ) -> Result<(Examined, PixelStore<'a>)> {
@@ -39,13 +41,14 @@ pub(crate) fn examine<'a>(
     let examined = match known {
         Some(examined) => examined,
         None => {
-            let images = decode_all(folder, inputs, settings, &store)?;
+            let images = decode_all(folder, inputs, dropped, settings, &store)?;
             let examined = group(images, folder, key.clone())?;
             store.save(place, &key)?;
             sealed::write(&place.state(FILE), &examined)?;
             examined
         }
-    };
+    }
+    .without(dropped);
     if let (Unreadable::Fail, Some((index, reason))) = (settings.unreadable, examined.rejected().next()) {
         return Err(unreadable(&folder.images[index], reason));
     }
@@ -61,7 +64,13 @@ fn unreadable(file: &ImageFile, reason: &str) -> Error {
 
 type Findings = Vec<Result<Signature, ImageError>>;
 
-fn decode_all(folder: &Folder, inputs: &Inputs, settings: &PreprocessSettings, store: &PixelStore) -> Result<Findings> {
+fn decode_all(
+    folder: &Folder,
+    inputs: &Inputs,
+    dropped: &[bool],
+    settings: &PreprocessSettings,
+    store: &PixelStore,
+) -> Result<Findings> {
     let progress = Progress::new("decoding", folder.images.len() as u64, "images");
     let indices: Vec<usize> = (0..folder.images.len()).collect();
     let mut findings = Findings::with_capacity(indices.len());
@@ -80,8 +89,10 @@ fn decode_all(folder: &Folder, inputs: &Inputs, settings: &PreprocessSettings, s
             })
             .collect();
         findings.extend(decoded?);
-        let failed =
-            std::iter::zip(&folder.images, &findings).find_map(|(file, finding)| Some((file, finding.as_ref().err()?)));
+        let failed = std::iter::zip(&folder.images, &findings)
+            .zip(dropped)
+            .filter(|(_, dropped)| !**dropped)
+            .find_map(|((file, finding), _)| Some((file, finding.as_ref().err()?)));
         if let (Unreadable::Fail, Some((file, error))) = (settings.unreadable, failed) {
             return Err(unreadable(file, &error.reason));
         }
@@ -110,13 +121,14 @@ fn group(findings: Findings, folder: &Folder, key: String) -> Result<Examined> {
         .filter_map(|(image, finding)| Some((image.label, finding.as_ref().ok()?.clone())))
         .unzip();
     let duplicates = duplicates::find(&readable, &labels)?;
-    let mut found = std::iter::zip(duplicates.group, duplicates.kind);
-    let (mut images, mut kinds) = (Vec::new(), Vec::new());
+    let max_distance = duplicates.max_distance;
+    let mut found = std::iter::zip(std::iter::zip(duplicates.group, duplicates.kind), duplicates.first);
+    let (mut images, mut kinds, mut equal) = (Vec::new(), Vec::new(), Vec::new());
     for finding in findings {
         let image = finding.map(|_| found.next().unwrap_or_default());
-        kinds.push(image.as_ref().ok().and_then(|(_, kind)| *kind));
-        images.push(image.map(|(group, _)| group).map_err(|error| error.reason));
+        kinds.push(image.as_ref().ok().and_then(|((_, kind), _)| *kind));
+        equal.push(image.as_ref().ok().map(|(_, first)| *first));
+        images.push(image.map(|((group, _), _)| group).map_err(|error| error.reason));
     }
-    let (exact, max_distance) = (duplicates.exact, duplicates.max_distance);
-    Ok(Examined { key, images, kinds, exact, max_distance, group: Vec::new() }.with_groups())
+    Ok(Examined { key, images, kinds, equal, max_distance, group: Vec::new(), dropped: Vec::new() }.with_groups())
 }

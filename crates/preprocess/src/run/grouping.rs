@@ -7,10 +7,11 @@ use crate::pipeline::NearDuplicates;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Groups of the folder's images.
+/// Groups of the folder's images. Images that are left out are in none, but what they connect stays connected.
 #[derive(Debug)]
 pub(crate) struct Grouping {
-    /// Near-copies and given groups joined: the column `group` of the shards. None for images that cannot be decoded.
+    /// Near-copies and given groups joined: the column `group` of the shards. None for images that cannot be decoded
+    /// or are left out.
     pub group: Vec<Option<usize>>,
     /// What no split tears apart: with `near_duplicates: ignore` equal files and given groups alone.
     pub bound: Vec<Option<usize>>,
@@ -35,13 +36,15 @@ impl Grouping {
             bound = joined.clone();
         }
         let only_readable = |groups: Groups| -> Vec<Option<usize>> {
-            // Numbered in the order of the images that can be decoded, whatever lies between.
+            // Numbered in the order of the images that can be decoded, whatever lies between; those that are left out
+            // have numbers too, so that others keep theirs.
             let mut numbers = HashMap::new();
             let all = groups.numbered();
             let mut of = vec![None; all.len()];
             for &index in &readable {
                 let next = numbers.len();
-                of[index] = Some(*numbers.entry(all[index]).or_insert(next));
+                let number = *numbers.entry(all[index]).or_insert(next);
+                of[index] = (!examined.is_dropped(index)).then_some(number);
             }
             of
         };

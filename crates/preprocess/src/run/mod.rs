@@ -1,6 +1,7 @@
 //! The stage, from a checked pipeline file to a finished data set.
 
 mod contents;
+mod corrected;
 mod crops;
 mod directory;
 mod examine;
@@ -24,6 +25,7 @@ use crate::stage::fingerprint;
 use crate::stage::lock::OutputLock;
 use crate::{Error, ErrorKind, Result, image, note, say};
 use contents::Contents;
+use corrected::Corrected;
 use directory::ShardsDirectory;
 use grouping::Grouping;
 use inputs::Inputs;
@@ -34,7 +36,7 @@ use std::time::Instant;
 /// depends on a changed setting or image.
 ///
 /// # Errors
-/// The source cannot be used, a file cannot be decoded with `unreadable: fail`, a class gets no training image, the
+/// The source or the corrections cannot be used, a file cannot be decoded with `unreadable: fail`, a class gets no training image, the
 /// disk is full, another run holds the output directory, or the process was asked to stop.
 pub fn run(pipeline: &Pipeline) -> Result<()> {
     let started = Instant::now();
@@ -42,30 +44,32 @@ pub fn run(pipeline: &Pipeline) -> Result<()> {
     image::budget::limit_memory(settings.memory);
     let folder = Folder::discover_beside(&settings.source, &[&pipeline.output])?;
     summary::found(&folder, &settings.source);
+    let corrected = Corrected::new(&folder, settings.corrections.as_deref())?;
     let _lock = OutputLock::acquire(&pipeline.output, "preprocess")?;
     let place = ShardsDirectory::create(&pipeline.output)?;
     let inputs = Inputs::read(&folder, &place)?;
-    let made = make(&folder, &inputs, settings, &place, started);
+    let made = make(&corrected, &inputs, settings, &place, started);
     let failed = made.as_ref().is_err_and(|error| error.kind() != ErrorKind::Interrupted);
     if failed && inputs.misled() {
         note!("note: what earlier runs remembered of the images was wrong; all are read again");
         Inputs::forget(&place)?;
-        return make(&folder, &Inputs::read(&folder, &place)?, settings, &place, started);
+        return make(&corrected, &Inputs::read(&folder, &place)?, settings, &place, started);
     }
     made
 }
 
 /// Makes the data set of these images, if it is not there.
 fn make(
-    folder: &Folder,
+    corrected: &Corrected,
     inputs: &Inputs,
     settings: &PreprocessSettings,
     place: &ShardsDirectory,
     started: Instant,
 ) -> Result<()> {
+    let folder = &*corrected.folder;
     let given = groups_by_settings(folder, settings)?;
     let mut keep = settings.split.keep.as_deref().map(|file| read_keep(file, folder)).transpose()?;
-    let fingerprint = fingerprint_of(folder, inputs, &given, settings)?;
+    let fingerprint = fingerprint_of(corrected, inputs, &given, settings)?;
     let kept = kept_splits(&keep, folder, inputs);
     let listed = keep.as_ref().map(|_| kept.as_slice());
     if publish::is_up_to_date(place, &fingerprint, &folder.classes, settings, listed)? {
@@ -77,7 +81,7 @@ fn make(
     owned.claim(directory::FILES.iter().copied())?;
     room::check(folder, settings, place)?;
     place.unpublish()?;
-    let (examined, pixels) = examine::examine(folder, inputs, settings, place)?;
+    let (examined, pixels) = examine::examine(corrected.found, inputs, &corrected.dropped, settings, place)?;
     // Before anything that may refuse for want of images: its hint points here.
     publish::rejected(folder, &examined, place)?;
     let grouping = Grouping::new(&examined, inputs, &given, settings.split.near_duplicates);
@@ -128,21 +132,27 @@ fn kept_splits(keep: &Option<Keep>, folder: &Folder, inputs: &Inputs) -> Vec<Opt
 }
 
 /// BLAKE3 over the names, labels and contents of all images, the settings and the version. Where the source lies is no
-/// part of it, nor in how many folds the audit divides the images: no row depends on that, and models stay trained.
+/// part of it, nor in how many folds the audit divides the images: no row depends on that, and models stay trained. Of
+/// corrections it is what they do, wherever they stand.
 fn fingerprint_of(
-    folder: &Folder,
+    corrected: &Corrected,
     inputs: &Inputs,
     given: &[Option<String>],
     settings: &PreprocessSettings,
 ) -> Result<String> {
     let mut settings = PreprocessSettings { source: PathBuf::new(), ..settings.clone() };
     settings.split.folds = SplitSettings::default().folds;
+    settings.corrections = None;
+    let folder = corrected.found;
     let version = (FORMAT, env!("CARGO_PKG_VERSION"));
     let versions = (image::PIXELS_VERSION, DUPLICATES_VERSION, SPLIT_VERSION, AUGMENT_VERSION);
-    fingerprint::of_value(&(version, versions, &folder.classes, inputs.listing(folder), given, settings))
+    let found = fingerprint::of_value(&(version, versions, &folder.classes, inputs.listing(folder), given, settings))?;
+    // Without any effect it is the fingerprint that it was before there were corrections.
+    let effects = corrected.effects();
+    if effects.is_empty() { Ok(found) } else { fingerprint::of_value(&(found, effects)) }
 }
 
-/// The split of each image of the folder, none for those that could not be decoded; and the fractions that could not
+/// The split of each image of the folder, none for those that could not be decoded or are left out; and the fractions that could not
 /// be met.
 fn assign(
     folder: &Folder,
