@@ -13,8 +13,11 @@ use std::path::Path;
 /// Images that are copied, as many of each kind.
 const COPIED: usize = 400;
 
-/// What becomes of a copy.
-const KINDS: [(&str, fn(&RgbImage, &mut Random) -> RgbImage, u8); 4] = [
+/// What becomes of a copy before it is encoded.
+type Change = fn(&RgbImage, &mut Random) -> RgbImage;
+
+/// Name, change and JPEG quality of each kind of copy.
+const KINDS: [(&str, Change, u8); 4] = [
     ("crop of 90 % of either side", cropped, 92),
     ("mirrored", |image, _| imageops::flip_horizontal(image), 92),
     ("JPEG quality 30", |image, _| image.clone(), 30),

@@ -24,7 +24,9 @@ pub fn scores(evidence: &Evidence, changed: &BTreeSet<String>, directory: &Path)
     let mut text = String::new();
     for image in &evidence.images {
         let _ = write!(text, "{},{}", u8::from(changed.contains(&image.path)), image.label);
-        image.probabilities.iter().for_each(|said| drop(write!(text, ",{said}")));
+        for said in &image.probabilities {
+            let _ = write!(text, ",{said}");
+        }
         text.push('\n');
     }
     let file = directory.join("probabilities.csv");

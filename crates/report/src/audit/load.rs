@@ -2,6 +2,7 @@
 
 use super::Audit;
 use crate::results::Results;
+use preprocess::corrections::{Action, Corrections};
 use preprocess::pipeline::{Pipeline, Split};
 use preprocess::stage::names::shown;
 use preprocess::{Error, ErrorKind, Result};
@@ -34,12 +35,16 @@ pub fn load(results: &Results) -> Result<(Option<Audit>, Option<String>)> {
     }
 }
 
-/// Paths of images that a person has looked at and wants kept as they are: no finding is listed of them.
+/// Paths of images that a person has looked at and wants kept as they are (`keep` in the list of corrections): no finding
+/// is listed of them.
 ///
 /// # Errors
-/// None yet: no pipeline names any.
-pub fn silenced(_pipeline: &Pipeline) -> Result<BTreeSet<String>> {
-    Ok(BTreeSet::new())
+/// The list of corrections that the pipeline names cannot be read.
+pub fn silenced(pipeline: &Pipeline) -> Result<BTreeSet<String>> {
+    let Some(file) = &pipeline.preprocess.corrections else { return Ok(BTreeSet::new()) };
+    let corrections = Corrections::read(file)?;
+    let kept = corrections.iter().filter(|(_, action)| **action == Action::Keep);
+    Ok(kept.map(|(path, _)| path.to_owned()).collect())
 }
 
 /// Of each image the mean over the models of the margin that it had while they were trained, NaN where it was in no

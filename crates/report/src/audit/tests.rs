@@ -21,6 +21,9 @@ fn evidence(images: Vec<ImageEvidence>, classes: &[&str]) -> Evidence {
     Evidence { record, images }
 }
 
+/// A picture's statistics, drawn.
+type Draw = fn(&mut random::Random) -> PictureStatistics;
+
 /// `row suggestion evidence` of the findings of a kind.
 #[track_caller]
 fn found(evidence: &Evidence, kind: Kind) -> Vec<String> {
@@ -211,7 +214,7 @@ fn product(random: &mut random::Random) -> PictureStatistics {
 
 #[test]
 fn sound_sets_are_left_alone() {
-    let kinds: [(&str, fn(&mut random::Random) -> PictureStatistics); 4] =
+    let kinds: [(&str, Draw); 4] =
         [("photographs", photograph), ("drawings", drawing), ("radiographs", radiograph), ("products", product)];
     for (name, of) in kinds {
         for (seed, number) in [(1, 3), (2, 25), (3, 2000)] {
@@ -251,7 +254,7 @@ fn useless_pictures_are_found_in_any_set() {
             "drop: odd form: 2000 x 100 pixels, 1:20.0",
         ),
     ];
-    let kinds: [(&str, fn(&mut random::Random) -> PictureStatistics); 4] =
+    let kinds: [(&str, Draw); 4] =
         [("photographs", photograph), ("drawings", drawing), ("radiographs", radiograph), ("products", product)];
     for (set, of) in kinds {
         for (name, change, expected) in &cases {

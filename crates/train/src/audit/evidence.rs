@@ -407,9 +407,10 @@ mod tests {
             label: row % 3,
             fold: (split != Split::Test).then_some(row % 5),
             probabilities: vec![0.25, 0.5, 0.25],
+            label_probabilities: vec![0.25, 0.5, 0.25],
             neighbours: (0..row).map(|row| Neighbour { row, similarity: 0.9 - row as f32 / 10.0 }).collect(),
             copies: (0..row / 2).collect(),
-            typicality: (row % 2 == 0).then_some(0.7),
+            typicality: row.is_multiple_of(2).then_some(0.7),
             picture: PictureStatistics {
                 width: 640,
                 height: row,
