@@ -30,13 +30,18 @@ def check_with_pyarrow(shards, manifest):
         file = pq.ParquetFile(shards / entry["file"])
         check(b"huggingface" in (file.metadata.metadata or {}), f"{entry['file']}: no features in the file's metadata")
         check(file.schema_arrow.field("image").type == image, f"{entry['file']}: image is {file.schema_arrow.field('image')}")
-        check(file.schema_arrow.field("label").type == pa.int64(), f"{entry['file']}: label is no int64")
+        for column in ("label", "copy", "group", "width", "height"):
+            check(file.schema_arrow.field(column).type == pa.int64(), f"{entry['file']}: {column} is no int64")
+        for column in ("source", "content"):
+            check(file.schema_arrow.field(column).type == pa.string(), f"{entry['file']}: {column} is no string")
         largest = max(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
         check(largest < 100e6, f"{entry['file']}: a row group of {largest / 1e6:.0f} MB")
         table = file.read()
         check(table.num_rows == entry["rows"], f"{entry['file']}: {table.num_rows} rows, manifest {entry['rows']}")
         check(set(table["copy"].to_pylist()) == {entry["copy"]}, f"{entry['file']}: other copies")
         check(all(column.null_count == 0 for column in table.columns), f"{entry['file']}: nulls")
+        for side in ("width", "height"):
+            check(min(table[side].to_pylist()) > 0, f"{entry['file']}: a picture without {side}")
         first = Image.open(io.BytesIO(table["image"][0]["bytes"].as_py()))
         check((first.size, first.mode, first.format) == (size, "RGB", "PNG"), f"{entry['file']}: {first}")
     print(f"pyarrow: {len(manifest['shards'])} shards as the manifest says")
@@ -57,6 +62,10 @@ def check_with_datasets(shards, manifest):
             originals = split.filter(lambda copy: copy == 0, input_columns="copy")
             counts = [originals["label"][:].count(i) for i in range(len(label.names))]
             check(counts == manifest["counts"][name], f"{name}: counts {counts}, manifest {manifest['counts'][name]}")
+            sizes = {}
+            for source, width, height in zip(split["source"], split["width"], split["height"]):
+                same = sizes.setdefault(source, (width, height)) == (width, height)
+                check(same, f"{name}: a copy of {source} is not of its size")
             check(split[0]["image"].mode == "RGB", f"{name}: {split[0]['image']}")
         groups = {name: set(split["group"]) for name, split in loaded.items()}
         if manifest["settings"]["split"]["near_duplicates"] == "together" and manifest["duplicates"]["across_splits"] == 0:

@@ -78,8 +78,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let settings = ImageSettings::default();
     let decoded = |index: usize| {
         let bytes = std::fs::read(&folder.images[index].path).ok()?;
-        let (decoded, compared) = decode_to_compare(&bytes, &settings).ok()?;
-        Some(compared.as_ref().unwrap_or(&decoded).pixels().clone())
+        Some(decode_to_compare(&bytes, &settings).ok()?.to_compare().clone())
     };
     let signed: Vec<(usize, Signature)> = (0..folder.images.len())
         .into_par_iter()

@@ -67,8 +67,7 @@ fn images(folder: &Folder) -> Result<Vec<Image>, Box<dyn std::error::Error>> {
         .par_iter()
         .filter_map(|image| {
             let bytes = std::fs::read(&image.path).ok()?;
-            let (decoded, compared) = decode_to_compare(&bytes, &settings).ok()?;
-            let signature = Signature::of(compared.as_ref().unwrap_or(&decoded).pixels());
+            let signature = Signature::of(decode_to_compare(&bytes, &settings).ok()?.to_compare());
             Some((image.label, blake3::hash(&bytes).to_hex().to_string(), signature))
         })
         .collect();

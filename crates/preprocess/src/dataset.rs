@@ -220,6 +220,12 @@ impl Rows {
         &self.rows[row].1.content
     }
 
+    /// Width and height of the picture in the image's source file, in pixels, as it is seen: before it was brought to
+    /// the model's size, after its orientation was applied. The same for all copies of an image.
+    pub fn size(&self, row: usize) -> [usize; 2] {
+        self.rows[row].1.size()
+    }
+
     /// The row's PNG file.
     ///
     /// # Errors

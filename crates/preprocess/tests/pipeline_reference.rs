@@ -63,10 +63,11 @@ struct Row {
     default: String,
 }
 
-/// The rows of all tables of keys.
+/// The rows of all tables of keys; the tables behind them are about other things.
 fn rows() -> Vec<Row> {
+    let (keys, _) = REFERENCE.split_once("\n## Overrides\n").expect("a section behind the keys");
     let cells = |line: &str| line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
-    let rows = REFERENCE.lines().filter(|line| line.starts_with("| `")).map(cells);
+    let rows = keys.lines().filter(|line| line.starts_with("| `")).map(cells);
     rows.map(|row| match row.as_slice() {
         [key, values, default, _] => Row {
             key: key.trim_matches('`').replace("<model>", "m"),

@@ -4,7 +4,7 @@
 #![allow(clippy::expect_used)]
 
 use preprocess::dataset::Dataset;
-use preprocess::image::{Pixels, load, png};
+use preprocess::image::{Pixels, decode, load, png};
 use preprocess::pipeline::Split;
 use preprocess::stage::lock::OutputLock;
 use preprocess::stage::random;
@@ -142,6 +142,7 @@ fn the_data_set_is_what_the_images_say() {
             let mut pixels = vec![0; 32 * 24 * 3];
             rows.read_pixels(row, &mut pixels).expect("read");
             let file = bench.path("images").join(rows.source(row));
+            assert_eq!(rows.size(row), [48, 40], "{}", rows.source(row));
             assert_eq!(pixels, load(&file, &manifest.settings.image).expect("loaded").data, "{}", rows.source(row));
             assert!(rows.source(row).starts_with(&manifest.classes[rows.label(row)]));
             assert_eq!(*split_of_group.entry(rows.group(row)).or_insert(split), split, "{}", rows.source(row));
@@ -155,11 +156,36 @@ fn the_data_set_is_what_the_images_say() {
     let [original, first, second] = [0, 1, 2].map(|copy| set.rows(Split::Train, copy).expect("rows"));
     for row in 0..original.len() {
         assert_eq!(original.source(row), second.source(row), "copies are rows in the same order");
+        assert_eq!(second.size(row), [48, 40], "the original's");
         let images = [&original, &first, &second].map(|rows| rows.png_bytes(row).expect("PNG"));
         assert!(images[0] != images[1] && images[1] != images[2], "{}", original.source(row));
     }
     assert!(set.rows(Split::Train, 3).expect_err("no such copy").to_string().contains("its highest copy is 2"));
     assert!(set.rows(Split::Test, 1).is_err(), "the test split is never augmented");
+}
+
+#[test]
+fn rows_tell_how_large_the_pictures_in_the_files_are() {
+    let bench = Bench::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images");
+    // Turned by their orientation, decoded at a reduced scale, and of other formats.
+    let mut expected = BTreeMap::new();
+    for name in ["orientation6.jpg", "orientation6.png", "large-420.jpg", "animated.gif", "rgb.tiff"] {
+        let bytes = fs::read(fixtures.join(name)).expect("readable");
+        let picture = decode(&bytes).expect("decoded");
+        expected.insert(format!("birds/{name}"), [picture.width, picture.height]);
+        bench.write(&format!("images/birds/{name}"), &bytes);
+    }
+    assert!(expected["birds/orientation6.jpg"] == [16, 24] && expected["birds/large-420.jpg"] > [256; 2]);
+    // Decoded; remembered, with other shards; decoded at another scale.
+    for settings in [&[][..], &["--set", "preprocess.split.seed=2"], &["--set", "preprocess.image.width=300"]] {
+        bench.succeed(settings);
+        let set = Dataset::open(&bench.shards()).expect("opened");
+        let all = Split::ALL.map(|split| set.rows(split, 0).expect("rows"));
+        let sized = all.iter().flat_map(|of| (0..of.len()).map(|row| (of.source(row).to_owned(), of.size(row))));
+        let sizes: BTreeMap<_, _> = sized.filter(|(name, _)| expected.contains_key(name)).collect();
+        assert_eq!(sizes, expected, "{settings:?}");
+    }
 }
 
 #[test]

@@ -12,13 +12,13 @@ use std::path::Path;
 const RELABEL: &str = "relabel";
 
 /// What to do about a line that is none.
-const FORM: &str = "a line is as `cat/7.png,relabel dog`, `cat/8.png,drop` or `cat/9.png,keep`, below the line `path,action`; cells with \
-                    commas are put in quotes";
+const FORM: &str = "a line is as `cat/7.png,relabel dog`, `cat/8.png,drop` or `cat/9.png,keep`, below the line \
+                    `path,action`; cells with commas are put in quotes";
 
 impl Corrections {
-    /// Reads a CSV file in UTF-8. Its first line names the columns, in any order: `path`, as the program's own CSV files
-    /// and the shards' `source` have it; `action`, which is `relabel CLASS`, `drop` or `keep`; perhaps `class`, which
-    /// completes an action that is only `relabel`. Other columns are passed over.
+    /// Reads a CSV file in UTF-8. Its first line names the columns, in any order: `path`, as the program's own CSV
+    /// files have it; `action`, which is `relabel CLASS`, `drop` or `keep`; perhaps `class`, which completes an action
+    /// that is only `relabel`. Other columns are passed over.
     ///
     /// # Errors
     /// The file cannot be read or is no such table; an action is none, lacks its class or has two; an image is there

@@ -63,23 +63,41 @@ pub(crate) fn decode_for_parts(
     without_panics(|| at_scale(bytes, format, settings.filter, &shown, &beside))
 }
 
+/// A picture, decoded for the model and for comparing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compared {
+    /// For [`Decoded::resize`].
+    pub decoded: Decoded,
+    /// The same at another scale, where copies are not recognised by what was decoded for the model.
+    own_scale: Option<Decoded>,
+    /// Width and height of the picture in the file, in pixels, as it is seen: after its orientation is applied.
+    pub size: [usize; 2],
+}
+
+impl Compared {
+    /// What copies are recognised by.
+    pub fn to_compare(&self) -> &Pixels {
+        self.own_scale.as_ref().unwrap_or(&self.decoded).pixels()
+    }
+}
+
 /// As [`decode_for`], and what copies are recognised by: the picture at a scale that follows from the file alone,
-/// whatever `settings` say. None if that is what was decoded for the model; otherwise the file is decoded a second
-/// time.
+/// whatever `settings` say. If that is not what was decoded for the model, the file is decoded a second time.
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_to_compare(bytes: &[u8], settings: &ImageSettings) -> Result<(Decoded, Option<Decoded>), ImageError> {
+pub fn decode_to_compare(bytes: &[u8], settings: &ImageSettings) -> Result<Compared, ImageError> {
     let format = recognise(bytes)?;
     let beside = |size| resizing_need(size, settings);
     let shown = |width, height| shown_size(width, height, settings);
     without_panics(|| {
-        let (decoded, [width, height]) = at_scale(bytes, format, settings.filter, &shown, &beside)?;
+        let (decoded, size) = at_scale(bytes, format, settings.filter, &shown, &beside)?;
+        let [width, height] = size;
         let least = (LEAST_SIDE, LEAST_SIDE);
         let own = if format == ImageFormat::Jpeg { jpeg::points(width, height, least) } else { 8 };
         let is_own = own * width == (decoded.covered_width() * 8.0) as usize;
-        let compared = if is_own { None } else { Some(jpeg::decode_at_least(bytes, |_, _| least, &|_| 0)?) };
-        Ok((decoded, compared))
+        let own_scale = if is_own { None } else { Some(jpeg::decode_at_least(bytes, |_, _| least, &|_| 0)?) };
+        Ok(Compared { decoded, own_scale, size })
     })
 }
 

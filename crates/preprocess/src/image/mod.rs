@@ -19,11 +19,12 @@ mod resize;
 mod rgb;
 
 pub(crate) use decode::decode_for_parts;
-pub use decode::{decode, decode_for, decode_to_compare};
+pub use decode::{Compared, decode, decode_for, decode_to_compare};
 pub use decoded::Decoded;
 pub use error::ImageError;
 pub(crate) use file::read;
 pub use file::{load, load_from_memory};
+pub(crate) use limits::MAX_SIDE;
 pub(crate) use pixels::Area;
 pub use pixels::Pixels;
 pub use resize::resize;

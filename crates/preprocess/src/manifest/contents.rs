@@ -4,7 +4,7 @@ use crate::pipeline::{PreprocessSettings, Split};
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that this program writes and reads.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// One Parquet file. Holds rows of one split and one copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

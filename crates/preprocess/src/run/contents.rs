@@ -113,6 +113,7 @@ impl Contents<'_> {
             let group = groups[index].unwrap_or_default() as u64;
             (row.label as usize, row.group) == (image.label, group)
                 && (row.source == image.source && row.content == self.inputs.content(index))
+                && row.size() == self.examined.size(index)
         };
         rows.len() == shard.images.len() && std::iter::zip(&shard.images, rows).all(same)
     }
@@ -150,8 +151,8 @@ impl Contents<'_> {
         }
         let png = image::png::encode(&pixels).context(|| format!("cannot encode a copy of `{}`", found.source))?;
         let group = self.grouping.group[index].unwrap_or_default();
-        let content = self.inputs.content(index).to_owned();
-        Ok(Row { png, source: found.source.clone(), label: found.label, group, content })
+        let (content, size) = (self.inputs.content(index).to_owned(), self.examined.size(index));
+        Ok(Row { png, source: found.source.clone(), label: found.label, group, content, size })
     }
 
     pub(crate) fn manifest(&self, fingerprint: String, unmet: Vec<Unmet>, shards: Vec<ShardEntry>) -> Manifest {

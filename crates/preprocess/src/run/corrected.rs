@@ -74,7 +74,10 @@ impl<'a> Corrected<'a> {
         let class = shown(&self.found.classes[label]);
         Err(Error::new(format!("the corrections in `{}` leave the class `{class}` without an image", file.display()))
             .because("all its images are dropped or relabelled")
-            .hint("take lines of the class out of the file; or, if it shall be no class, move its directory out of the source"))
+            .hint(
+                "take lines of the class out of the file; or, if it shall be no class, move its directory out of the \
+                 source",
+            ))
     }
 
     /// What the corrections do: the images that have another class now, and those that have none. Where they come from

@@ -1,7 +1,7 @@
 //! Decodes every image once: which can be read, which are copies of one another, and the resized pixels for the shards.
 
 use super::directory::ShardsDirectory;
-use super::examined::{Examined, FILE};
+use super::examined::{Examined, FILE, Image};
 use super::inputs::Inputs;
 use super::pixel_store::PixelStore;
 use super::summary;
@@ -62,7 +62,11 @@ fn unreadable(file: &ImageFile, reason: &str) -> Error {
         .hint("set `preprocess.unreadable: skip` to leave such files out and list them in `rejected.csv`")
 }
 
-type Findings = Vec<Result<Signature, ImageError>>;
+/// An image's signature, and the size of the picture in its file.
+type Found = (Signature, [usize; 2]);
+
+/// What was found of each image, or why it cannot be decoded.
+type Findings = Vec<Result<Found, ImageError>>;
 
 fn decode_all(
     folder: &Folder,
@@ -83,7 +87,7 @@ fn decode_all(
                 let found = decode(&folder.images[index], index, inputs, &settings.image);
                 progress.advance(1);
                 match found? {
-                    Ok((signature, pixels)) => store.put(index, &pixels).map(|()| Ok(signature)),
+                    Ok((finding, pixels)) => store.put(index, &pixels).map(|()| Ok(finding)),
                     Err(reason) => Ok(Err(reason)),
                 }
             })
@@ -101,34 +105,31 @@ fn decode_all(
     Ok(findings)
 }
 
-/// The image's signature and its resized pixels.
+/// The image's signature, its size and its resized pixels.
 fn decode(
     file: &ImageFile,
     index: usize,
     inputs: &Inputs,
     settings: &ImageSettings,
-) -> Result<Result<(Signature, Pixels), ImageError>> {
+) -> Result<Result<(Found, Pixels), ImageError>> {
     let bytes = image::read(&file.path);
     inputs.confirm(index, file, bytes.as_deref())?;
     let decoded = bytes.and_then(|bytes| image::decode_to_compare(&bytes, settings));
-    Ok(decoded.map(|(decoded, compared)| {
-        (Signature::of(compared.as_ref().unwrap_or(&decoded).pixels()), decoded.resize(settings))
-    }))
+    Ok(decoded.map(|image| ((Signature::of(image.to_compare()), image.size), image.decoded.resize(settings))))
 }
 
 fn group(findings: Findings, folder: &Folder, key: String) -> Result<Examined> {
     let (labels, readable): (Vec<usize>, Vec<Signature>) = std::iter::zip(&folder.images, &findings)
-        .filter_map(|(image, finding)| Some((image.label, finding.as_ref().ok()?.clone())))
+        .filter_map(|(image, finding)| Some((image.label, finding.as_ref().ok()?.0.clone())))
         .unzip();
     let duplicates = duplicates::find(&readable, &labels)?;
     let max_distance = duplicates.max_distance;
     let mut found = std::iter::zip(std::iter::zip(duplicates.group, duplicates.kind), duplicates.first);
-    let (mut images, mut kinds, mut equal) = (Vec::new(), Vec::new(), Vec::new());
-    for finding in findings {
-        let image = finding.map(|_| found.next().unwrap_or_default());
-        kinds.push(image.as_ref().ok().and_then(|((_, kind), _)| *kind));
-        equal.push(image.as_ref().ok().map(|(_, first)| *first));
-        images.push(image.map(|((group, _), _)| group).map_err(|error| error.reason));
-    }
-    Ok(Examined { key, images, kinds, equal, max_distance, group: Vec::new(), dropped: Vec::new() }.with_groups())
+    let image = |finding: Result<Found, ImageError>| {
+        let (_, size) = finding.map_err(|error| error.reason)?;
+        let ((group, kind), equal) = found.next().unwrap_or_default();
+        Ok(Image { group, kind, equal, size })
+    };
+    let images = findings.into_iter().map(image).collect();
+    Ok(Examined { key, images, max_distance, dropped: Vec::new() })
 }

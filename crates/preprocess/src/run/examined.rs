@@ -2,6 +2,7 @@
 
 use super::directory::ShardsDirectory;
 use crate::duplicates::Kind;
+use crate::image::MAX_SIDE;
 use crate::stage::sealed;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -14,20 +15,26 @@ pub(crate) const FILE: &str = "examined.json";
 pub(crate) struct Examined {
     /// The images and settings that this is about.
     pub(super) key: String,
-    /// For each image its group, or why it could not be decoded.
-    pub(super) images: Vec<Result<usize, String>>,
-    /// By what each image hangs together with its group; none for one that stands alone or cannot be decoded.
-    pub(super) kinds: Vec<Option<Kind>>,
-    /// For each image a number that it shares with the images of equal pixels; none for those that cannot be decoded.
-    pub(super) equal: Vec<Option<usize>>,
+    /// For each image what was found, or why it could not be decoded.
+    pub(super) images: Vec<Result<Image, String>>,
     /// The limit on the hash's distance that was used.
     pub max_distance: u32,
-    /// [`Self::images`] without the reasons.
-    #[serde(skip)]
-    pub(super) group: Vec<Option<usize>>,
     /// For each image, whether it is left out of the data set.
     #[serde(skip)]
     pub(super) dropped: Vec<bool>,
+}
+
+/// What was found of an image that can be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Image {
+    /// Its group of copies.
+    pub group: usize,
+    /// By what it hangs together with its group; none for one that stands alone.
+    pub kind: Option<Kind>,
+    /// A number that it shares with the images of equal pixels.
+    pub equal: usize,
+    /// Width and height of the picture in the file, in pixels, as it is seen.
+    pub size: [usize; 2],
 }
 
 impl Examined {
@@ -42,26 +49,21 @@ impl Examined {
         self.dropped.get(index).copied().unwrap_or(false)
     }
 
+    /// What was found of each image, also of those that are left out; none for those that cannot be decoded.
+    pub(crate) fn found(&self) -> impl Iterator<Item = Option<&Image>> {
+        self.images.iter().map(|image| image.as_ref().ok())
+    }
+
+    /// Width and height of an image's file; zero for one that cannot be decoded.
+    pub(crate) fn size(&self, index: usize) -> [usize; 2] {
+        self.images[index].as_ref().map_or([0; 2], |image| image.size)
+    }
+
     /// Images of the data set whose pixels equal an earlier one's.
     pub(crate) fn exact(&self) -> usize {
-        let equal = self.equal.iter().enumerate().filter(|(index, _)| !self.is_dropped(*index));
         let mut seen = HashSet::new();
-        equal.filter_map(|(_, equal)| *equal).filter(|equal| !seen.insert(*equal)).count()
-    }
-
-    /// Index and group of each image that can be decoded, also of those that are left out.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.group.iter().enumerate().filter_map(|(index, group)| group.map(|group| (index, group)))
-    }
-
-    /// The group of each image; none for those that cannot be decoded.
-    pub(crate) fn group_of_each(&self) -> &[Option<usize>] {
-        &self.group
-    }
-
-    /// By what each image hangs together with its group.
-    pub(crate) fn kinds(&self) -> &[Option<Kind>] {
-        &self.kinds
+        let images = self.found().enumerate().filter(|(index, _)| !self.is_dropped(*index));
+        images.filter_map(|(_, image)| image).filter(|image| !seen.insert(image.equal)).count()
     }
 
     /// Index and reason of each image that cannot be decoded and is not left out anyway.
@@ -70,27 +72,22 @@ impl Examined {
         images.filter_map(|(index, image)| Some((index, image.as_ref().err()?.as_str())))
     }
 
-    pub(crate) fn with_groups(mut self) -> Self {
-        self.group = self.images.iter().map(|image| image.as_ref().ok().copied()).collect();
-        self
-    }
-
     /// What an earlier run found, if it was about the same `images` images.
     pub fn load(place: &ShardsDirectory, key: &str, images: usize) -> Option<Self> {
         let path = place.state(FILE);
         let examined: Self = sealed::read(&path)
             .map_err(|unsealed| unsealed.note_of_a_cache(&path, "the images are decoded again"))
             .ok()?;
-        (examined.key == key && examined.is_possible(images)).then(|| examined.with_groups())
+        (examined.key == key && examined.is_possible(images)).then_some(examined)
     }
 
     /// Whether it says something of each image, and numbers the groups in the order of their first images.
     fn is_possible(&self, images: usize) -> bool {
         let mut groups = 0;
-        let numbered = self.images.iter().flatten().all(|&group| {
-            groups += usize::from(group == groups);
-            group < groups
-        });
-        numbered && [self.images.len(), self.kinds.len(), self.equal.len()] == [images; 3]
+        let is_possible = |image: &Image| {
+            groups += usize::from(image.group == groups);
+            image.group < groups && image.size.iter().all(|side| (1..=MAX_SIDE).contains(&(*side as u64)))
+        };
+        self.images.iter().flatten().all(is_possible) && self.images.len() == images
     }
 }

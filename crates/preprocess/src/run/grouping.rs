@@ -22,8 +22,8 @@ pub(crate) struct Grouping {
 impl Grouping {
     /// Of what was found and `given`.
     pub(crate) fn new(examined: &Examined, inputs: &Inputs, given: &[Option<String>], near: NearDuplicates) -> Self {
-        let found = examined.group_of_each();
-        let readable: Vec<usize> = examined.groups().map(|(index, _)| index).collect();
+        let found: Vec<Option<usize>> = examined.found().map(|image| Some(image?.group)).collect();
+        let readable: Vec<usize> = (0..found.len()).filter(|&index| found[index].is_some()).collect();
         let given_of = |&index: &usize| given.get(index).and_then(Option::as_ref);
         let mut joined = Groups::new(found.len());
         join(&mut joined, readable.iter().map(|&index| (index, found[index])));
@@ -51,8 +51,8 @@ impl Grouping {
         let group = only_readable(joined);
         let mut sizes: HashMap<usize, usize> = HashMap::new();
         group.iter().flatten().for_each(|group| *sizes.entry(*group).or_default() += 1);
-        let kind = std::iter::zip(&group, examined.kinds())
-            .map(|(group, kind)| kind.or_else(|| (sizes.get(&(*group)?)? > &1).then_some(Kind::Given)))
+        let kind = std::iter::zip(&group, examined.found())
+            .map(|(group, image)| image?.kind.or_else(|| (sizes.get(&(*group)?)? > &1).then_some(Kind::Given)))
             .collect();
         Self { group, bound: only_readable(bound), kind }
     }

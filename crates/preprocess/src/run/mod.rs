@@ -36,8 +36,8 @@ use std::time::Instant;
 /// depends on a changed setting or image.
 ///
 /// # Errors
-/// The source or the corrections cannot be used, a file cannot be decoded with `unreadable: fail`, a class gets no training image, the
-/// disk is full, another run holds the output directory, or the process was asked to stop.
+/// The source or the corrections cannot be used, a file cannot be decoded with `unreadable: fail`, a class gets no
+/// training image, the disk is full, another run holds the output directory, or the process was asked to stop.
 pub fn run(pipeline: &Pipeline) -> Result<()> {
     let started = Instant::now();
     let settings = &pipeline.preprocess;
@@ -152,8 +152,8 @@ fn fingerprint_of(
     if effects.is_empty() { Ok(found) } else { fingerprint::of_value(&(found, effects)) }
 }
 
-/// The split of each image of the folder, none for those that could not be decoded or are left out; and the fractions that could not
-/// be met.
+/// The split of each image of the folder, none for those that could not be decoded or are left out; and the fractions
+/// that could not be met.
 fn assign(
     folder: &Folder,
     inputs: &Inputs,

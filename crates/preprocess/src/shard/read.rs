@@ -1,6 +1,7 @@
 //! Reads a shard's rows: where each image lies in the file, and what the other columns say.
 
 use super::schema::{METADATA_KEY, features, schema_of_views};
+use crate::image::MAX_SIDE;
 use crate::stage::contained::contained;
 use crate::stage::files;
 use crate::{Error, Result};
@@ -27,6 +28,17 @@ pub(crate) struct StoredRow {
     pub source: String,
     /// BLAKE3 of the source file, in hexadecimal.
     pub content: String,
+    /// Pixels that the picture in the source file is wide.
+    pub width: u32,
+    /// Pixels that it is high.
+    pub height: u32,
+}
+
+impl StoredRow {
+    /// Width and height of the picture in the source file, in pixels.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        [self.width as usize, self.height as usize]
+    }
 }
 
 /// Reads all rows of a shard whose `content` is in memory and known to be what was written. The images are not copied:
@@ -52,7 +64,7 @@ fn rows(content: &Bytes, classes: &[String], copy: usize) -> Result<Vec<StoredRo
     if named.and_then(|pair| pair.value.as_ref()) != Some(&features(classes)) {
         return Err("its classes are others".to_owned());
     }
-    let columns = ["image.bytes", "label", "copy", "group", "source", "content"];
+    let columns = ["image.bytes", "label", "copy", "group", "source", "content", "width", "height"];
     let projection = ProjectionMask::columns(builder.parquet_schema(), columns);
     let reader = builder.with_projection(projection).build().map_err(words)?;
     let mut rows = Vec::new();
@@ -81,6 +93,11 @@ fn append(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes, copy:
     append_rows(rows, batch, content).ok_or_else(|| "a column of its rows is missing, or of another type".to_owned())
 }
 
+/// A side of a picture; none has more pixels than one file may have.
+fn side(pixels: i64) -> Option<u32> {
+    u32::try_from(pixels).ok().filter(|pixels| (1..=MAX_SIDE).contains(&u64::from(*pixels)))
+}
+
 fn append_rows(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) -> Option<()> {
     let images: &BinaryViewArray =
         batch.column_by_name("image")?.as_struct_opt()?.column_by_name("bytes")?.as_binary_view_opt()?;
@@ -88,7 +105,12 @@ fn append_rows(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) 
     let groups = batch.column_by_name("group")?.as_primitive_opt::<Int64Type>()?;
     let sources = batch.column_by_name("source")?.as_string_opt::<i32>()?;
     let contents = batch.column_by_name("content")?.as_string_opt::<i32>()?;
-    if [images as &dyn Array, labels, groups, sources, contents].iter().any(|column| column.null_count() > 0) {
+    let [widths, heights] = ["width", "height"].map(|side| batch.column_by_name(side)?.as_primitive_opt::<Int64Type>());
+    let (widths, heights) = (widths?, heights?);
+    if [images as &dyn Array, labels, groups, sources, contents, widths, heights]
+        .iter()
+        .any(|column| column.null_count() > 0)
+    {
         return None;
     }
     for row in 0..batch.num_rows() {
@@ -105,6 +127,8 @@ fn append_rows(rows: &mut Vec<StoredRow>, batch: &RecordBatch, content: &Bytes) 
             group: groups.value(row).try_into().ok()?,
             source: sources.value(row).to_owned(),
             content: contents.value(row).to_owned(),
+            width: side(widths.value(row))?,
+            height: side(heights.value(row))?,
         });
     }
     Some(())

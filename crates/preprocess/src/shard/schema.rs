@@ -8,9 +8,10 @@ use std::sync::Arc;
 pub(crate) const METADATA_KEY: &str = "huggingface";
 
 /// `image: struct<bytes: binary, path: string>`, `label: int64`, `copy: int64`, `group: int64`, `source: string`,
-/// `content: string`. All are nullable, though no value is null: otherwise `datasets` takes them for plain columns.
-/// `content` is the BLAKE3 of the source file in hexadecimal: what an image is known by, under whatever name and
-/// class.
+/// `content: string`, `width: int64`, `height: int64`. All are nullable, though no value is null: otherwise `datasets`
+/// takes them for plain columns. `content` is the BLAKE3 of the source file in hexadecimal: what an image is known by,
+/// under whatever name and class. `width` and `height` are those of the picture in that file, in pixels, as it is seen
+/// (after its orientation is applied); in the rows of copies too.
 pub(crate) fn schema(classes: &[String]) -> Schema {
     let image =
         Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)]);
@@ -21,6 +22,8 @@ pub(crate) fn schema(classes: &[String]) -> Schema {
         Field::new("group", DataType::Int64, true),
         Field::new("source", DataType::Utf8, true),
         Field::new("content", DataType::Utf8, true),
+        Field::new("width", DataType::Int64, true),
+        Field::new("height", DataType::Int64, true),
     ];
     Schema::new(fields).with_metadata(HashMap::from([(METADATA_KEY.to_owned(), features(classes))]))
 }
@@ -44,6 +47,8 @@ pub(crate) fn features(classes: &[String]) -> String {
         "group": value("int64"),
         "source": value("string"),
         "content": value("string"),
+        "width": value("int64"),
+        "height": value("int64"),
     }}})
     .to_string()
 }

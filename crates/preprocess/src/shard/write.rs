@@ -35,6 +35,8 @@ pub(crate) struct Row {
     pub group: usize,
     /// BLAKE3 of the source file, in hexadecimal.
     pub content: String,
+    /// Width and height of the picture in the source file, in pixels, as it is seen.
+    pub size: [usize; 2],
 }
 
 /// What was written.
@@ -111,7 +113,7 @@ fn properties(classes: &[String]) -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_write_batch_size(WRITE_BATCH_ROWS)
         .set_key_value_metadata(Some(vec![KeyValue::new(METADATA_KEY.to_owned(), features(classes))]));
-    for column in ["label", "copy", "group"] {
+    for column in ["label", "copy", "group", "width", "height"] {
         properties = properties.set_column_statistics_enabled(ColumnPath::from(column), EnabledStatistics::Chunk);
     }
     properties.build()
@@ -132,8 +134,9 @@ fn record_batch(
         return Err(arrow::error::ArrowError::SchemaError("the image column is no struct".to_owned()));
     };
     let image: ArrayRef = Arc::new(StructArray::try_new(fields.clone(), vec![bytes, sources.clone()], None)?);
-    let columns =
-        vec![image, numbers(&|row| row.label), numbers(&|_| copy), numbers(&|row| row.group), sources, contents];
+    let [labels, copies, groups] = [numbers(&|row| row.label), numbers(&|_| copy), numbers(&|row| row.group)];
+    let [widths, heights] = [0, 1].map(|side| numbers(&|row| row.size[side]));
+    let columns = vec![image, labels, copies, groups, sources, contents, widths, heights];
     RecordBatch::try_new(schema.clone(), columns)
 }
 

@@ -1,6 +1,7 @@
 //! Every mistake and what it is answered with.
 
 mod augmentation;
+mod division;
 mod form;
 mod values;
 
@@ -29,7 +30,7 @@ const fn in_set(name: &'static str, set: &'static [&'static str], answer: &'stat
 fn mistakes_are_answered_with_key_line_and_hint() {
     let mut wrong = String::new();
     for Mistake { name, replace, with, set, answer } in
-        form::MISTAKES.iter().chain(values::MISTAKES).chain(augmentation::MISTAKES)
+        form::MISTAKES.iter().chain(values::MISTAKES).chain(augmentation::MISTAKES).chain(division::MISTAKES)
     {
         assert!(GOOD.contains(replace), "{name}: the good file has no `{replace}`");
         let content = if replace.is_empty() { GOOD.to_owned() } else { GOOD.replacen(replace, with, 1) };

@@ -61,7 +61,8 @@ pub(super) fn pixels(rows: &Rows, row: usize, [width, height]: [usize; 2]) -> Re
 fn look(rows: &Rows, row: usize, size: [usize; 2]) -> Result<Picture> {
     let pixels = pixels(rows, row, size)?;
     let thumbnail = Thumbnail::of(&pixels, size, COARSE).luma.iter().map(|luma| luma.round() as u8).collect();
-    let statistics = PictureStatistics { width: 0, height: 0, ..statistics(&pixels, size) };
+    let [width, height] = rows.size(row);
+    let statistics = PictureStatistics { width, height, ..statistics(&pixels, size) };
     Ok(Picture { pixels: blake3::hash(&pixels).to_hex().to_string(), statistics, thumbnail })
 }
 
