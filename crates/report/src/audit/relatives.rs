@@ -79,10 +79,10 @@ impl<'a> Relatives<'a> {
         (0..self.images.len()).map(|row| families.root(row)).collect()
     }
 
-    /// How many images could be dropped because another one of their class shows the same picture.
+    /// How many images could be dropped because another one of their class and split shows the same picture.
     pub(super) fn redundant(&self, groups: bool) -> usize {
         let families = self.families(groups);
-        let kinds = families.iter().zip(self.images).map(|(&family, image)| (family, image.label));
+        let kinds = families.iter().zip(self.images).map(|(&family, image)| (family, image.label, image.split));
         self.images.len() - kinds.collect::<BTreeSet<_>>().len()
     }
 }

@@ -25,7 +25,7 @@ pub struct AuditMetrics {
     pub folds: FoldScores,
     /// How many images have each finding.
     pub findings: IndexMap<Kind, usize>,
-    /// Images of which another one of their class shows the same picture.
+    /// Images of which another one of their class and split shows the same picture.
     pub redundant_copies: usize,
     /// How many labels are estimated to be wrong.
     pub label_errors: LabelErrors,
@@ -53,7 +53,7 @@ pub struct OverFolds {
     pub mean: Option<f64>,
     /// Their standard deviation; none below two.
     pub spread: Option<f64>,
-    /// Student's, 95 %, of the mean; none below two.
+    /// Student's, 95 %, of the mean, within 0 to 1; none below two.
     pub interval: Option<Interval>,
 }
 
@@ -139,7 +139,8 @@ impl OverFolds {
         let mean = (number > 0).then(|| metrics::mean(&folds));
         let squares = |mean: f64| folds.iter().map(|score| (score - mean).powi(2)).sum::<f64>();
         let spread = mean.filter(|_| number > 1).map(|mean| (squares(mean) / (number - 1) as f64).sqrt());
-        let interval = student_interval(&folds);
+        let interval = student_interval(&folds)
+            .map(|interval| Interval { low: interval.low.max(0.0), high: interval.high.min(1.0) });
         Self { folds, mean, spread, interval }
     }
 }

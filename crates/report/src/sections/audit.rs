@@ -76,9 +76,9 @@ fn meaning(kind: Kind) -> &'static str {
 
 fn redundant(metrics: &AuditMetrics) -> String {
     match metrics.redundant_copies {
-        0 => "No two images of one class show the same picture.".into(),
+        0 => "No two images of one class and split show the same picture.".into(),
         copies => format!(
-            "{} the same picture as another one of the class. That is harmless, and not listed.",
+            "{} the same picture as another one of the class and split. That is harmless, and not listed.",
             counted(copies, "image shows", "images show")
         ),
     }

@@ -47,6 +47,9 @@ fn card(material: &Material, audit: &Audit, finding: &Finding) -> AuditCard {
     };
     let label = &classes[image.label];
     let title = match finding.suggestion {
+        Suggestion::Relabel(class) if finding.kind == Kind::Duplicate => {
+            format!("labelled {label}, a copy {}", classes[class])
+        }
         Suggestion::Relabel(class) => format!("labelled {label}, likely {}", classes[class]),
         Suggestion::Drop if finding.kind == Kind::Leak => format!("{}: {label}", image.split.name()),
         Suggestion::Drop | Suggestion::Look => format!("labelled {label}"),
