@@ -21,9 +21,6 @@ fn evidence(images: Vec<ImageEvidence>, classes: &[&str]) -> Evidence {
     Evidence { record, images }
 }
 
-/// A picture's statistics, drawn.
-type Draw = fn(&mut random::Random) -> PictureStatistics;
-
 /// `row suggestion evidence` of the findings of a kind.
 #[track_caller]
 fn found(evidence: &Evidence, kind: Kind) -> Vec<String> {
@@ -212,11 +209,14 @@ fn product(random: &mut random::Random) -> PictureStatistics {
     }
 }
 
+type Kinds = [(&'static str, fn(&mut random::Random) -> PictureStatistics); 4];
+
+const KINDS: Kinds =
+    [("photographs", photograph), ("drawings", drawing), ("radiographs", radiograph), ("products", product)];
+
 #[test]
 fn sound_sets_are_left_alone() {
-    let kinds: [(&str, Draw); 4] =
-        [("photographs", photograph), ("drawings", drawing), ("radiographs", radiograph), ("products", product)];
-    for (name, of) in kinds {
+    for (name, of) in KINDS {
         for (seed, number) in [(1, 3), (2, 25), (3, 2000)] {
             let lines = found(&evidence(pictures(number, seed, of), &["cat", "dog"]), Kind::Unusable);
             assert!(lines.len() <= number / 1000, "{name}, {number}: {lines:?}");
@@ -254,9 +254,7 @@ fn useless_pictures_are_found_in_any_set() {
             "drop: odd form: 2000 x 100 pixels, 1:20.0",
         ),
     ];
-    let kinds: [(&str, Draw); 4] =
-        [("photographs", photograph), ("drawings", drawing), ("radiographs", radiograph), ("products", product)];
-    for (set, of) in kinds {
+    for (set, of) in KINDS {
         for (name, change, expected) in &cases {
             let mut images = pictures(200, 5, of);
             change(&mut images[77].picture);
