@@ -18,22 +18,22 @@ pub struct Suspicion {
     pub quality: f64,
     /// Of the nearest images, a group of copies counted once, how many there are and how many are of the likely class.
     pub neighbours: (usize, usize),
-    /// Whether another vote names the likely class rather than the label too.
+    /// Whether training found against the label, too.
     pub is_seconded: bool,
-    /// 0 to 1: the higher, the likelier is the label wrong. From 1/2 on suspects that another vote names too, below that
-    /// the rest; within each half ascending as the quality falls.
+    /// 0 to 1: the higher, the likelier is the label wrong. From 1/2 on suspects that training seconds, below that the
+    /// rest; within each half ascending as the quality falls.
     pub score: f64,
 }
 
 /// Judges every image's label. The first vote are the probabilities that heads and neighbours give it while it is held
 /// back: suspects by confident learning (Northcutt, Jiang and Chuang, JAIR 70, 2021), ordered by the normalised margin
 /// plus the label's probability: the margin alone is worse at errors of any kind, the probability alone at errors between
-/// classes that look alike. Further votes are the number of nearest images by features that are of the likely class and
-/// not of the label's, and `training`, if it is known: of each image the mean margin of its logits while a model was
-/// trained (area under the margin, G. Pleiss et al., NeurIPS 2020), which speaks against the label where it is negative;
-/// it is NaN where nothing is known.
+/// classes that look alike. The second is `training`, if it is known: of each image the mean margin of its logits while a
+/// model was trained (area under the margin, G. Pleiss et al., NeurIPS 2020), which speaks against the label where it is
+/// negative; it is NaN where nothing is known. Suspects that both name come first.
 ///
-/// A further vote moves suspects up and nothing down.
+/// The nearest images by features are no vote of their own: they are in the probabilities already, and to let them move
+/// suspects up once more cost 0.01 of the average precision on TrashNet.
 pub fn rank(images: &[ImageEvidence], classes: usize, training: Option<&[f64]>) -> Vec<Suspicion> {
     let counted = confident_classes(images, classes);
     let judge = |(row, image): (usize, &ImageEvidence)| {
@@ -58,7 +58,7 @@ fn suspicion(
     let quality = margin + f64::from(image.label_probabilities[image.label]);
     let votes = neighbour_votes(image, images, classes);
     let all: usize = votes.iter().sum();
-    let is_seconded = votes[likely] > votes[image.label] || trained.is_some_and(|margin| margin < 0.0);
+    let is_seconded = trained.is_some_and(|margin| margin < 0.0);
     let half = if is_suspect && is_seconded { 0.5 } else { 0.0 };
     Suspicion {
         is_suspect,
@@ -93,7 +93,6 @@ fn neighbour_votes(image: &ImageEvidence, images: &[ImageEvidence], classes: usi
 mod tests {
     use super::*;
     use crate::audit::testing::{distinct, image};
-    use preprocess::stage::random::{self, Random};
     use train::audit::evidence::Neighbour;
 
     fn near(mut image: ImageEvidence, rows: &[usize]) -> ImageEvidence {
@@ -110,15 +109,17 @@ mod tests {
     }
 
     #[test]
-    fn votes_decide_the_half() {
+    fn training_decides_the_half() {
         let wrong = || image(0, &[0.1, 0.9]);
+        let sound = || image(0, &[0.9, 0.1]);
         let cases = [
-            ("both votes", near(wrong(), &[4, 5, 6]), None, true, true, 1),
-            ("the neighbours disagree", near(wrong(), &[0, 1, 4]), None, true, false, 0),
-            ("no neighbours", wrong(), None, true, false, 0),
-            ("the training seconds", near(wrong(), &[0, 1, 4]), Some(-0.2), true, true, 1),
-            ("sound", near(image(0, &[0.9, 0.1]), &[0, 1, 2]), Some(0.9), false, false, 0),
-            ("the neighbours alone", near(image(0, &[0.9, 0.1]), &[4, 5, 6]), None, false, true, 0),
+            ("both votes", wrong(), Some(-0.2), true, true, 1),
+            ("training disagrees", wrong(), Some(0.2), true, false, 0),
+            ("training knows nothing of it", wrong(), Some(f64::NAN), true, false, 0),
+            ("no training", wrong(), None, true, false, 0),
+            ("neighbours have their say in the probabilities", near(wrong(), &[4, 5, 6]), None, true, false, 0),
+            ("sound", near(sound(), &[0, 1, 2]), Some(0.9), false, false, 0),
+            ("training alone", sound(), Some(-0.9), false, true, 0),
         ];
         for (name, added, trained, is_suspect, is_seconded, half) in cases {
             let images = with(added);
@@ -136,8 +137,7 @@ mod tests {
         for row in [5, 6] {
             images[row].group = images[4].group;
         }
-        let suspicion = rank(&images, 2, None)[8];
-        assert_eq!((suspicion.neighbours, suspicion.is_seconded), ((3, 1), false));
+        assert_eq!(rank(&images, 2, None)[8].neighbours, (3, 1));
     }
 
     #[test]
@@ -147,89 +147,13 @@ mod tests {
         assert!(rank(&[], 3, None).is_empty());
     }
 
-    /// Points around `modes` centres for each class, a tenth of the labels changed; a head of class means, fitted in
-    /// folds, and the nearest by cosine.
-    fn planted(random: &mut Random, modes: usize, spread: f64, head: f64) -> (Vec<ImageEvidence>, Vec<bool>) {
-        const CLASSES: usize = 5;
-        const SIZE: usize = 12;
-        const IMAGES: usize = 400;
-        let centres: Vec<Vec<f64>> =
-            (0..CLASSES * modes).map(|_| (0..SIZE).map(|_| random.normal()).collect()).collect();
-        let truth: Vec<usize> = (0..IMAGES).map(|row| row % CLASSES).collect();
-        let mut point = |row: usize| {
-            let centre = &centres[truth[row] + CLASSES * (row / CLASSES % modes)];
-            centre.iter().map(|x| x + spread * random.normal()).collect()
-        };
-        let points: Vec<Vec<f64>> = (0..IMAGES).map(&mut point).collect();
-        let is_planted: Vec<bool> = (0..IMAGES).map(|_| random.below(10) == 0).collect();
-        let label =
-            |row: usize| if is_planted[row] { (truth[row] + 1 + row % (CLASSES - 1)) % CLASSES } else { truth[row] };
-        let means = |fold: usize| -> Vec<Vec<f64>> {
-            let mean = |class: usize| {
-                let own: Vec<&Vec<f64>> = (0..IMAGES)
-                    .filter(|&row| row / 10 % 5 != fold && label(row) == class)
-                    .map(|row| &points[row])
-                    .collect();
-                (0..SIZE).map(|axis| own.iter().map(|point| point[axis]).sum::<f64>() / own.len() as f64).collect()
-            };
-            (0..CLASSES).map(mean).collect()
-        };
-        let folds: Vec<Vec<Vec<f64>>> = (0..5).map(means).collect();
-        let cosine = |a: &[f64], b: &[f64]| {
-            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-            dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-        };
-        let images = (0..IMAGES).map(|row| {
-            let logits: Vec<f64> = folds[row / 10 % 5]
-                .iter()
-                .map(|mean| -head * mean.iter().zip(&points[row]).map(|(m, x)| (m - x) * (m - x)).sum::<f64>())
-                .collect();
-            let highest = logits.iter().copied().fold(f64::MIN, f64::max);
-            let total: f64 = logits.iter().map(|logit| (logit - highest).exp()).sum();
-            let p: Vec<f32> = logits.iter().map(|logit| ((logit - highest).exp() / total) as f32).collect();
-            let mut order: Vec<(f64, usize)> = (0..IMAGES)
-                .filter(|&other| other != row)
-                .map(|other| (cosine(&points[row], &points[other]), other))
-                .collect();
-            order.sort_by(|a, b| b.0.total_cmp(&a.0));
-            near(image(label(row), &p), &order[..10].iter().map(|&(_, other)| other).collect::<Vec<_>>())
-        });
-        (distinct(images.collect()), is_planted)
-    }
-
-    /// Mean over the planted of the precision among all that score as high.
-    fn average_precision(scores: &[f64], is_planted: &[bool]) -> f64 {
-        let mut order: Vec<usize> = (0..scores.len()).collect();
-        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-        let (mut found, mut sum) = (0, 0.0);
-        for (seen, &row) in order.iter().enumerate() {
-            if is_planted[row] {
-                found += 1;
-                sum += found as f64 / (seen + 1) as f64;
-            }
-        }
-        sum / found as f64
-    }
-
-    /// With one centre a class no neighbours know what the head does not: there the second vote must cost next to
-    /// nothing. With three the head is too simple, as a linear one may be, and the neighbours must help.
     #[test]
-    fn planted_errors_rank_as_high_as_by_margins_and_higher() {
-        for (modes, spread, head, gain) in
-            [(1, 0.8, 0.5, -0.002), (1, 1.2, 0.5, -0.005), (1, 1.2, 2.0, 0.0), (3, 0.8, 0.5, 0.01), (3, 1.0, 1.0, 0.01)]
-        {
-            let (mut ranked, mut plain) = (0.0, 0.0);
-            for seed in 0..20 {
-                let mut random = random::stream(seed, "planted", &[]);
-                let (images, is_planted) = planted(&mut random, modes, spread, head);
-                let suspicions = rank(&images, 5, None);
-                let score = |of: fn(&Suspicion) -> f64| {
-                    average_precision(&suspicions.iter().map(of).collect::<Vec<_>>(), &is_planted) / 20.0
-                };
-                ranked += score(|suspicion| suspicion.score);
-                plain += score(|suspicion| -suspicion.margin);
-            }
-            assert!(ranked >= plain + gain, "{modes} modes, {spread}, {head}: {ranked} beside {plain}");
-        }
+    fn scores_fall_with_the_quality_of_the_label() {
+        let said =
+            [[0.0, 1.0, 0.0], [0.0, 0.5, 0.5], [0.3, 0.6, 0.1], [0.45, 0.55, 0.0], [0.5, 0.3, 0.2], [1.0, 0.0, 0.0]];
+        let images = distinct(said.iter().map(|said| image(0, said)).chain([image(1, &[0.1, 0.8, 0.1])]).collect());
+        let scores: Vec<f64> = rank(&images, 3, None).iter().take(said.len()).map(|found| found.score).collect();
+        assert!(scores.is_sorted_by(|a, b| a > b), "{scores:?}");
+        assert!(scores.iter().all(|score| (0.0..=0.5).contains(score)), "{scores:?}");
     }
 }
