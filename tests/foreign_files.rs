@@ -24,6 +24,7 @@ fn others_files_in_the_output_stay() {
         "out/shards/data/.tmp-notes",
         "out/shards/notes.csv",
         "out/shards/.state/mine.parquet",
+        "out/audit/notes.txt",
         "out/report/logo.svg",
         "out/report/figures/chart.svg",
         "out/report/confusion-of-mine.csv",
@@ -56,7 +57,9 @@ fn a_foreign_file_of_one_of_our_names_is_refused_and_kept() {
         ("preprocess", "out/.lock"),
         ("train", "out/models/small/model.safetensors"),
         ("train", "out/models/small/config.json"),
+        ("train", "out/audit/audit.json"),
         ("report", "out/report/report.md"),
+        ("report", "out/report/audit.csv"),
         ("report", "out/report/metrics.json"),
     ] {
         let bench = Bench::small();
@@ -84,6 +87,9 @@ fn writing_follows_no_link_out_of_the_output() {
         ("train", "out/models/small"),
         ("train", "out/models/small/checkpoint"),
         ("train", "out/models/small/history.csv"),
+        ("train", "out/models/small/margins.parquet"),
+        ("train", "out/audit"),
+        ("train", "out/audit/evidence.parquet"),
         ("report", "out/report"),
         ("report", "out/report/figures"),
         ("report", "out/report/report.html"),

@@ -6,6 +6,7 @@
 mod harness;
 
 mod artefacts;
+mod audit;
 mod bad_input;
 mod changed_files;
 #[cfg(feature = "cuda")]

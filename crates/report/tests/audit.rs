@@ -72,6 +72,7 @@ fn the_file_lists_every_finding_in_order() {
         reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect();
     let classes = fixture::CLASSES;
     let expected = [
+        ("train-002.png", "wrong-label", classes[2], classes[3], "; 0 of its 10 nearest images are Üñïcödé 中文"),
         (
             "train-003.png",
             "wrong-label",
@@ -79,7 +80,6 @@ fn the_file_lists_every_finding_in_order() {
             classes[1],
             "held back: 95 % <b>bold</b> & \"quoted\", 2 % plain_name; 10 of its 10",
         ),
-        ("train-002.png", "wrong-label", classes[2], classes[3], "; 0 of its 10 nearest images are Üñïcödé 中文"),
         ("train-005.png", "duplicate", classes[1], classes[0], "equal pixels as plain_name/train-005.png (plain_name)"),
         (
             "train-005.png",

@@ -7,7 +7,7 @@ use preprocess::pipeline::{Pipeline, Split};
 use preprocess::stage::names::shown;
 use preprocess::{Error, ErrorKind, Result};
 use std::collections::{BTreeSet, HashMap};
-use train::audit::evidence::{AUDIT_DIRECTORY, Evidence, ImageEvidence};
+use train::audit::evidence::{AUDIT_DIRECTORY, AUDIT_FILE, Evidence, ImageEvidence};
 use train::model::margins::{self, MARGINS_FILE};
 
 /// The audit of the results, or none where training has left no evidence, or none that could be believed; then why,
@@ -17,7 +17,7 @@ use train::model::margins::{self, MARGINS_FILE};
 /// The silenced paths cannot be read, or an interruption.
 pub fn load(results: &Results) -> Result<(Option<Audit>, Option<String>)> {
     let output = &results.pipeline.output;
-    if !output.join(AUDIT_DIRECTORY).exists() {
+    if !output.join(AUDIT_DIRECTORY).join(AUDIT_FILE).exists() {
         return Ok((None, None));
     }
     let silenced = silenced(&results.pipeline)?;

@@ -12,9 +12,7 @@ pub struct Suspicion {
     /// The class that it likely belongs to: for a suspect the one that it is counted to, otherwise the most probable
     /// one beside its label.
     pub likely: usize,
-    /// The probability of the label less the highest of the others, -1 to 1.
-    pub margin: f64,
-    /// How good the label is, -1 to 2: the margin and the label's probability.
+    /// The probability of the label.
     pub quality: f64,
     /// Of the nearest images, a group of copies counted once, how many there are and how many are of the likely class.
     pub neighbours: (usize, usize),
@@ -26,9 +24,9 @@ pub struct Suspicion {
 }
 
 /// Judges every image's label. The first vote are the probabilities that heads and neighbours give it while it is held
-/// back: suspects by confident learning (Northcutt, Jiang and Chuang, JAIR 70, 2021), ordered by the normalised margin
-/// plus the label's probability: the margin alone is worse at errors of any kind, the probability alone at errors between
-/// classes that look alike. The second is `training`, if it is known: of each image the mean margin of its logits while a
+/// back: suspects by confident learning (Northcutt, Jiang and Chuang, JAIR 70, 2021), ordered by the label's probability.
+/// The normalised margin was tried, too: of probabilities of heads alone it is better between classes that look alike, of
+/// these it is worse there and by far worse at errors of any kind (`docs/report.md`). The second is `training`, if it is known: of each image the mean margin of its logits while a
 /// model was trained (area under the margin, G. Pleiss et al., NeurIPS 2020), which speaks against the label where it is
 /// negative; it is NaN where nothing is known. Suspects that both name come first.
 ///
@@ -53,9 +51,7 @@ fn suspicion(
     let other = likeliest_other(&image.label_probabilities, image.label);
     let is_suspect = counted.is_some_and(|class| class != image.label);
     let likely = if is_suspect { counted.unwrap_or(other) } else { other };
-    let margin = f64::from(image.label_probabilities[image.label])
-        - if other == image.label { 0.0 } else { f64::from(image.label_probabilities[other]) };
-    let quality = margin + f64::from(image.label_probabilities[image.label]);
+    let quality = f64::from(image.label_probabilities[image.label]);
     let votes = neighbour_votes(image, images, classes);
     let all: usize = votes.iter().sum();
     let is_seconded = trained.is_some_and(|margin| margin < 0.0);
@@ -63,11 +59,10 @@ fn suspicion(
     Suspicion {
         is_suspect,
         likely,
-        margin,
         quality,
         neighbours: (all, votes[likely]),
         is_seconded,
-        score: half + ((2.0 - quality) / 6.0).clamp(0.0, 0.5),
+        score: half + ((1.0 - quality) / 2.0).clamp(0.0, 0.5),
     }
 }
 
@@ -150,7 +145,7 @@ mod tests {
     #[test]
     fn scores_fall_with_the_quality_of_the_label() {
         let said =
-            [[0.0, 1.0, 0.0], [0.0, 0.5, 0.5], [0.3, 0.6, 0.1], [0.45, 0.55, 0.0], [0.5, 0.3, 0.2], [1.0, 0.0, 0.0]];
+            [[0.0, 1.0, 0.0], [0.1, 0.5, 0.4], [0.3, 0.6, 0.1], [0.45, 0.55, 0.0], [0.5, 0.3, 0.2], [1.0, 0.0, 0.0]];
         let images = distinct(said.iter().map(|said| image(0, said)).chain([image(1, &[0.1, 0.8, 0.1])]).collect());
         let scores: Vec<f64> = rank(&images, 3, None).iter().take(said.len()).map(|found| found.score).collect();
         assert!(scores.is_sorted_by(|a, b| a > b), "{scores:?}");

@@ -23,10 +23,12 @@ use held_out::Divided;
 use preprocess::dataset::Rows;
 use preprocess::pipeline::{Pipeline, Split};
 use preprocess::split::{FoldItem, folds};
-use preprocess::stage::error::Context;
-use preprocess::stage::{files, fingerprint, names};
+use preprocess::stage::atomic_file::sweep_leftovers;
+use preprocess::stage::owned::{self, Owned};
+use preprocess::stage::{files, fingerprint};
 use preprocess::{Result, say};
 use source::Source;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Changed whenever the same images and features give other evidence.
@@ -43,19 +45,33 @@ const SHOWN: usize = 10;
 pub(crate) fn run<B: Backend>(pipeline: &Pipeline, plans: &[ModelPlan], data: &TrainingData, device: &B) -> Result<()> {
     let Some(source) = Source::of(plans) else { return Ok(()) };
     let record = record(pipeline, &source, data)?;
-    let directory = files::make_directories(&pipeline.output, &[AUDIT_DIRECTORY])?;
-    for name in [AUDIT_FILE, EVIDENCE_FILE] {
-        let file = directory.join(name);
-        files::refuse_unless_plain(&file).context(|| format!("cannot write `{}`", names::path(&file)))?;
-    }
+    let (directory, mut owned) = claim(&pipeline.output)?;
     let before = Evidence::read(&pipeline.output);
     if before.is_ok_and(|before| before.record.fingerprint == record.fingerprint) {
         say!("audit: up to date in `{}`", directory.display());
         return Ok(());
     }
     gather(record, &source, pipeline, data, device)?.write(&directory)?;
+    sweep_leftovers(&directory)?;
+    owned.settle(&NAMES.map(str::to_owned).into())?;
     say!("audit: evidence in `{}`; `report` says what it shows", directory.display());
     Ok(())
+}
+
+/// Names of the files that the audit writes.
+const NAMES: [&str; 2] = [AUDIT_FILE, EVIDENCE_FILE];
+
+/// Makes `<output>/audit` where it is missing, and notes the files that will be written.
+///
+/// # Errors
+/// It is a link, or holds files of these names that are somebody else's; the disk refuses.
+pub(crate) fn claim(output: &Path) -> Result<(PathBuf, Owned)> {
+    let directory = files::make_directories(output, &[AUDIT_DIRECTORY])?;
+    // Without a list, a record of this program's format says that both files are its own.
+    let known: &[&str] = if Record::read(&directory).is_ok() { &NAMES } else { &[] };
+    let mut owned = Owned::open(&directory, directory.join(owned::FILE_NAME), known);
+    owned.claim(NAMES)?;
+    Ok((directory, owned))
 }
 
 /// All but the penalty and the checksum of the evidence.

@@ -37,6 +37,8 @@ pub(crate) fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B)
     let _lock = OutputLock::acquire(&pipeline.output, "train")?;
     let data = TrainingData::open(pipeline)?;
     let plans = plan::plan(pipeline, names, &data)?;
+    // Not after hours of training.
+    audit::claim(&pipeline.output)?;
     for plan in &plans {
         ownership::claim(&pipeline.output, &plan.name)?;
         // An image size that the last model cannot take should not come out after hours of training the first.
