@@ -42,6 +42,11 @@ fn faults_are_told_corrected_and_silenced() {
     assert!(found.contains(&"sneaker/black.png unusable".to_owned()), "{found:?}");
     assert_eq!(images(&bench), 182);
 
+    // Asked not to, training gathers nothing and leaves what is there.
+    fs::remove_dir_all(bench.path("out/audit")).unwrap();
+    bench.stage("train", &["--set", "train.audit=false"]).succeeds();
+    assert!(!bench.path("out/audit").exists());
+
     // As it is right after all, and as the list has it.
     let keep = ["--set", "preprocess.corrections=corrections.csv"];
     bench.write("corrections.csv", "path,action\nbag/a-trouser.png,drop\nsneaker/black.png,keep\n");

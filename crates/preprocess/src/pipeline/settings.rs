@@ -177,6 +177,9 @@ pub struct TrainSettings {
     /// What convolutions compute with on a GPU. Default `tf32`.
     #[serde(default)]
     pub precision: Precision,
+    /// Whether evidence for the report's audit is gathered once models are trained. Default true.
+    #[serde(default = "default_audit")]
+    pub audit: bool,
     /// Models by name, trained in this order.
     pub models: IndexMap<String, ModelSettings>,
 }
@@ -259,6 +262,10 @@ impl Default for SplitSettings {
 
 fn default_seed() -> u64 {
     1
+}
+
+fn default_audit() -> bool {
+    true
 }
 
 fn default_batch_size() -> usize {

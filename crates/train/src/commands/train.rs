@@ -37,8 +37,10 @@ pub(crate) fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B)
     let _lock = OutputLock::acquire(&pipeline.output, "train")?;
     let data = TrainingData::open(pipeline)?;
     let plans = plan::plan(pipeline, names, &data)?;
-    // Not after hours of training.
-    audit::claim(&pipeline.output)?;
+    if pipeline.train.audit {
+        // Not after hours of training.
+        audit::claim(&pipeline.output)?;
+    }
     for plan in &plans {
         ownership::claim(&pipeline.output, &plan.name)?;
         // An image size that the last model cannot take should not come out after hours of training the first.
@@ -47,7 +49,9 @@ pub(crate) fn run<B: Backend>(pipeline: &Pipeline, names: &[String], device: &B)
     for plan in &plans {
         train(plan, &data, device)?;
     }
-    audit_of(pipeline, names, &plans, &data, device)?;
+    if pipeline.train.audit {
+        audit_of(pipeline, names, &plans, &data, device)?;
+    }
     if !names.is_empty() {
         // Of the models that were not asked for it is not known which caches they use.
         return Ok(());
