@@ -436,7 +436,7 @@ pub const MISTAKES: &[Mistake] = &[
     in_set(
         "an unknown key",
         &["train.bach_size=3"],
-        "error: unknown key `train.bach_size` (given with --set train.bach_size=3)\n  hint: did you mean `batch_size`? the keys of `train` are `seed`, `batch_size`, `device`, `precision`, `models`",
+        "error: unknown key `train.bach_size` (given with --set train.bach_size=3)\n  hint: did you mean `batch_size`? the keys of `train` are `seed`, `batch_size`, `device`, `precision`, `audit`, `models`",
     ),
     in_set(
         "a wrong type",
