@@ -25,9 +25,9 @@ pub struct Suspicion {
 
 /// Judges every image's label. The first vote are the probabilities that heads and neighbours give it while it is held
 /// back: suspects by confident learning (Northcutt, Jiang and Chuang, JAIR 70, 2021), ordered by the label's probability.
-/// The normalised margin was tried, too: of probabilities of heads alone it is better between classes that look alike, of
-/// these it is worse there and by far worse at errors of any kind (`docs/report.md`). The second is `training`, if it is known: of each image the mean margin of its logits while a
-/// model was trained (area under the margin, G. Pleiss et al., NeurIPS 2020), which speaks against the label where it is
+/// The normalised margin was tried, too: it is better between TrashNet's look-alikes and worse at everything else
+/// (`docs/report.md`). The second is `training`, if it is known: of each image the mean margin of its logits while a model
+/// was trained (area under the margin, G. Pleiss et al., NeurIPS 2020), which speaks against the label where it is
 /// negative; it is NaN where nothing is known. Suspects that both name come first.
 ///
 /// The nearest images by features are no vote of their own: they are in the probabilities already, and to let them move
